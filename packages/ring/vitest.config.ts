@@ -1,0 +1,3 @@
+import { tests } from '../../vitest.base'
+
+export default tests()

@@ -1,0 +1,29 @@
+import { writeFile } from 'node:fs/promises'
+import { defineConfig } from 'tsup'
+
+/**
+ * Builds a published package: one ES module, one CommonJS module, and their declarations.
+ *
+ * Nobody may get two copies of a class (`instanceof` would fail, and a process would have two rings). Where
+ * `require()` can load ES modules (Node 20.19, 22.12 and later) the `module-sync` condition gives both module systems
+ * the ES module. Everywhere else both get the CommonJS one: `import` finds it behind `index.import.js`, whose names
+ * Node reads from the list that esbuild leaves in the CommonJS file for that purpose.
+ *
+ * Dependencies stay imports: `@sheaf/tcp` must find the same `@sheaf/ring` as everybody else in the process.
+ */
+export function library() {
+  return defineConfig({
+    entry: { index: 'src/index.ts' },
+    format: ['esm', 'cjs'],
+    platform: 'node',
+    target: 'node20.12',
+    shims: true,
+    clean: true,
+    sourcemap: true,
+    // The sources are in the package beside the maps.
+    esbuildOptions: (options) => { options.sourcesContent = false },
+    // tsup sets `baseUrl`, which TypeScript 6 calls deprecated.
+    dts: { compilerOptions: { ignoreDeprecations: '6.0' } },
+    onSuccess: () => writeFile('dist/index.import.js', "export * from './index.cjs'\n"),
+  })
+}

@@ -1,0 +1,62 @@
+import { mkdirSync, writeFileSync } from 'node:fs'
+import { dirname } from 'node:path'
+import { defineConfig } from 'vitest/config'
+import type { Reporter, TestModule, TestRunEndReason } from 'vitest/node'
+
+const reportPath = 'test-results/summary.json'
+
+/** What `.ci/run` adds up over all packages. */
+export interface TestSummary {
+  passed: number
+  failed: number
+  skipped: { name: string, reason: string }[]
+}
+
+/**
+ * Prints why tests were skipped, and fails the run when one does not say: `context.skip('needs root')` is the way, as
+ * `it.skip` and `skipIf` keep their reason to themselves.
+ */
+class SummaryReporter implements Reporter {
+  onTestRunEnd(modules: readonly TestModule[], unhandledErrors: readonly unknown[], reason: TestRunEndReason): void {
+    const summary: TestSummary = { passed: 0, failed: unhandledErrors.length, skipped: [] }
+    for (const module of modules) {
+      summary.failed += module.errors().length
+      for (const test of module.children.allTests()) {
+        const result = test.result()
+        if (result.state === 'passed') summary.passed += 1
+        else if (result.state === 'skipped') summary.skipped.push({ name: test.fullName, reason: result.note ?? '' })
+        else summary.failed += 1
+      }
+      for (const suite of module.children.allSuites()) summary.failed += suite.errors().length
+    }
+    if (reason !== 'passed' && summary.failed === 0) summary.failed = 1
+    mkdirSync(dirname(reportPath), { recursive: true })
+    writeFileSync(reportPath, `${JSON.stringify(summary, undefined, 2)}\n`)
+    for (const { name, reason } of summary.skipped) {
+      console.log(`skipped: ${name}: ${reason || 'NO REASON GIVEN'}`)
+      if (reason === '') process.exitCode = 1
+    }
+  }
+}
+
+/**
+ * The tests of one package. They run against the sources of the whole repository (by the `@sheaf/source` condition);
+ * programs that tests start as processes or workers use what was built.
+ */
+export function tests() {
+  const conditions = ['@sheaf/source', 'module-sync', 'node', 'import', 'default']
+  return defineConfig({
+    resolve: { conditions },
+    ssr: { resolve: { conditions } },
+    test: {
+      include: ['test/**/*.test.ts'],
+      pool: 'forks',
+      // Tests about leaks ask for collections.
+      execArgv: ['--expose-gc'],
+      maxWorkers: 2,
+      testTimeout: 30_000,
+      hookTimeout: 30_000,
+      reporters: ['default', new SummaryReporter()],
+    },
+  })
+}
