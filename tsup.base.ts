@@ -19,6 +19,7 @@ export function library() {
     target: 'node20.12',
     shims: true,
     clean: true,
+    silent: true,
     sourcemap: true,
     // The sources are in the package beside the maps.
     esbuildOptions: (options) => { options.sourcesContent = false },

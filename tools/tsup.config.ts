@@ -7,5 +7,6 @@ export default defineConfig({
   platform: 'node',
   target: 'node20.12',
   clean: true,
+  silent: true,
   sourcemap: true,
 })

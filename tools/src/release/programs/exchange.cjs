@@ -1,0 +1,41 @@
+const assert = require('node:assert')
+const { randomBytes } = require('node:crypto')
+const { readdirSync, readlinkSync } = require('node:fs')
+
+/** A client sends a megabyte and its FIN to a server of the same process, which sends it back. */
+exports.echo = async function echo({ connect, listen }) {
+  const server = await listen({ host: '127.0.0.1', port: 0 }, {
+    data(transport, chunk) { transport.write(chunk) },
+    end(transport) { transport.end() },
+  })
+  const sent = randomBytes(1 << 20)
+  const received = await new Promise((resolve, reject) => {
+    const chunks = []
+    connect({ host: '127.0.0.1', port: server.address.port }, {
+      open(transport) {
+        for (let at = 0; at < sent.length; at += 4096) transport.write(sent.subarray(at, at + 4096))
+        transport.end()
+      },
+      data(transport, chunk) { chunks.push(chunk) },
+      close(transport, error) {
+        if (error) reject(error)
+        else resolve(Buffer.concat(chunks))
+      },
+    }).catch(reject)
+  })
+  assert(received.equals(sent), `${received.length} other bytes came back`)
+  assert(usesRing(), 'the exchange did not go through io_uring')
+  await server.close()
+}
+
+/** Whether this process has a ring open. */
+function usesRing() {
+  return readdirSync('/proc/self/fd').some((fd) => {
+    try {
+      return readlinkSync(`/proc/self/fd/${fd}`).includes('io_uring')
+    } catch {
+      // The descriptor that listed the others is closed by now.
+      return false
+    }
+  })
+}

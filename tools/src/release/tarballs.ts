@@ -1,0 +1,56 @@
+import { join } from 'node:path'
+
+import { run } from './command'
+
+/** What `npm pack --json` says of one tarball. */
+interface PackReport {
+  readonly name: string
+  readonly version: string
+  readonly filename: string
+  readonly files: readonly { readonly path: string }[]
+}
+
+export interface Tarball {
+  readonly name: string
+  readonly version: string
+  readonly path: string
+  readonly files: readonly string[]
+}
+
+const shipped = /^(package\.json|LICENSE|README\.md|CHANGELOG\.md|binding\.gyp|dist\/.+|prebuilds\/.+\.node|src\/.+)$/
+const expectedFiles = ['package.json', 'LICENSE', 'dist/index.js', 'dist/index.d.ts', 'dist/index.cjs',
+  'dist/index.d.cts', 'dist/index.import.js', 'src/index.ts']
+const sources = /\.(ts|cc|h)$/
+const neverShipped = /test|fixture|bench|\.tsbuildinfo$|\.log$|\.tgz$|node_modules/
+
+/**
+ * Packs a package of this workspace as `npm publish` would.
+ * @throws Error if something is in it that users have no use for, or something is missing.
+ */
+export async function packOwn(packageDirectory: string, into: string, signal: AbortSignal): Promise<Tarball> {
+  const tarball = await pack(packageDirectory, into, signal)
+  const junk = tarball.files.filter((path) =>
+    !shipped.test(path) || neverShipped.test(path) || (path.startsWith('src/') && !sources.test(path)))
+  if (junk.length > 0) throw new Error(`${tarball.name} would ship ${junk.join(', ')}`)
+  const missing = expectedFiles.filter((path) => !tarball.files.includes(path))
+  if (missing.length > 0) throw new Error(`${tarball.name} would not ship ${missing.join(', ')}`)
+  return tarball
+}
+
+/** Packs somebody else's package again as it is installed here, so that the rehearsal needs no other registry. */
+export function packInstalled(packageDirectory: string, into: string, signal: AbortSignal): Promise<Tarball> {
+  return pack(packageDirectory, into, signal)
+}
+
+async function pack(packageDirectory: string, into: string, signal: AbortSignal): Promise<Tarball> {
+  // What is packed is what was built; other people's `prepack` scripts need more than they ship.
+  const parameters = ['pack', '--json', '--ignore-scripts', '--pack-destination', into]
+  const output = await run('npm', parameters, { cwd: packageDirectory, signal })
+  const [report] = JSON.parse(output) as [PackReport]
+  return {
+    name: report.name,
+    version: report.version,
+    path: join(into, report.filename),
+    files: report.files.map((file) => file.path),
+  }
+}
