@@ -6,7 +6,7 @@ import type { Reporter, TestModule, TestRunEndReason } from 'vitest/node'
 const reportPath = 'test-results/summary.json'
 
 /** What `.ci/run` adds up over all packages. */
-export interface TestSummary {
+interface TestSummary {
   passed: number
   failed: number
   skipped: { name: string, reason: string }[]

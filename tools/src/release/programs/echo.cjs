@@ -1,5 +1,5 @@
-const { connect, listen } = require('@sheaf/tcp')
+const { connect, defaultRing, listen } = require('@sheaf/tcp')
 
 const { echo } = require('./exchange.cjs')
 
-void echo({ connect, listen })
+void echo({ connect, defaultRing, listen })

@@ -1,5 +1,5 @@
-import { connect, listen } from '@sheaf/tcp'
+import { connect, defaultRing, listen } from '@sheaf/tcp'
 
 import { echo } from './exchange.cjs'
 
-await echo({ connect, listen })
+await echo({ connect, defaultRing, listen })

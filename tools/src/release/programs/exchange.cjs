@@ -3,7 +3,7 @@ const { randomBytes } = require('node:crypto')
 const { readdirSync, readlinkSync } = require('node:fs')
 
 /** A client sends a megabyte and its FIN to a server of the same process, which sends it back. */
-exports.echo = async function echo({ connect, listen }) {
+exports.echo = async function echo({ connect, defaultRing, listen }) {
   const server = await listen({ host: '127.0.0.1', port: 0 }, {
     data(transport, chunk) { transport.write(chunk) },
     end(transport) { transport.end() },
@@ -24,7 +24,9 @@ exports.echo = async function echo({ connect, listen }) {
     }).catch(reject)
   })
   assert(received.equals(sent), `${received.length} other bytes came back`)
-  assert(usesRing(), 'the exchange did not go through io_uring')
+  assert(usesRing(), 'no io_uring is open in this process')
+  const { bytesRead, bytesWritten } = defaultRing().metrics
+  assert.deepStrictEqual({ bytesRead, bytesWritten }, { bytesRead: 2 * sent.length, bytesWritten: 2 * sent.length })
   await server.close()
 }
 

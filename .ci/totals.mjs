@@ -1,0 +1,33 @@
+/*
+ * Adds up what the tests of all packages said, and prints it as the last line. Fails when a test failed, when a package
+ * with tests said nothing, or when a test was skipped for a reason that CI's machine should not give: it is root, on a
+ * kernel with everything that Sheaf uses.
+ */
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
+
+/** Reasons that hold on CI's machine too. */
+const legitimateReasons = []
+
+const read = (path) => JSON.parse(readFileSync(path, 'utf8'))
+const totals = { passed: 0, failed: 0, skipped: 0 }
+const complaints = []
+for (const project of [...readdirSync('packages').map((name) => `packages/${name}`), 'tools']) {
+  if (read(`${project}/package.json`).scripts?.test === undefined) continue
+  const path = `${project}/test-results/summary.json`
+  if (!existsSync(path)) {
+    complaints.push(`no tests were run: ${path} is missing`)
+    continue
+  }
+  const { passed, failed, skipped } = read(path)
+  if (passed + failed === 0) complaints.push(`no test was executed: ${path}`)
+  totals.passed += passed
+  totals.failed += failed
+  totals.skipped += skipped.length
+  for (const { name, reason } of skipped) {
+    console.log(`skipped: ${name}: ${reason}`)
+    if (!legitimateReasons.some((pattern) => pattern.test(reason))) complaints.push(`must not be skipped here: ${name}`)
+  }
+}
+for (const complaint of complaints) console.log(complaint)
+if (totals.failed > 0 || complaints.length > 0) process.exitCode = 1
+console.log(`${totals.passed} passed, ${totals.failed} failed, ${totals.skipped} skipped`)
