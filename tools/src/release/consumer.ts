@@ -1,5 +1,6 @@
+import { existsSync } from 'node:fs'
 import { cp, mkdir, readdir, rm, writeFile } from 'node:fs/promises'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 
 import { run } from './command'
 import { type StrangersNpm, strangersEnvironment } from './npm'
@@ -62,7 +63,9 @@ export class Consumer {
   /** Replaces the addon that came with the package by one compiled from the sources that came with it. */
   async compileAddon(): Promise<void> {
     await rm(join(this.#directory, 'node_modules/@sheaf/native/prebuilds'), { recursive: true })
-    await this.#npm.run(['explore', '@sheaf/native', '--', 'node-gyp', 'rebuild'], this.#directory, 300_000)
+    const headers = nodeHeaders()
+    const command = ['node-gyp', 'rebuild', ...headers === undefined ? [] : [`--nodedir=${headers}`]]
+    await this.#npm.run(['explore', '@sheaf/native', '--', ...command], this.#directory, 300_000)
   }
 
   #node(node: string, parameters: readonly string[]): Promise<string> {
@@ -73,4 +76,16 @@ export class Consumer {
       signal: this.#signal,
     })
   }
+}
+
+/**
+ * Where Node's headers are on this machine, so that they need not be fetched: where `npm run` says that npm has been
+ * told, or else beside Node, as its own archives put them.
+ * @returns a directory that has them in `include/node`, or undefined.
+ */
+function nodeHeaders(): string | undefined {
+  const { npm_config_nodedir: told } = process.env
+  if (told !== undefined) return told
+  const beside = join(dirname(process.execPath), '..')
+  return existsSync(join(beside, 'include/node/node_api.h')) ? beside : undefined
 }

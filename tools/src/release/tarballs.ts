@@ -21,7 +21,7 @@ const shipped = /^(package\.json|LICENSE|README\.md|CHANGELOG\.md|binding\.gyp|d
 const expectedFiles = ['package.json', 'LICENSE', 'dist/index.js', 'dist/index.d.ts', 'dist/index.cjs',
   'dist/index.d.cts', 'dist/index.import.js', 'src/index.ts']
 const sources = /\.(ts|cc|h)$/
-const neverShipped = /test|fixture|bench|\.tsbuildinfo$|\.log$|\.tgz$|node_modules/
+const neverShipped = /(^|\/)(tests?|fixtures|bench|node_modules)\/|\.(test|spec|bench)\.|\.(tsbuildinfo|log|tgz|tmp)$/
 
 /**
  * Packs a package of this workspace as `npm publish` would.
