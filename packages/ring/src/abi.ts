@@ -1,0 +1,106 @@
+/**
+ * The part of the kernel's io_uring interface that TypeScript writes and reads in shared memory. Names are the
+ * kernel's (`include/uapi/linux/io_uring.h`), in this language's manner. The C++ side of the same interface, with its
+ * layout asserted, is `packages/native/src/kernel/abi.h`.
+ */
+
+export const enum Opcode {
+  SendMessage = 9,
+  ReceiveMessage = 10,
+  Accept = 13,
+  AsyncCancel = 14,
+  Connect = 16,
+  Close = 19,
+  Send = 26,
+  Receive = 27,
+  Shutdown = 34,
+}
+
+/** `IOSQE_*`: flags of one submission entry. */
+export const enum EntryFlag {
+  Link = 1 << 2,
+  BufferSelect = 1 << 5,
+}
+
+/** `IORING_RECV_MULTISHOT`, `IORING_RECVSEND_BUNDLE`, `IORING_ACCEPT_MULTISHOT`: in the `ioprio` field. */
+export const enum Mode {
+  ReceiveMultishot = 1 << 1,
+  Bundle = 1 << 4,
+  AcceptMultishot = 1 << 0,
+}
+
+/** `IORING_ASYNC_CANCEL_*`. */
+export const enum CancelFlag {
+  All = 1 << 0,
+  ByDescriptor = 1 << 1,
+}
+
+/** `IORING_CQE_F_*`: flags of one completion. The buffer id is in the upper 16 bits. */
+export const enum CompletionFlag {
+  Buffer = 1 << 0,
+  More = 1 << 1,
+}
+export const bufferIdShift = 16
+
+export const enum EnterFlag {
+  GetEvents = 1 << 0,
+}
+
+/** `IORING_SQ_*`: what the kernel says in the submission queue's flags word. */
+export const enum SubmissionQueueFlag {
+  CompletionOverflow = 1 << 1,
+}
+
+export const enum SetupFlag {
+  CompletionSize = 1 << 3,
+  SubmitAll = 1 << 7,
+  TaskRunFlag = 1 << 9,
+  SingleIssuer = 1 << 12,
+  DeferTaskRun = 1 << 13,
+  NoSubmissionArray = 1 << 16,
+}
+
+export const enum Feature {
+  NoDrop = 1 << 1,
+  /** Bundled send and receive (6.10). */
+  Bundle = 1 << 14,
+}
+
+/** `MSG_*` of `send(2)`. */
+export const enum MessageFlag {
+  WaitAll = 0x100,
+  NoSignal = 0x4000,
+}
+
+/** `SOCK_CLOEXEC`, for accepted sockets. */
+export const closeOnExec = 0o2000000
+
+export const shutdownWrite = 1
+
+/** Sizes in bytes of what is laid out by hand. */
+export const submissionEntryBytes = 64
+export const completionEntryBytes = 16
+export const bufferEntryBytes = 16
+/** `struct msghdr` and `struct iovec` on 64-bit Linux. */
+export const messageHeaderBytes = 56
+export const vectorBytes = 16
+/** `struct io_uring_recvmsg_out`, which multishot `RECVMSG` puts before the payload in every buffer. */
+export const receivedMessageHeaderBytes = 16
+
+export const enum Errno {
+  EPERM = 1,
+  ENOENT = 2,
+  EINTR = 4,
+  EBADF = 9,
+  EAGAIN = 11,
+  ENOMEM = 12,
+  EINVAL = 22,
+  ENFILE = 23,
+  EMFILE = 24,
+  EPIPE = 32,
+  EALREADY = 114,
+  ECONNABORTED = 103,
+  ENOBUFS = 105,
+  ETIMEDOUT = 110,
+  ECANCELED = 125,
+}

@@ -1,0 +1,68 @@
+import { binding, unavailable } from '@sheaf/native'
+import { Feature } from './abi'
+import type { ResolvedRingOptions } from './options'
+import { bundlesWork } from './self-test'
+
+/** One thing that Sheaf can do where the kernel can. */
+export interface Capability {
+  /** The kernel can. */
+  readonly supported: boolean
+  /** It is used. */
+  readonly enabled: boolean
+  /** Why not, as a sentence; empty when it is used. */
+  readonly reason: string
+}
+
+export interface Capabilities {
+  /** io_uring itself, with what Sheaf needs of it. */
+  readonly ring: Capability
+  readonly bundledSend: Capability
+  readonly bundledReceive: Capability
+}
+
+const yes: Capability = { supported: true, enabled: true, reason: '' }
+
+function no(reason: string, supported = false): Capability {
+  return { supported, enabled: false, reason }
+}
+
+/** The first kernel whose bundles are trusted, before the self-test has its say. */
+const bundleFloor = [6, 10] as const
+
+function atLeast(release: string, floor: readonly [number, number]): boolean {
+  const [major = 0, minor = 0] = release.split('.', 2).map((part) => Number.parseInt(part, 10))
+  return major > floor[0] || (major === floor[0] && minor >= floor[1])
+}
+
+function bundleSupport(): Capability {
+  if (binding === undefined) return no(unavailable)
+  const { features, release } = binding.probe()
+  if ((features & Feature.Bundle) === 0 || !atLeast(release, bundleFloor)) {
+    return no(`Linux ${release} has no bundles (they came with 6.10)`)
+  }
+  return bundlesWork(binding) ? yes : no(`bundles failed their self-test on Linux ${release}`)
+}
+
+let bundles: Capability | undefined
+
+/** Environment switch that turns bundles off: `SHEAF_BUNDLE=off|recv|send`. */
+function switchedOff(direction: 'send' | 'recv'): boolean {
+  const value = process.env.SHEAF_BUNDLE
+  return value === 'off' || (value !== undefined && value !== 'both' && value !== direction)
+}
+
+function bundled(direction: 'send' | 'recv', chosen: boolean): Capability {
+  bundles ??= bundleSupport()
+  if (!bundles.supported) return bundles
+  if (switchedOff(direction)) return no(`switched off by SHEAF_BUNDLE=${process.env.SHEAF_BUNDLE ?? ''}`, true)
+  return chosen ? yes : no('not chosen in the ring options', true)
+}
+
+/** What this process can have, given what was asked for. */
+export function detectCapabilities(options: ResolvedRingOptions): Capabilities {
+  return {
+    ring: binding === undefined ? no(unavailable) : yes,
+    bundledSend: bundled('send', options.sendMethod === 'bundle'),
+    bundledReceive: bundled('recv', options.receiveMethod === 'bundle'),
+  }
+}

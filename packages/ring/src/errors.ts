@@ -1,0 +1,93 @@
+import { getSystemErrorName } from 'node:util'
+
+/** Codes of the errors that are Sheaf's own. Each is explained in `docs/errors.md`. */
+export type SheafErrorCode
+  = | 'ERR_SHEAF_UNAVAILABLE'
+    | 'ERR_SHEAF_RING_CLOSED'
+    | 'ERR_SHEAF_CLOSED'
+    | 'ERR_SHEAF_WRITE_AFTER_END'
+    | 'ERR_SHEAF_FORWARDING'
+    | 'ERR_SHEAF_DETACHED'
+    | 'ERR_SHEAF_INVARIANT'
+
+/** An error that has no counterpart in Node. */
+export class SheafError extends Error {
+  readonly code: SheafErrorCode
+
+  constructor(code: SheafErrorCode, message: string, options?: ErrorOptions) {
+    super(message, options)
+    this.code = code
+    this.name = 'SheafError'
+  }
+}
+
+/** What Node's own system errors carry. */
+export interface SystemError extends Error {
+  code: string
+  errno: number
+  syscall: string
+  address?: string
+  port?: number
+}
+
+/** The error that Node would make for `-errno` of `syscall`: same message, same properties. */
+export function systemError(errno: number, syscall: string, address?: string, port?: number): SystemError {
+  const code = getSystemErrorName(errno)
+  let message = `${syscall} ${code}`
+  if (address !== undefined) message += port === undefined ? ` ${address}` : ` ${address}:${port}`
+  const error = new Error(message) as SystemError
+  error.errno = errno
+  error.code = code
+  error.syscall = syscall
+  if (address !== undefined) error.address = address
+  if (port !== undefined) error.port = port
+  return error
+}
+
+type ArgumentError = (TypeError | RangeError) & { code: string }
+
+function withCode(error: TypeError | RangeError, code: string): ArgumentError {
+  return Object.assign(error, { code })
+}
+
+function shown(value: unknown): string {
+  if (typeof value === 'string') return `type string ('${value.length > 28 ? `${value.slice(0, 25)}...` : value}')`
+  if (typeof value === 'function') return `function ${value.name}`
+  if (value === null || value === undefined) return String(value)
+  if (typeof value === 'object') return `an instance of ${value.constructor.name}`
+  return `type ${typeof value} (${String(value)})`
+}
+
+/** `ERR_INVALID_ARG_TYPE`, worded as Node words it. */
+export function invalidArgumentType(name: string, expected: string, actual: unknown): ArgumentError {
+  return withCode(
+    new TypeError(`The "${name}" argument must be ${expected}. Received ${shown(actual)}`),
+    'ERR_INVALID_ARG_TYPE',
+  )
+}
+
+/** `ERR_INVALID_ARG_VALUE`, worded as Node words it. */
+export function invalidArgumentValue(name: string, reason: string, actual: unknown): ArgumentError {
+  return withCode(
+    new TypeError(`The argument '${name}' ${reason}. Received ${shown(actual)}`),
+    'ERR_INVALID_ARG_VALUE',
+  )
+}
+
+/** `ERR_OUT_OF_RANGE`, worded as Node words it. */
+export function outOfRange(name: string, range: string, actual: unknown): ArgumentError {
+  return withCode(
+    new RangeError(`The value of "${name}" is out of range. It must be ${range}. Received ${String(actual)}`),
+    'ERR_OUT_OF_RANGE',
+  )
+}
+
+/** `ERR_UNKNOWN_ENCODING`, worded as Node words it. */
+export function unknownEncoding(encoding: string): ArgumentError {
+  return withCode(new TypeError(`Unknown encoding: ${encoding}`), 'ERR_UNKNOWN_ENCODING')
+}
+
+/** States what must hold. A failure is a bug in Sheaf or in the kernel, never in the application. */
+export function invariant(holds: boolean, what: string): asserts holds {
+  if (!holds) throw new SheafError('ERR_SHEAF_INVARIANT', `${what} (a bug in Sheaf or the kernel: please report it)`)
+}

@@ -1,0 +1,81 @@
+/**
+ * Every default and every bound in one place, each with its reason. Those that {@link RingOptions} can change are
+ * defaults; the others are bounds.
+ */
+export const limits = {
+  /** One turn of a busy server prepares a few hundred requests; a full queue only costs one more system call. */
+  submissionEntries: 1024,
+  /**
+   * Multishot requests complete without being asked, so completions outnumber submissions. 64 KB of entries; a
+   * burst beyond that is kept by the kernel (`IORING_FEAT_NODROP`) and ends multishot requests, which are re-armed.
+   */
+  completionEntries: 4096,
+
+  /**
+   * Receive buffer: one page. A smaller one costs more entries per byte on bulk input, a larger one wastes more on
+   * small messages.
+   */
+  receiveBufferBytes: 4096,
+  /**
+   * 512 KB. The pool is used in order, so all of it passes through the cache: larger was 1.4 times slower on bulk
+   * input.
+   */
+  receiveBuffers: 128,
+  /** The pool doubles when it has run dry, up to this: 4 MB. */
+  receiveBuffersMax: 1024,
+  /** Provided-buffer rings have at most this many entries (kernel). */
+  bufferRingEntriesMax: 32768,
+  /**
+   * Part of the pool that forwarding may not hold. Past it forwarded bytes are copied out of the pool, so that
+   * connections whose receivers are slow can't leave the others without buffers.
+   */
+  receiveReserveFraction: 0.25,
+
+  /**
+   * One connection's unit of send memory; a span never crosses it. Small enough for a thousand busy connections (16
+   * MB).
+   */
+  sendBlockBytes: 16 * 1024,
+  /** Send memory is mapped in steps of this many blocks (1 MB) and kept. */
+  sendBlocksPerRegion: 64,
+  /** Send memory of one ring: 256 MB. Past it writes wait in JavaScript memory, and nothing is lost. */
+  sendRegionsMax: 256,
+  /**
+   * Send memory of one connection. What is written beyond waits in JavaScript memory: this much keeps a 10G link busy
+   * for 200 µs.
+   */
+  sendWindowBytes: 256 * 1024,
+  /**
+   * `write` copies chunks up to this size at once; a larger one that does not fit is kept by reference until it does.
+   */
+  copyAtOnceBytes: 16 * 1024,
+  /** What `write` calls full, as `node:net` sockets do by default on 64-bit systems since Node 20. */
+  writableHighWaterMark: 64 * 1024,
+  /** `drain` comes when the queue is below this part of the high-water mark: fewer, larger refills. */
+  writableLowWaterFraction: 0.25,
+
+  /** Entries of a leased buffer group: four completions of 256 buffers. One group costs four pages. */
+  groupEntries: 1024,
+  /** Groups of one ring. Ids have 16 bits; past this many busy connections, the rest send span by span. */
+  groupsMax: 4096,
+  /** `IOV_MAX`: the kernel refuses longer vectors. */
+  vectorEntriesMax: 1024,
+  /** The kernel completes a bundle after this many buffers and goes on with the next completion. */
+  bundleBuffersPerCompletion: 256,
+
+  /**
+   * Received chunks up to this size are carved from a slab of the connection's own; larger ones get memory of their
+   * own.
+   */
+  slabChunkBytes: 1024,
+  slabBytes: 8 * 1024,
+
+  /** Rounds of submit-reap-dispatch before the event loop's other handles have their turn. */
+  roundsPerTurn: 8,
+  /** How long a listener out of descriptors waits before it tries again, unless a connection closes sooner. */
+  acceptRetryMs: 100,
+  /** `listen(2)` backlog, as in `node:net`. */
+  backlog: 511,
+  /** Connections, listeners and connects of one ring: 28 bits of the user data name them. */
+  operationSlotsMax: 2 ** 28,
+} as const

@@ -1,0 +1,57 @@
+import type { Metrics } from '../metrics'
+import type { SubmissionQueue } from '../queue/submission-queue'
+import type { BufferRing } from './buffer-ring'
+import { SendGroup, type SpanOwners } from './send-group'
+
+/**
+ * Spans in a provided-buffer ring, which one request sends as a bundle: one trip through the socket for all of them.
+ */
+export class BundleGroup extends SendGroup {
+  protected readonly ring: BufferRing
+  readonly #metrics: Metrics
+
+  constructor(ring: BufferRing, owners: SpanOwners, metrics: Metrics) {
+    super(ring.entries, owners)
+    this.ring = ring
+    this.#metrics = metrics
+  }
+
+  protected override queued(address: number, lengthBytes: number, id: number): void {
+    this.ring.push(address, lengthBytes, id)
+  }
+
+  protected override handOver(queue: SubmissionQueue, slot: number, fd: number, spans: number) {
+    this.ring.publish()
+    queue.sendBundle(slot, fd, this.ring.group)
+    return { spans, requests: 1 }
+  }
+
+  /** Only registering the ring anew takes back entries that the kernel has committed. */
+  protected override restore(): void {
+    this.#metrics.groupResets++
+    this.ring.reset()
+    this.forEachSpan(this.spans, (address, lengthBytes, id) => {
+      this.ring.push(address, lengthBytes, id)
+    })
+  }
+
+  override unregister(): void {
+    this.ring.unregister()
+  }
+}
+
+/** Requests of one chain. Longer chains gain nothing and fill the submission queue. */
+const chainMax = 256
+
+/**
+ * The same ring without bundles, one request a buffer: what bundles are compared with. The requests are linked:
+ * independent ones could overtake each other when the socket fills up in the middle of a buffer.
+ */
+export class SingleBufferGroup extends BundleGroup {
+  protected override handOver(queue: SubmissionQueue, slot: number, fd: number, spans: number) {
+    this.ring.publish()
+    const requests = Math.min(spans, chainMax)
+    for (let left = requests; left > 0; left--) queue.sendBuffer(slot, fd, this.ring.group, left > 1)
+    return { spans: requests, requests }
+  }
+}

@@ -1,0 +1,60 @@
+import type { Binding } from '@sheaf/native'
+import { limits } from '../limits'
+
+/**
+ * A piece of send memory. It belongs to one connection while anything of it is being written or sent, and goes back
+ * when `references` (one for each span in it, and one while it is being written) comes to 0.
+ */
+export class SendBlock {
+  /** A Buffer, for its string encoders. */
+  readonly bytes: Buffer
+  readonly address: number
+  references = 0
+
+  constructor(bytes: Buffer, address: number) {
+    this.bytes = bytes
+    this.address = address
+  }
+}
+
+/** The send memory of a ring: blocks, mapped as needed up to a bound, and kept for the next who needs one. */
+export class SendMemory {
+  readonly #binding: Binding
+  readonly #free: SendBlock[] = []
+  #regions = 0
+  #blocks = 0
+
+  constructor(binding: Binding) {
+    this.#binding = binding
+  }
+
+  /** Blocks that somebody has. */
+  get used(): number {
+    return this.#blocks - this.#free.length
+  }
+
+  /** @returns undefined at the bound, or if there is no memory. The block has one reference, for being written. */
+  acquire(): SendBlock | undefined {
+    if (this.#free.length === 0) this.#grow()
+    const block = this.#free.pop()
+    if (block !== undefined) block.references = 1
+    return block
+  }
+
+  /** Gives up one reference. */
+  release(block: SendBlock): void {
+    if (--block.references === 0) this.#free.push(block)
+  }
+
+  #grow(): void {
+    if (this.#regions === limits.sendRegionsMax) return
+    const size = limits.sendBlockBytes
+    const region = this.#binding.createRegion(size * limits.sendBlocksPerRegion)
+    if (typeof region === 'number') return
+    this.#regions++
+    this.#blocks += limits.sendBlocksPerRegion
+    for (let index = limits.sendBlocksPerRegion - 1; index >= 0; index--) {
+      this.#free.push(new SendBlock(Buffer.from(region.buffer, index * size, size), region.address + index * size))
+    }
+  }
+}

@@ -1,0 +1,97 @@
+import { invalidArgumentType, invalidArgumentValue, outOfRange } from './errors'
+import { limits } from './limits'
+
+/** How several spans leave: as a bundle, as one vectored `SENDMSG`, or one request each (only to compare with). */
+export type SendMethod = 'bundle' | 'sendmsg' | 'single'
+/** How bytes arrive: bundles, one buffer a completion, or multishot `RECVMSG` (only to compare with). */
+export type ReceiveMethod = 'bundle' | 'single' | 'recvmsg'
+
+/** How a ring is made. What is absent has the default in `limits.ts`. */
+export interface RingOptions {
+  /** Submission queue entries: a power of two, 1 to 32768. */
+  submissionEntries?: number
+  /** Completion queue entries: a power of two, more than `submissionEntries`, up to 65536. */
+  completionEntries?: number
+  /** Size of one receive buffer in bytes, 16 to 16777216. */
+  receiveBufferBytes?: number
+  /** Receive buffers to begin with, 1 to 32768. */
+  receiveBuffers?: number
+  /** Receive buffers that the pool may grow to when it runs dry, up to 32768. */
+  receiveBuffersMax?: number
+  /** Part of the receive buffers that forwarding may not hold, 0 to 1. */
+  receiveReserveFraction?: number
+  receiveMethod?: ReceiveMethod
+  sendMethod?: SendMethod
+  /** Entries of a leased buffer group: a power of two, 1 to 32768. */
+  groupEntries?: number
+  /** Completions are dispatched for at most this many rounds before the event loop's other handles have their turn. */
+  roundsPerTurn?: number
+}
+
+export type ResolvedRingOptions = Required<RingOptions>
+
+function integer(name: string, value: unknown, fallback: number, min: number, max: number): number {
+  if (value === undefined) return fallback
+  if (typeof value !== 'number') throw invalidArgumentType(`options.${name}`, 'of type number', value)
+  if (!Number.isInteger(value) || value < min || value > max) {
+    throw outOfRange(`options.${name}`, `an integer >= ${min} and <= ${max}`, value)
+  }
+  return value
+}
+
+function powerOfTwo(name: string, value: unknown, fallback: number, max: number): number {
+  const number = integer(name, value, fallback, 1, max)
+  if (2 ** Math.round(Math.log2(number)) !== number) throw outOfRange(`options.${name}`, 'a power of two', value)
+  return number
+}
+
+function oneOf<T extends string>(name: string, value: T | undefined, fallback: T, choices: readonly T[]): T {
+  if (value === undefined) return fallback
+  if (!choices.includes(value)) {
+    throw invalidArgumentValue(`options.${name}`, `must be one of: ${choices.join(', ')}`, value)
+  }
+  return value
+}
+
+/** Checks ring options and fills in the defaults. @throws TypeError, RangeError as Node would. */
+export function resolveRingOptions(options: RingOptions = {}): ResolvedRingOptions {
+  // eslint-disable-next-line @typescript-eslint/no-unnecessary-condition -- callers may not use TypeScript
+  if (typeof options !== 'object' || options === null) throw invalidArgumentType('options', 'of type object', options)
+  const reserve = options.receiveReserveFraction ?? limits.receiveReserveFraction
+  if (typeof reserve !== 'number') {
+    throw invalidArgumentType('options.receiveReserveFraction', 'of type number', reserve)
+  }
+  if (!(reserve >= 0 && reserve <= 1)) throw outOfRange('options.receiveReserveFraction', '>= 0 and <= 1', reserve)
+  const submissionEntries = powerOfTwo('submissionEntries', options.submissionEntries, limits.submissionEntries, 32768)
+  const defaultCompletionEntries = Math.min(65536, Math.max(limits.completionEntries, submissionEntries * 2))
+  const receiveBuffers = integer('receiveBuffers', options.receiveBuffers, limits.receiveBuffers, 1, 32768)
+  const resolved: ResolvedRingOptions = {
+    submissionEntries,
+    completionEntries: powerOfTwo('completionEntries', options.completionEntries, defaultCompletionEntries, 65536),
+    receiveBufferBytes: integer(
+      'receiveBufferBytes',
+      options.receiveBufferBytes,
+      limits.receiveBufferBytes,
+      16,
+      2 ** 24,
+    ),
+    receiveBuffers,
+    receiveBuffersMax: integer(
+      'receiveBuffersMax',
+      options.receiveBuffersMax,
+      Math.max(limits.receiveBuffersMax, receiveBuffers),
+      receiveBuffers,
+      32768,
+    ),
+    receiveReserveFraction: reserve,
+    receiveMethod: oneOf('receiveMethod', options.receiveMethod, 'bundle', ['bundle', 'single', 'recvmsg']),
+    sendMethod: oneOf('sendMethod', options.sendMethod, 'bundle', ['bundle', 'sendmsg', 'single']),
+    groupEntries: powerOfTwo('groupEntries', options.groupEntries, limits.groupEntries, limits.bufferRingEntriesMax),
+    roundsPerTurn: integer('roundsPerTurn', options.roundsPerTurn, limits.roundsPerTurn, 1, 1024),
+  }
+  if (resolved.completionEntries <= submissionEntries) {
+    const range = `> submissionEntries (${submissionEntries})`
+    throw outOfRange('options.completionEntries', range, resolved.completionEntries)
+  }
+  return resolved
+}

@@ -1,0 +1,113 @@
+import { CompletionFlag } from '../abi'
+import { invariant } from '../errors'
+import { limits } from '../limits'
+import type { Metrics } from '../metrics'
+
+/** What a request was for. With the slot it makes the low half of a request's user data, so it has four bits. */
+export const enum Operation {
+  Receive,
+  Send,
+  Accept,
+  Connect,
+  Shutdown,
+  Cancel,
+  Close,
+}
+const operationBits = 4
+
+/** The low half of the user data of a slot's requests of one kind. */
+export function userDataLow(slot: number, operation: Operation): number {
+  return ((slot << operationBits) | operation) >>> 0
+}
+
+/** Whoever has requests in the kernel. */
+export interface OperationOwner {
+  /** `flags` without `More` is the last completion of its request. */
+  complete(operation: Operation, result: number, flags: number): void
+}
+
+/**
+ * Whose request a completion belongs to. A slot belongs to one owner from `allocate` until `release`, and it can't be
+ * released while the kernel holds a request of it. The high half of the user data is the slot's generation, so that a
+ * completion that comes later than it may is recognised and never reaches the slot's next owner.
+ */
+export class OperationTable {
+  readonly #metrics: Metrics
+  readonly #owners: (OperationOwner | undefined)[] = []
+  readonly #free: number[] = []
+  #generations = new Uint32Array(64)
+  /** Requests of each slot that have a completion still to come. */
+  #outstanding = new Int32Array(64)
+
+  constructor(metrics: Metrics) {
+    this.#metrics = metrics
+  }
+
+  /** Slots in use. */
+  get size(): number {
+    return this.#owners.length - this.#free.length
+  }
+
+  allocate(owner: OperationOwner): number {
+    let slot = this.#free.pop()
+    if (slot === undefined) {
+      slot = this.#owners.length
+      invariant(slot < limits.operationSlotsMax, 'operation slots exhausted')
+      if (slot === this.#generations.length) this.#grow()
+    }
+    this.#owners[slot] = owner
+    return slot
+  }
+
+  release(slot: number): void {
+    invariant(this.#outstanding[slot] === 0, 'a slot is released while a request of it is in the kernel')
+    this.#owners[slot] = undefined
+    this.#generations[slot]++
+    this.#free.push(slot)
+  }
+
+  /** The ring is closed: no request of the slot will complete. */
+  abandon(slot: number): void {
+    this.#outstanding[slot] = 0
+  }
+
+  outstanding(slot: number): number {
+    return this.#outstanding[slot]
+  }
+
+  generation(slot: number): number {
+    return this.#generations[slot]
+  }
+
+  /** Low half of the user data of a request, which counts as outstanding from now on. */
+  begin(slot: number, operation: Operation): number {
+    this.#outstanding[slot]++
+    return userDataLow(slot, operation)
+  }
+
+  /** Hands a completion to its owner. */
+  complete(userDataLow: number, userDataHigh: number, result: number, flags: number): void {
+    const slot = userDataLow >>> operationBits
+    const owner = this.#owners[slot]
+    if (owner === undefined || this.#generations[slot] !== userDataHigh) {
+      this.#metrics.staleCompletions++
+      return
+    }
+    if ((flags & CompletionFlag.More) === 0) {
+      const outstanding = this.#outstanding[slot] - 1
+      invariant(outstanding >= 0, 'a request completed twice')
+      this.#outstanding[slot] = outstanding
+    }
+    // eslint-disable-next-line @typescript-eslint/no-unsafe-enum-assignment -- `userDataLow` put an Operation there
+    owner.complete(userDataLow & ((1 << operationBits) - 1), result, flags)
+  }
+
+  #grow(): void {
+    const generations = new Uint32Array(this.#generations.length * 2)
+    generations.set(this.#generations)
+    this.#generations = generations
+    const outstanding = new Int32Array(this.#outstanding.length * 2)
+    outstanding.set(this.#outstanding)
+    this.#outstanding = outstanding
+  }
+}

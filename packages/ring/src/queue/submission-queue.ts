@@ -1,0 +1,187 @@
+import type { NativeRing } from '@sheaf/native'
+import {
+  CancelFlag,
+  closeOnExec,
+  EntryFlag,
+  MessageFlag,
+  Mode,
+  Opcode,
+  shutdownWrite,
+  submissionEntryBytes,
+  SubmissionQueueFlag,
+} from '../abi'
+import { invariant } from '../errors'
+import type { Metrics } from '../metrics'
+import { Operation, type OperationTable, userDataLow } from './operation-table'
+
+const wordsPerEntry = submissionEntryBytes / 4
+const twoTo32 = 2 ** 32
+
+/**
+ * The one place where requests are written. Each method below is one kind of request that Sheaf makes; nothing else
+ * is ever asked of the kernel. Nothing here calls into C++, unless the queue is full.
+ */
+export class SubmissionQueue {
+  readonly #native: NativeRing
+  readonly #table: OperationTable
+  readonly #metrics: Metrics
+  readonly #entries: Uint32Array
+  readonly #head: Int32Array
+  readonly #tailWord: Int32Array
+  readonly #flags: Int32Array
+  readonly #mask: number
+  #tail: number
+
+  constructor(native: NativeRing, table: OperationTable, metrics: Metrics) {
+    this.#native = native
+    this.#table = table
+    this.#metrics = metrics
+    this.#entries = new Uint32Array(native.submissions)
+    this.#head = new Int32Array(native.rings, native.offsets.submissionHead, 1)
+    this.#tailWord = new Int32Array(native.rings, native.offsets.submissionTail, 1)
+    this.#flags = new Int32Array(native.rings, native.offsets.submissionFlags, 1)
+    this.#mask = native.submissionEntries - 1
+    this.#tail = this.#tailWord[0]
+  }
+
+  /** Requests that the kernel has not been given yet. Its head moves only while this thread is in `enter`. */
+  get pending(): number {
+    return (this.#tail - this.#head[0]) | 0
+  }
+
+  /** Lets the kernel see the entries written so far: it takes them when it is entered. */
+  publish(): void {
+    Atomics.store(this.#tailWord, 0, this.#tail)
+  }
+
+  /** The kernel keeps completions that did not fit the completion queue. */
+  get completionsOverflowed(): boolean {
+    return (this.#flags[0] & SubmissionQueueFlag.CompletionOverflow) !== 0
+  }
+
+  /** Receives into buffers of `group` until the kernel ends it. */
+  receiveMultishot(slot: number, fd: number, group: number, bundle: boolean): void {
+    const mode = bundle ? Mode.ReceiveMultishot | Mode.Bundle : Mode.ReceiveMultishot
+    this.#push(slot, Operation.Receive, Opcode.Receive, EntryFlag.BufferSelect, mode, fd, 0, 0, 0, group)
+  }
+
+  /**
+   * As {@link receiveMultishot}, each buffer beginning with a message header. `header` is the address of a `msghdr`.
+   */
+  receiveMessageMultishot(slot: number, fd: number, group: number, header: number): void {
+    this.#push(
+      slot,
+      Operation.Receive,
+      Opcode.ReceiveMessage,
+      EntryFlag.BufferSelect,
+      Mode.ReceiveMultishot,
+      fd,
+      header,
+      1,
+      0,
+      group,
+    )
+  }
+
+  /** Sends all of one span; without `WaitAll` a send that had to wait would come back short. */
+  send(slot: number, fd: number, address: number, lengthBytes: number): void {
+    const flags = MessageFlag.WaitAll | MessageFlag.NoSignal
+    this.#push(slot, Operation.Send, Opcode.Send, 0, 0, fd, address, lengthBytes, flags, 0)
+  }
+
+  /** Sends every buffer published in `group`. */
+  sendBundle(slot: number, fd: number, group: number): void {
+    const flags = MessageFlag.WaitAll | MessageFlag.NoSignal
+    this.#push(slot, Operation.Send, Opcode.Send, EntryFlag.BufferSelect, Mode.Bundle, fd, 0, 0, flags, group)
+  }
+
+  /** Sends the next buffer published in `group`; `linked` to the request that follows, which waits for this one. */
+  sendBuffer(slot: number, fd: number, group: number, linked: boolean): void {
+    const flags = MessageFlag.WaitAll | MessageFlag.NoSignal
+    const entryFlags = linked ? EntryFlag.BufferSelect | EntryFlag.Link : EntryFlag.BufferSelect
+    this.#push(slot, Operation.Send, Opcode.Send, entryFlags, 0, fd, 0, 0, flags, group)
+  }
+
+  /** Sends the vector of the `msghdr` at `header`. */
+  sendMessage(slot: number, fd: number, header: number): void {
+    const flags = MessageFlag.WaitAll | MessageFlag.NoSignal
+    this.#push(slot, Operation.Send, Opcode.SendMessage, 0, 0, fd, header, 1, flags, 0)
+  }
+
+  /** Accepts until the kernel ends it. */
+  acceptMultishot(slot: number, fd: number): void {
+    this.#push(slot, Operation.Accept, Opcode.Accept, 0, Mode.AcceptMultishot, fd, 0, 0, closeOnExec, 0)
+  }
+
+  /** The kernel copies the `sockaddr` at `address` when the request is submitted. */
+  connect(slot: number, fd: number, address: number, lengthBytes: number): void {
+    const at = this.#push(slot, Operation.Connect, Opcode.Connect, 0, 0, fd, address, 0, 0, 0)
+    this.#entries[at + 2] = lengthBytes
+  }
+
+  shutdownWrite(slot: number, fd: number): void {
+    this.#push(slot, Operation.Shutdown, Opcode.Shutdown, 0, 0, fd, 0, shutdownWrite, 0, 0)
+  }
+
+  /** Cancels every request on `fd`. */
+  cancelDescriptor(slot: number, fd: number): void {
+    const flags = CancelFlag.ByDescriptor | CancelFlag.All
+    this.#push(slot, Operation.Cancel, Opcode.AsyncCancel, 0, 0, fd, 0, 0, flags, 0)
+  }
+
+  /** Cancels the slot's requests of one kind. */
+  cancelOperation(slot: number, operation: Operation): void {
+    const at = this.#push(slot, Operation.Cancel, Opcode.AsyncCancel, 0, 0, -1, 0, 0, CancelFlag.All, 0)
+    this.#entries[at + 4] = userDataLow(slot, operation)
+    this.#entries[at + 5] = this.#table.generation(slot)
+  }
+
+  close(slot: number, fd: number): void {
+    this.#push(slot, Operation.Close, Opcode.Close, 0, 0, fd, 0, 0, 0, 0)
+  }
+
+  /** Writes one entry. @returns the word index of the entry, for fields that few requests have. */
+  #push(
+    slot: number,
+    operation: Operation,
+    opcode: Opcode,
+    entryFlags: number,
+    mode: number,
+    fd: number,
+    address: number,
+    length: number,
+    operationFlags: number,
+    group: number,
+  ): number {
+    if (this.pending > this.#mask) this.#submitFull()
+    const entries = this.#entries
+    const at = (this.#tail & this.#mask) * wordsPerEntry
+    entries[at] = opcode | (entryFlags << 8) | (mode << 16)
+    entries[at + 1] = fd
+    entries[at + 2] = 0
+    entries[at + 3] = 0
+    entries[at + 4] = address >>> 0
+    entries[at + 5] = (address / twoTo32) >>> 0
+    entries[at + 6] = length
+    entries[at + 7] = operationFlags
+    entries[at + 8] = this.#table.begin(slot, operation)
+    entries[at + 9] = this.#table.generation(slot)
+    entries[at + 10] = group
+    entries[at + 11] = 0
+    entries[at + 12] = 0
+    entries[at + 13] = 0
+    entries[at + 14] = 0
+    entries[at + 15] = 0
+    this.#tail = (this.#tail + 1) | 0
+    this.#metrics.submissions++
+    return at
+  }
+
+  /** Makes room in the middle of a turn. Completions that this causes wait in the completion queue. */
+  #submitFull(): void {
+    this.#metrics.submissionQueueFull++
+    this.publish()
+    const taken = this.#native.enter(0, 0)
+    invariant(taken > 0, `the kernel refuses submissions (${taken})`)
+  }
+}

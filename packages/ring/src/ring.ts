@@ -1,0 +1,264 @@
+import { binding as nativeBinding, type Binding, type NativeRing, type SocketCalls, unavailable } from '@sheaf/native'
+import { receivedMessageHeaderBytes, SetupFlag } from './abi'
+import { type Capabilities, detectCapabilities } from './capabilities'
+import { SheafError, systemError } from './errors'
+import { GroupPool } from './memory/group-pool'
+import { receiveGroup, ReceivePool } from './memory/receive-pool'
+import { SendMemory } from './memory/send-memory'
+import { Metrics } from './metrics'
+import { type ReceiveMethod, type ResolvedRingOptions, resolveRingOptions, type RingOptions } from './options'
+import { CompletionQueue } from './queue/completion-queue'
+import { OperationTable } from './queue/operation-table'
+import { SubmissionQueue } from './queue/submission-queue'
+
+/** Something that the ring calls once in the turn after it was scheduled. */
+export interface Scheduled {
+  scheduled: boolean
+  advance(): void
+}
+
+/** A connection waiting for receive buffers. */
+interface Parked extends Scheduled {
+  parked: boolean
+}
+
+/** Something with a descriptor that has to go when the ring does. */
+export interface RingMember {
+  ringClosed(error: Error): void
+}
+
+/** How many of what there is, to find leaks with. */
+export interface RingUsage {
+  readonly operationSlots: number
+  readonly receiveBuffersHeld: number
+  readonly sendBlocks: number
+  readonly groups: number
+  readonly members: number
+}
+
+const optionalSetupFlags
+  = SetupFlag.CompletionSize
+    | SetupFlag.SubmitAll
+    | SetupFlag.SingleIssuer
+    | SetupFlag.DeferTaskRun
+    | SetupFlag.TaskRunFlag
+    | SetupFlag.NoSubmissionArray
+
+/**
+ * One io_uring and everything that its sockets share: the queues, the receive pool, send memory, buffer groups. A ring
+ * belongs to the thread that made it. Most programs never name one: adapters use {@link defaultRing}.
+ *
+ * Once a turn of the event loop `#turn` drains completions, which changes connections; then those that changed are
+ * advanced, which writes submissions; the native hook then enters the kernel with them.
+ */
+export class Ring {
+  readonly capabilities: Capabilities
+  readonly metrics = new Metrics()
+  readonly operations = new OperationTable(this.metrics)
+  readonly submissions: SubmissionQueue
+  readonly pool: ReceivePool
+  readonly sendMemory: SendMemory
+  readonly groups: GroupPool
+  /** Connections and listeners that are not closed. */
+  readonly members = new Set<RingMember>()
+  readonly receiveReserveFraction: number
+  /** Bytes before the payload of each receive buffer. */
+  readonly receiveHeaderBytes: number
+  /** Socket calls that have no opcode. */
+  readonly sockets: SocketCalls
+  readonly #native: NativeRing
+  readonly #completions: CompletionQueue
+  readonly #receiveMethod: ReceiveMethod
+  /** Address of an all-zero `msghdr`: multishot `RECVMSG` without addresses or control messages. */
+  readonly #messageHeader: number
+  readonly #wanted: Uint32Array
+  #scheduled: Scheduled[] = []
+  #advanced = 0
+  #parked: Parked[] = []
+  #references = 0
+  #closed = false
+
+  /** @internal Use {@link createRing}. */
+  constructor(binding: Binding, native: NativeRing, options: ResolvedRingOptions, capabilities: Capabilities) {
+    this.sockets = binding.sockets
+    this.#native = native
+    this.capabilities = capabilities
+    this.receiveReserveFraction = options.receiveReserveFraction
+    this.#receiveMethod
+      = options.receiveMethod === 'bundle' && !capabilities.bundledReceive.enabled ? 'single' : options.receiveMethod
+    this.receiveHeaderBytes = this.#receiveMethod === 'recvmsg' ? receivedMessageHeaderBytes : 0
+    const sendMethod
+      = options.sendMethod === 'bundle' && !capabilities.bundledSend.enabled ? 'sendmsg' : options.sendMethod
+    this.submissions = new SubmissionQueue(native, this.operations, this.metrics)
+    this.#completions = new CompletionQueue(native, this.operations, this.metrics)
+    this.pool = new ReceivePool(binding, native, this.metrics, {
+      bufferBytes: options.receiveBufferBytes + this.receiveHeaderBytes,
+      buffers: options.receiveBuffers,
+      buffersMax: options.receiveBuffersMax,
+    })
+    this.sendMemory = new SendMemory(binding)
+    this.groups = new GroupPool(binding, native, this, this.metrics, sendMethod, options.groupEntries)
+    const header = binding.createRegion(1)
+    if (typeof header === 'number') throw systemError(header, 'mmap')
+    this.#messageHeader = header.address
+    this.#wanted = new Uint32Array(native.wanted)
+    native.attach(this.#turn, options.roundsPerTurn)
+    openRings.add(this)
+  }
+
+  get closed(): boolean {
+    return this.#closed
+  }
+
+  get usage(): RingUsage {
+    return {
+      operationSlots: this.operations.size,
+      receiveBuffersHeld: this.pool.held,
+      sendBlocks: this.sendMemory.used,
+      groups: this.groups.leased,
+      members: this.members.size,
+    }
+  }
+
+  /** Submits what is in the submission queue now. */
+  submit(): void {
+    if (this.#closed || this.submissions.pending === 0) return
+    this.submissions.publish()
+    this.#native.enter(0, 0)
+  }
+
+  /** Makes the event loop look at the submission queue before it blocks. */
+  wake(): void {
+    this.#wanted[0] = 1
+  }
+
+  /** Has `member` advanced in this turn, or in the next if none is under way. */
+  schedule(member: Scheduled): void {
+    if (member.scheduled) return
+    member.scheduled = true
+    this.#scheduled.push(member)
+    this.#wanted[0] = 1
+  }
+
+  /** Arms a multishot receive on the pool. */
+  receive(slot: number, fd: number): void {
+    if (this.#receiveMethod === 'recvmsg') {
+      this.submissions.receiveMessageMultishot(slot, fd, receiveGroup, this.#messageHeader)
+    } else {
+      this.submissions.receiveMultishot(slot, fd, receiveGroup, this.#receiveMethod === 'bundle')
+    }
+    this.metrics.receivesArmed++
+  }
+
+  /** Has `member` advanced when there are receive buffers again. */
+  park(member: Parked): void {
+    member.parked = true
+    this.#parked.push(member)
+    this.metrics.parks++
+    this.#wanted[0] = 1
+  }
+
+  unpark(member: Parked): void {
+    member.parked = false
+    const index = this.#parked.indexOf(member)
+    if (index !== -1) this.#parked.splice(index, 1)
+  }
+
+  /** One more reason, or one less, to keep the process alive. */
+  ref(): void {
+    if (this.#references++ === 0) this.#native.ref()
+  }
+
+  unref(): void {
+    if (--this.#references === 0 && !this.#closed) this.#native.unref()
+  }
+
+  /**
+   * Closes every connection and listener of the ring with `ERR_SHEAF_RING_CLOSED`, once the kernel has let go of their
+   * memory. What is still queued is lost. Harmless when repeated.
+   */
+  close(): void {
+    if (this.#closed) return
+    this.#closed = true
+    openRings.delete(this)
+    this.#completions.stop()
+    this.#native.close()
+    const error = new SheafError('ERR_SHEAF_RING_CLOSED', 'The ring was closed')
+    for (const member of [...this.members]) member.ringClosed(error)
+  }
+
+  readonly #turn = (): void => {
+    this.metrics.turns++
+    if (this.submissions.completionsOverflowed) this.metrics.completionOverflows++
+    this.#completions.drain()
+    this.#advance()
+  }
+
+  #advance(): void {
+    this.#wanted[0] = this.#scheduled.length === 0 ? 0 : 1
+    this.pool.publish()
+    if (this.#parked.length !== 0) this.#unparkAll()
+    while (this.#advanced < this.#scheduled.length) {
+      const member = this.#scheduled[this.#advanced++]
+      member.advance()
+    }
+    this.#scheduled = []
+    this.#advanced = 0
+    // Buffers may have come back while members were advanced, after some were parked for want of them.
+    const again = this.pool.publish() && this.#parked.length !== 0
+    this.#wanted[0] = again ? 1 : 0
+    this.submissions.publish()
+  }
+
+  /** Lets those waiting for buffers try again, if there are any; enlarges the pool if all of it is held. */
+  #unparkAll(): void {
+    if (this.pool.available === 0 && !(this.pool.grow() && this.pool.publish())) return
+    const parked = this.#parked
+    this.#parked = []
+    for (const member of parked) {
+      member.parked = false
+      this.schedule(member)
+    }
+  }
+
+  /**
+   * Submits what was written just before the process ends: it leaves, as it would have by a system call of
+   * `node:net`.
+   */
+  flushAtExit(): void {
+    this.#advance()
+    this.submit()
+  }
+}
+
+const openRings = new Set<Ring>()
+
+process.on('exit', () => {
+  for (const ring of openRings) ring.flushAtExit()
+})
+
+/**
+ * Makes a ring with options of its own.
+ * @throws SheafError `ERR_SHEAF_UNAVAILABLE`, saying why, where there is no io_uring; TypeError, RangeError for bad
+ * options.
+ */
+export function createRing(options?: RingOptions): Ring {
+  const resolved = resolveRingOptions(options)
+  if (nativeBinding === undefined) throw new SheafError('ERR_SHEAF_UNAVAILABLE', unavailable)
+  const capabilities = detectCapabilities(resolved)
+  const native = nativeBinding.createRing({
+    submissionEntries: resolved.submissionEntries,
+    completionEntries: resolved.completionEntries,
+    optionalFlags: optionalSetupFlags,
+  })
+  if (typeof native === 'number') throw systemError(native, 'io_uring_setup')
+  return new Ring(nativeBinding, native, resolved, capabilities)
+}
+
+let shared: Ring | undefined
+
+/** The ring of this thread, made when first asked for. Throws as {@link createRing} does. */
+export function defaultRing(): Ring {
+  if (shared === undefined || shared.closed) shared = createRing()
+  return shared
+}

@@ -1,0 +1,83 @@
+import { SheafError } from '../errors'
+import { limits } from '../limits'
+
+interface Piece {
+  readonly bytes: Uint8Array
+  /** `bytes.byteLength` when it was queued; less now means that its memory was taken away. */
+  readonly lengthBytes: number
+  readonly ours: boolean
+}
+
+/**
+ * What could not be copied into send memory yet, in JavaScript memory: large chunks by reference, small ones
+ * gathered.
+ */
+export class Backlog {
+  #pieces: Piece[] = []
+  #head = 0
+  /** Bytes of the first piece that have been taken. */
+  #offset = 0
+  /** Where the next small chunk goes: the last piece, if it is ours and has room. */
+  #gather: Buffer | undefined
+  #gathered = 0
+  sizeBytes = 0
+
+  get empty(): boolean {
+    return this.sizeBytes === 0
+  }
+
+  /** @param chunk kept by reference if larger than `limits.copyAtOnceBytes`, else copied. */
+  add(chunk: Uint8Array): void {
+    const length = chunk.byteLength
+    if (length === 0) return
+    this.sizeBytes += length
+    if (length > limits.copyAtOnceBytes) {
+      this.#endGathering()
+      this.#pieces.push({ bytes: chunk, lengthBytes: length, ours: false })
+      return
+    }
+    if (this.#gather !== undefined && this.#gather.byteLength - this.#gathered < length) this.#endGathering()
+    this.#gather ??= Buffer.allocUnsafeSlow(limits.copyAtOnceBytes * 4)
+    this.#gather.set(chunk, this.#gathered)
+    this.#gathered += length
+  }
+
+  /**
+   * Copies up to `room` bytes into `target` at `offset`. @returns how many; 0 if empty.
+   * @throws SheafError `ERR_SHEAF_DETACHED` if a chunk's memory has been transferred or has shrunk meanwhile.
+   */
+  copyTo(target: Buffer, offset: number, room: number): number {
+    if (this.#head === this.#pieces.length) this.#endGathering()
+    if (this.#head === this.#pieces.length) return 0
+    const piece = this.#pieces[this.#head]
+    if (!piece.ours && piece.bytes.byteLength !== piece.lengthBytes) {
+      throw new SheafError('ERR_SHEAF_DETACHED', 'A chunk was transferred or resized before it was sent')
+    }
+    const count = Math.min(room, piece.lengthBytes - this.#offset)
+    target.set(piece.bytes.subarray(this.#offset, this.#offset + count), offset)
+    this.#offset += count
+    this.sizeBytes -= count
+    if (this.#offset === piece.lengthBytes) this.#next()
+    return count
+  }
+
+  #next(): void {
+    this.#offset = 0
+    this.#head++
+    if (this.#head === this.#pieces.length) {
+      this.#pieces = []
+      this.#head = 0
+    } else if (this.#head === 1024) {
+      this.#pieces.splice(0, this.#head)
+      this.#head = 0
+    }
+  }
+
+  #endGathering(): void {
+    if (this.#gather === undefined) return
+    const bytes = this.#gather.subarray(0, this.#gathered)
+    this.#pieces.push({ bytes, lengthBytes: bytes.byteLength, ours: true })
+    this.#gather = undefined
+    this.#gathered = 0
+  }
+}

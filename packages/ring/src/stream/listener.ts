@@ -1,0 +1,166 @@
+import { CompletionFlag, Errno } from '../abi'
+import { systemError } from '../errors'
+import { limits } from '../limits'
+import { Operation, type OperationOwner } from '../queue/operation-table'
+import type { Ring } from '../ring'
+import type { Address, Listener, ListenerHandler } from '../transport'
+import type { StreamConnection } from './connection'
+
+type ListenerState = 'listening' | 'closing' | 'closed'
+
+/** Failures of accepting that pass when descriptors or memory come back. */
+const transientErrors = new Set<number>([Errno.EMFILE, Errno.ENFILE, Errno.ENOBUFS, Errno.ENOMEM])
+/** Failures that concern only the connection that was being accepted. */
+const peerErrors = new Set<number>([Errno.ECONNABORTED, Errno.EPERM, Errno.EINTR, Errno.EAGAIN])
+
+/** A listening socket of any stream family: one multishot accept. */
+export class StreamListener implements Listener, OperationOwner {
+  readonly address: Address
+  readonly #ring: Ring
+  readonly #fd: number
+  readonly #slot: number
+  readonly #handler: ListenerHandler
+  /** Makes the family's connection of an accepted descriptor. */
+  readonly #accept: (fd: number) => StreamConnection
+  #state: ListenerState = 'listening'
+  #accepting = false
+  #cancelled = false
+  #closeSubmitted = false
+  #referenced = false
+  #connections = 0
+  #retry: NodeJS.Timeout | undefined
+  readonly #closing: (() => void)[] = []
+  scheduled = false
+
+  /** @param fd a descriptor that listens already; it is the listener's from now on. */
+  constructor(
+    ring: Ring,
+    fd: number,
+    address: Address,
+    handler: ListenerHandler,
+    accept: (fd: number) => StreamConnection,
+  ) {
+    this.#ring = ring
+    this.#fd = fd
+    this.address = address
+    this.#handler = handler
+    this.#accept = accept
+    this.#slot = ring.operations.allocate(this)
+    ring.members.add(this)
+    this.ref()
+    ring.schedule(this)
+  }
+
+  get listening(): boolean {
+    return this.#state === 'listening'
+  }
+
+  get connections(): number {
+    return this.#connections
+  }
+
+  ref(): void {
+    if (this.#referenced || this.#state === 'closed') return
+    this.#referenced = true
+    this.#ring.ref()
+  }
+
+  unref(): void {
+    if (!this.#referenced) return
+    this.#referenced = false
+    this.#ring.unref()
+  }
+
+  close(): Promise<void> {
+    return new Promise((resolve) => {
+      if (this.#state === 'closed') {
+        resolve()
+        return
+      }
+      this.#closing.push(resolve)
+      if (this.#state === 'closing') return
+      this.#state = 'closing'
+      clearTimeout(this.#retry)
+      this.#ring.schedule(this)
+    })
+  }
+
+  complete(operation: Operation, result: number, flags: number): void {
+    if (operation === Operation.Close) {
+      this.#finish()
+      return
+    }
+    if (operation === Operation.Accept && (flags & CompletionFlag.More) === 0) this.#accepting = false
+    this.#ring.schedule(this)
+    if (operation !== Operation.Accept) return
+    if (result >= 0) this.#accepted(result)
+    else this.#failed(result)
+  }
+
+  advance(): void {
+    this.scheduled = false
+    if (this.#state === 'listening') {
+      if (!this.#accepting && this.#retry === undefined) {
+        this.#accepting = true
+        this.#ring.submissions.acceptMultishot(this.#slot, this.#fd)
+      }
+    } else if (this.#state === 'closing' && !this.#closeSubmitted) {
+      if (!this.#accepting && this.#ring.operations.outstanding(this.#slot) === 0) {
+        this.#closeSubmitted = true
+        this.#ring.submissions.close(this.#slot, this.#fd)
+      } else if (!this.#cancelled) {
+        this.#cancelled = true
+        this.#ring.submissions.cancelOperation(this.#slot, Operation.Accept)
+      }
+    }
+  }
+
+  /** The ring is closed: nothing is in the kernel any more. */
+  ringClosed(): void {
+    clearTimeout(this.#retry)
+    this.#ring.operations.abandon(this.#slot)
+    this.#ring.sockets.close(this.#fd)
+    this.#finish()
+  }
+
+  #accepted(fd: number): void {
+    if (this.#state !== 'listening') {
+      this.#ring.sockets.close(fd)
+      return
+    }
+    this.#ring.metrics.accepted++
+    this.#connections++
+    const connection = this.#accept(fd)
+    connection.onClosed = this.#connectionClosed
+    connection.begin()
+  }
+
+  #failed(result: number): void {
+    if (this.#state !== 'listening' || result === -Errno.ECANCELED || peerErrors.has(-result)) return
+    if (transientErrors.has(-result)) {
+      this.#ring.metrics.acceptPauses++
+      this.#retry = setTimeout(this.#tryAgain, limits.acceptRetryMs)
+      if (!this.#referenced) this.#retry.unref()
+    }
+    this.#handler.acceptError?.(systemError(result, 'accept'))
+  }
+
+  readonly #tryAgain = (): void => {
+    clearTimeout(this.#retry)
+    this.#retry = undefined
+    this.#ring.schedule(this)
+  }
+
+  readonly #connectionClosed = (): void => {
+    this.#connections--
+    if (this.#retry !== undefined) this.#tryAgain()
+  }
+
+  #finish(): void {
+    this.#state = 'closed'
+    this.#ring.operations.release(this.#slot)
+    this.#ring.members.delete(this)
+    this.unref()
+    for (const resolve of this.#closing) resolve()
+  }
+}

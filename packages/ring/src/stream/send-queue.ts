@@ -1,0 +1,276 @@
+import { bufferIdShift, CompletionFlag } from '../abi'
+import { invariant } from '../errors'
+import { limits } from '../limits'
+import type { SendBlock } from '../memory/send-memory'
+import type { SendGroup } from '../memory/send-group'
+import { countBundle } from '../metrics'
+import type { Ring } from '../ring'
+import { Backlog } from './backlog'
+
+/** The most bytes that one UTF-16 unit takes in any of Node's encodings. */
+const bytesPerCharacterMax = 3
+
+/**
+ * What one connection has to send, in order:
+ *
+ *   in flight → spans in the leased group → the open span of the block being written → the backlog
+ *
+ * Small writes meet in the open span, which is sent as it is. The group comes in when there are several spans: full
+ * blocks, and received buffers that are forwarded. The backlog begins where the connection's share of send memory ends.
+ * There is never more than one request in flight, a bundle's chain of completions being one.
+ *
+ * The kernel sees none but send memory and the receive pool; what the application wrote from is its own again as soon
+ * as it has
+ * been copied.
+ */
+export class SendQueue {
+  readonly #ring: Ring
+  readonly #slot: number
+  readonly #fd: number
+  /** The block being written, and the part of it that is neither sent nor in the group. */
+  #block: SendBlock | undefined
+  #start = 0
+  #end = 0
+  /** The span that a plain send is sending. */
+  #flightBlock: SendBlock | undefined
+  #flightStart = 0
+  #flightEnd = 0
+  #group: SendGroup | undefined
+  #backlog: Backlog | undefined
+  /** Bytes put where the kernel can be shown them, and bytes that it has taken, since the connection was made. */
+  #placedBytes = 0
+  sentBytes = 0
+
+  constructor(ring: Ring, slot: number, fd: number) {
+    this.#ring = ring
+    this.#slot = slot
+    this.#fd = fd
+  }
+
+  /** Bytes accepted since the connection was made. */
+  get acceptedBytes(): number {
+    return this.#backlog === undefined ? this.#placedBytes : this.#placedBytes + this.#backlog.sizeBytes
+  }
+
+  get queuedBytes(): number {
+    return this.acceptedBytes - this.sentBytes
+  }
+
+  get inFlight(): boolean {
+    return this.#flightBlock !== undefined || (this.#group !== undefined && this.#group.inFlight)
+  }
+
+  write(chunk: Uint8Array): void {
+    const length = chunk.byteLength
+    const block = this.#block
+    if (block !== undefined && this.#backlog === undefined && length <= limits.sendBlockBytes - this.#end) {
+      block.bytes.set(chunk, this.#end)
+      this.#end += length
+      this.#placedBytes += length
+      return
+    }
+    if (length !== 0) this.#writeAcross(chunk, length)
+  }
+
+  writeString(text: string, encoding: BufferEncoding): void {
+    if (this.#backlog === undefined && text.length * bytesPerCharacterMax <= limits.sendBlockBytes) {
+      if (this.#block === undefined) this.#nextBlock()
+      const block = this.#block
+      if (block !== undefined && text.length * bytesPerCharacterMax <= limits.sendBlockBytes - this.#end) {
+        const written = block.bytes.write(text, this.#end, encoding)
+        this.#end += written
+        this.#placedBytes += written
+        return
+      }
+    }
+    this.write(Buffer.from(text, encoding))
+  }
+
+  /**
+   * Queues a received buffer as it is. @returns false if that can't be (no group, or it is full, or bytes wait in the
+   * backlog before it): then its bytes are to be written.
+   */
+  forward(address: number, lengthBytes: number, id: number): boolean {
+    const group = this.#group ?? this.#lease()
+    const open = this.#end !== this.#start
+    if (group === undefined || this.#backlog !== undefined || group.room < (open ? 2 : 1)) return false
+    if (open) this.#closeSpan(group)
+    group.pushReceived(address, lengthBytes, id)
+    this.#placedBytes += lengthBytes
+    return true
+  }
+
+  /** Sends what there is, unless something is in flight. Called once a turn. */
+  submit(): void {
+    if (this.inFlight) return
+    if (this.#backlog !== undefined) this.#refill(this.#backlog)
+    const group = this.#group
+    if (group !== undefined && group.spans !== 0) {
+      if (this.#end !== this.#start && group.room !== 0) this.#closeSpan(group)
+      group.submit(this.#ring.submissions, this.#slot, this.#fd)
+      return
+    }
+    if (group !== undefined) this.#giveGroup(group)
+    const block = this.#block
+    if (block === undefined) return
+    if (this.#end === this.#start) {
+      this.#dropBlock(block)
+      return
+    }
+    block.references++
+    this.#flightBlock = block
+    this.#flightStart = this.#start
+    this.#flightEnd = this.#start = this.#end
+    this.#submitFlight(block)
+  }
+
+  /** A send completion that is not an error. */
+  complete(result: number, flags: number): void {
+    const metrics = this.#ring.metrics
+    metrics.sends++
+    metrics.bytesWritten += result
+    this.sentBytes += result
+    const block = this.#flightBlock
+    if (block === undefined) {
+      this.#completeGroup(result, flags)
+      return
+    }
+    metrics.sendBuffers++
+    countBundle(metrics.sendBundles, 1)
+    this.#flightStart += result
+    if (this.#flightStart === this.#flightEnd) {
+      this.#flightBlock = undefined
+      this.#ring.sendMemory.release(block)
+    } else {
+      // Only a socket that is failing sends less than asked for; the next attempt says why.
+      metrics.shortSends++
+      this.#submitFlight(block)
+    }
+  }
+
+  /** A send completion that is an error, or of a request cancelled or without buffers: nothing was sent. */
+  completeEmpty(flags: number): void {
+    if (this.#flightBlock !== undefined) {
+      this.#ring.sendMemory.release(this.#flightBlock)
+      this.#flightBlock = undefined
+    } else if ((flags & CompletionFlag.More) === 0 && this.#group !== undefined) {
+      this.#requestEnded(this.#group)
+    }
+  }
+
+  /** Forgets what was not sent. No request may be in flight. */
+  discard(): void {
+    const memory = this.#ring.sendMemory
+    if (this.#flightBlock !== undefined) memory.release(this.#flightBlock)
+    if (this.#block !== undefined) memory.release(this.#block)
+    this.#flightBlock = this.#block = undefined
+    this.#backlog = undefined
+    if (this.#group !== undefined) {
+      this.#group.abandon()
+      this.#giveGroup(this.#group)
+    }
+  }
+
+  #completeGroup(result: number, flags: number): void {
+    const group = this.#group
+    invariant(group !== undefined, 'a send completion for a connection that sends nothing')
+    if ((flags & CompletionFlag.Buffer) !== 0) {
+      invariant(flags >>> bufferIdShift === group.firstId, 'a send completion names another buffer than the next')
+    }
+    group.sent(result)
+    const metrics = this.#ring.metrics
+    metrics.sendBuffers += group.covered
+    if (group.covered !== 0) countBundle(metrics.sendBundles, group.covered)
+    if ((flags & CompletionFlag.More) === 0) this.#requestEnded(group)
+    else if (group.completions === 1) metrics.chainedBundles++
+  }
+
+  #requestEnded(group: SendGroup): void {
+    if (group.requestEnded()) this.#ring.metrics.shortSends++
+  }
+
+  #submitFlight(block: SendBlock): void {
+    this.#ring.submissions.send(
+      this.#slot,
+      this.#fd,
+      block.address + this.#flightStart,
+      this.#flightEnd - this.#flightStart,
+    )
+  }
+
+  /**
+   * Writes what does not fit the open block: into further blocks as far as the window goes, the rest to the backlog.
+   */
+  #writeAcross(chunk: Uint8Array, length: number): void {
+    let offset = 0
+    while (this.#backlog === undefined && offset !== length) {
+      const room = this.#room()
+      if (room === 0) break
+      const count = Math.min(room, length - offset)
+      const block = this.#block as SendBlock
+      block.bytes.set(count === length ? chunk : chunk.subarray(offset, offset + count), this.#end)
+      this.#end += count
+      this.#placedBytes += count
+      offset += count
+    }
+    if (offset === length) return
+    this.#backlog ??= new Backlog()
+    this.#backlog.add(offset === 0 ? chunk : chunk.subarray(offset))
+  }
+
+  #refill(backlog: Backlog): void {
+    while (!backlog.empty) {
+      const room = this.#room()
+      if (room === 0) return
+      const count = backlog.copyTo((this.#block as SendBlock).bytes, this.#end, room)
+      this.#end += count
+      this.#placedBytes += count
+    }
+    this.#backlog = undefined
+  }
+
+  /** Bytes that can be written to the open block, which is a new one if the last is full; 0 if there can be none. */
+  #room(): number {
+    if ((this.#block === undefined || this.#end === limits.sendBlockBytes) && !this.#nextBlock()) return 0
+    return limits.sendBlockBytes - this.#end
+  }
+
+  /** Makes the open block one with room, within the connection's window. @returns false if there is none. */
+  #nextBlock(): boolean {
+    const block = this.#block
+    if (block !== undefined) {
+      if (this.#placedBytes - this.sentBytes >= limits.sendWindowBytes) return false
+      if (this.#end !== this.#start) {
+        const group = this.#group ?? this.#lease()
+        if (group === undefined || group.room === 0) return false
+        this.#closeSpan(group)
+      }
+      this.#dropBlock(block)
+    }
+    this.#block = this.#ring.sendMemory.acquire()
+    this.#start = this.#end = 0
+    return this.#block !== undefined
+  }
+
+  /** Moves the open span to the group. The block stays open behind it. */
+  #closeSpan(group: SendGroup): void {
+    group.pushBlock(this.#block as SendBlock, this.#start, this.#end)
+    this.#start = this.#end
+  }
+
+  #dropBlock(block: SendBlock): void {
+    this.#block = undefined
+    this.#start = this.#end = 0
+    this.#ring.sendMemory.release(block)
+  }
+
+  #lease(): SendGroup | undefined {
+    this.#group = this.#ring.groups.lease()
+    return this.#group
+  }
+
+  #giveGroup(group: SendGroup): void {
+    this.#group = undefined
+    this.#ring.groups.give(group)
+  }
+}

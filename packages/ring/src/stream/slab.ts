@@ -1,0 +1,24 @@
+import { limits } from '../limits'
+
+/**
+ * Memory for the small chunks that one connection receives. Node's own pool (`Buffer.allocUnsafe`) is shared by the
+ * whole process: what one peer sent could be read through `chunk.buffer` of another. A slab serves one connection and
+ * begins as zeros.
+ */
+export class Slab {
+  #memory: Buffer | undefined
+  #used = 0
+
+  /** A chunk of the caller's own. */
+  allocate(sizeBytes: number): Buffer {
+    if (sizeBytes > limits.slabChunkBytes) return Buffer.allocUnsafeSlow(sizeBytes)
+    if (this.#memory === undefined || this.#used + sizeBytes > limits.slabBytes) {
+      this.#memory = Buffer.from(new ArrayBuffer(limits.slabBytes))
+      this.#used = 0
+    }
+    const start = this.#used
+    // Chunks begin at multiples of 8 bytes, so that any typed array can be laid over one.
+    this.#used = (start + sizeBytes + 7) & ~7
+    return this.#memory.subarray(start, start + sizeBytes)
+  }
+}

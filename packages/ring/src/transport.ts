@@ -1,0 +1,129 @@
+/**
+ * The contract that every adapter, every tier and the simulated kernel keep. This file imports nothing.
+ */
+
+/** What a received chunk or an address is in Node's terms; declared here so that the contract stands alone. */
+export type Chunk = Buffer
+
+/** An internet address, as `net.Socket#address()` gives it. */
+export interface InternetAddress {
+  readonly address: string
+  readonly family: 'IPv4' | 'IPv6'
+  readonly port: number
+}
+
+/** A Unix socket address. An abstract name begins with a NUL byte; an unnamed socket has the empty path. */
+export interface PathAddress {
+  readonly path: string
+}
+
+export type Address = InternetAddress | PathAddress
+
+/**
+ * The life of a connection. It only ever moves to the right:
+ *
+ * `connecting → open → ended → closing → closed`
+ *
+ * - `open`: both directions, or at least the peer's, are up and nothing has been asked to end.
+ * - `ended`: `end()` was called; what is queued still goes out, then the FIN. The peer may still send.
+ * - `closing`: nothing is accepted any more; requests in the kernel are being cancelled.
+ * - `closed`: the kernel refers to nothing of this connection; `close` has been called.
+ */
+export type TransportState = 'connecting' | 'open' | 'ended' | 'closing' | 'closed'
+
+/** Told how one write ended: nothing when the kernel has taken every byte, else why it never will. */
+export type WriteCallback = (error?: Error) => void
+
+/**
+ * What a stream's owner wants to be told. One object serves any number of connections: the connection comes along
+ * as the first argument. A method that throws is an `uncaughtException`; the connection and the others go on.
+ */
+export interface StreamHandler<T extends Transport = Transport> {
+  /** The connection is established. Called once, before anything else. */
+  open?(transport: T): void
+  /** Bytes arrived, in order. `chunk` is the receiver's own: it may be kept, changed, and transferred. */
+  data?(transport: T, chunk: Chunk): void
+  /** After a `write` that returned false: the queue is below the low-water mark again. */
+  drain?(transport: T): void
+  /** The peer has finished sending. Called at most once, after the last `data`. */
+  end?(transport: T): void
+  /** Exactly once, and last. `error` says why if the connection did not end in order. */
+  close?(transport: T, error?: Error): void
+}
+
+/** A connected (or connecting) stream: TCP, or a Unix stream socket. */
+export interface Transport {
+  readonly state: TransportState
+  readonly localAddress: Address | undefined
+  readonly remoteAddress: Address | undefined
+  /** Bytes handed to `data` or forwarded. */
+  readonly bytesRead: number
+  /** Bytes that the kernel has taken. */
+  readonly bytesWritten: number
+  /** Bytes accepted by `write` that the kernel has not taken yet. */
+  readonly bytesQueued: number
+  /** `write` returns false from this many queued bytes on. */
+  readonly writableHighWaterMark: number
+  readonly paused: boolean
+  /** Who is told what happens. Assigning another hands the connection over, from the next event on. */
+  handler: StreamHandler
+
+  /**
+   * Queues bytes. They leave, together with everything else written in this turn of the event loop, when the turn ends.
+   * The chunk may be reused as soon as `write` returns: nothing of it is kept unless it is larger than
+   * `limits.copyAtOnceBytes`; then it must not be changed until `callback`.
+   *
+   * @param encoding for a string; `utf8` when absent.
+   * @param callback when the kernel has taken the bytes, or why it never will.
+   * @returns false when the queue has reached the high-water mark; the bytes are queued all the same, and `drain`
+   * follows.
+   *   False also, with the reason to `callback`, when the connection is closing or closed.
+   * @throws TypeError `ERR_INVALID_ARG_TYPE` for a chunk that is neither string nor `Uint8Array`;
+   *   SheafError `ERR_SHEAF_WRITE_AFTER_END` after `end()`.
+   */
+  write(chunk: Uint8Array | string, encoding?: BufferEncoding, callback?: WriteCallback): boolean
+  write(chunk: Uint8Array | string, callback?: WriteCallback): boolean
+  /** Submits what is queued now, for whoever can't wait for the end of the turn. */
+  flush(): void
+  /**
+   * Sends what is queued, then FIN. Receiving goes on. Harmless when repeated. @param callback when the FIN has been
+   * sent.
+   */
+  end(callback?: WriteCallback): void
+  /** Drops what is queued and closes. `close` follows, with `error` if one was given. Harmless when repeated. */
+  destroy(error?: Error): void
+  /** Like `destroy`, but the peer sees a reset (TCP). */
+  reset(): void
+  /** No more `data` until {@link resume}. What has arrived, and still arrives, is kept. */
+  pause(): void
+  resume(): void
+  /** Keeps the process alive while open, as a new connection does. */
+  ref(): void
+  /** Does not keep the process alive. */
+  unref(): void
+  /**
+   * Sends everything that arrives from now on to `to`, without copying where both are on one ring; `data` is not
+   * called any more. A full `to` holds back this side; the peer's end becomes `to.end()`; if either side is destroyed,
+   * so is the other.
+   * @throws SheafError `ERR_SHEAF_FORWARDING` if this connection forwards already or `to` is itself.
+   */
+  forward(to: Transport): void
+}
+
+/** What a listener's owner wants to be told, besides what happens on each connection. */
+export interface ListenerHandler<T extends Transport = Transport> extends StreamHandler<T> {
+  /** Accepting failed (`EMFILE`, `ENOBUFS`, …). The listener waits a moment and goes on by itself. */
+  acceptError?(error: Error): void
+}
+
+/** A listening socket. */
+export interface Listener {
+  readonly address: Address
+  readonly listening: boolean
+  /** Connections accepted from here that are not closed. */
+  readonly connections: number
+  ref(): void
+  unref(): void
+  /** Stops accepting; connections stay. Resolves when the kernel has let go of the socket. Harmless when repeated. */
+  close(): Promise<void>
+}
