@@ -1,0 +1,211 @@
+import { connect as nodeConnect, createServer as createNodeServer, type AddressInfo } from 'node:net'
+import { once } from 'node:events'
+import type { Ring, RingOptions } from '@sheaf/ring'
+import { describe, expect, it, onTestFinished } from 'vitest'
+import { connect, type TcpConnection } from '../src/index'
+import { client, echo, loopback, pattern, Random, server, sha, testRing, untilIdle, Writer } from './support'
+
+const kib = 1024
+const mib = 1024 * kib
+
+/** Sends `sizeBytes` to an echo server in random chunks and compares what comes back. */
+async function echoed(ring: Ring, port: number, sizeBytes: number, seed: number, chunkMax: number): Promise<void> {
+  const sent = pattern(sizeBytes, seed)
+  const writer = new Writer(sent, new Random(seed), chunkMax)
+  const back = sha()
+  let bytes = 0
+  await new Promise<void>((resolve, reject) => {
+    connect({ host: loopback, port, ring }, {
+      open: (connection) => writer.write(connection),
+      drain: (connection) => writer.write(connection),
+      data(_connection, chunk) {
+        bytes += chunk.byteLength
+        back.update(chunk)
+      },
+      close: (_connection, error) => error === undefined ? resolve() : reject(error),
+    }).catch(reject)
+  })
+  expect(bytes).toBe(sizeBytes)
+  expect(back.digest('hex')).toBe(sha().update(sent).digest('hex'))
+}
+
+const configurations: Record<string, RingOptions> = {
+  'bundles': {},
+  'vectored sends': { sendMethod: 'sendmsg' },
+  'one buffer a request': { sendMethod: 'single', groupEntries: 16 },
+  'one buffer a receive': { receiveMethod: 'single' },
+  'multishot recvmsg': { receiveMethod: 'recvmsg', receiveBufferBytes: 512, receiveBuffers: 64 },
+  'tiny buffers': { receiveBufferBytes: 16, receiveBuffers: 512, receiveBuffersMax: 512 },
+  'two receive buffers': { receiveBufferBytes: 64, receiveBuffers: 2, receiveBuffersMax: 2 },
+  'a group of two entries': { groupEntries: 2 },
+  'short queues': { submissionEntries: 4, completionEntries: 8 },
+}
+
+describe.each(Object.entries(configurations))('with %s', (_name, options) => {
+  it('an echo of random chunks from 1 byte to 8 MB comes back whole and in order', async () => {
+    const ring = testRing(options)
+    const listener = await server(ring, echo)
+    const { port } = listener.address
+    const tiny = (options.receiveBufferBytes ?? 4096) < 512
+    const sizes = tiny ? [1, 100, 200 * kib] : [1, 100 * kib, 8 * mib]
+    const chunks = [1 * kib, 8 * mib]
+    let seed = 1
+    for (const size of sizes) {
+      for (const chunkMax of chunks) await echoed(ring, port, size, seed++, chunkMax)
+    }
+    await echoed(ring, port, 5000, seed, 1)
+    await listener.close()
+    await untilIdle(ring)
+    expect(ring.metrics.staleCompletions).toBe(0)
+  })
+
+  it('a hundred connections at once keep their bytes apart', async () => {
+    const ring = testRing(options)
+    const listener = await server(ring, echo)
+    const size = (options.receiveBuffers ?? 128) === 2 ? 2 * kib : 20 * kib
+    await Promise.all(
+      Array.from({ length: 100 }, (_, index) => echoed(ring, listener.address.port, size, index + 1, 3 * kib)),
+    )
+    await listener.close()
+    await untilIdle(ring)
+    expect(ring.metrics.staleCompletions).toBe(0)
+  })
+})
+
+describe('what rarely happens does happen here', () => {
+  it('three hundred connections share a pool that runs dry and wraps', async () => {
+    const ring = testRing({ receiveBufferBytes: 256, receiveBuffers: 16, receiveBuffersMax: 16 })
+    const listener = await server(ring, echo)
+    await Promise.all(
+      Array.from({ length: 300 }, (_, index) => echoed(ring, listener.address.port, 20_000, index + 1, 30_000)),
+    )
+    await listener.close()
+    await untilIdle(ring)
+    const { metrics } = ring
+    expect(metrics.poolExhausted).toBeGreaterThan(0)
+    expect(metrics.poolPositions).toBeGreaterThan(16 * 100)
+    expect(metrics.receivesArmed).toBeGreaterThan(600)
+    expect(metrics.staleCompletions).toBe(0)
+  })
+
+  it('a bundle over 256 buffers is sent in a chain of completions, and the peer\'s back-pressure holds', async () => {
+    const ring = testRing({
+      receiveBufferBytes: 32,
+      receiveBuffers: 4096,
+      receiveBuffersMax: 4096,
+      receiveReserveFraction: 0,
+      groupEntries: 4096,
+    })
+    const sent = pattern(24 * mib, 7)
+    const target = createNodeServer({ pauseOnConnect: true })
+    target.listen(0, loopback)
+    await once(target, 'listening')
+    onTestFinished(() => void target.close())
+    const arrived = sha()
+    const done = new Promise<void>((resolve) => {
+      target.on('connection', (socket) => {
+        socket.on('data', (chunk: Buffer) => arrived.update(chunk))
+        socket.on('end', resolve)
+        // The proxy must fill up first.
+        setTimeout(() => socket.resume(), 300)
+      })
+    })
+    const listener = await server(ring, {
+      open(connection) {
+        connection.pause()
+        const { port } = target.address() as AddressInfo
+        void connect({ host: loopback, port, ring, writableHighWaterMark: mib }, {})
+          .then((to) => {
+            connection.forward(to)
+            connection.resume()
+          })
+      },
+    })
+    const source = nodeConnect(listener.address.port, loopback)
+    source.end(sent)
+    await done
+    expect(arrived.digest('hex')).toBe(sha().update(sent).digest('hex'))
+    await listener.close()
+    await untilIdle(ring)
+    expect(ring.metrics.chainedBundles).toBeGreaterThan(0)
+    expect(ring.metrics.sendBundles[8]).toBeGreaterThan(0)
+    expect(ring.metrics.poolExhausted).toBeGreaterThan(0)
+    expect(ring.metrics.parks).toBeGreaterThan(0)
+  })
+
+  it('completions that overflow the completion queue are not lost', async () => {
+    const ring = testRing({ submissionEntries: 2, completionEntries: 4, roundsPerTurn: 1 })
+    const listener = await server(ring, echo)
+    await Promise.all(
+      Array.from({ length: 200 }, (_, index) => echoed(ring, listener.address.port, 3000, index + 1, 1000)),
+    )
+    await listener.close()
+    await untilIdle(ring)
+    expect(ring.metrics.completionOverflows).toBeGreaterThan(0)
+    expect(ring.metrics.submissionQueueFull).toBeGreaterThan(0)
+  })
+
+  it('a writer that ignores back-pressure loses nothing', async () => {
+    const ring = testRing()
+    const sent = pattern(24 * mib, 3)
+    const arrived = sha()
+    let bytes = 0
+    const listener = await server(ring, {
+      data(_connection, chunk) {
+        bytes += chunk.byteLength
+        arrived.update(chunk)
+      },
+    })
+    const random = new Random(5)
+    const closed = new Promise<void>((resolve) => {
+      void client(ring, listener, {
+        open(connection) {
+          for (let offset = 0; offset < sent.byteLength;) {
+            const end = Math.min(sent.byteLength, offset + random.size(2 * mib))
+            connection.write(sent.subarray(offset, end))
+            offset = end
+          }
+          expect(connection.bytesQueued).toBe(sent.byteLength)
+          connection.end()
+        },
+        close: () => resolve(),
+      })
+    })
+    await closed
+    expect(bytes).toBe(sent.byteLength)
+    expect(arrived.digest('hex')).toBe(sha().update(sent).digest('hex'))
+    expect(ring.metrics.backPressure).toBe(1)
+    expect(ring.usage.groups).toBe(0)
+  })
+
+  it('more connections with a queue than there is send memory for still send everything', async () => {
+    const ring = testRing()
+    const reading: TcpConnection[] = []
+    const hashes: string[] = []
+    const listener = await server(ring, {
+      open(connection) {
+        connection.pause()
+        reading.push(connection)
+      },
+      data(connection, chunk) {
+        (connection as TcpConnection & { hash?: ReturnType<typeof sha> }).hash ??= sha()
+        ;(connection as TcpConnection & { hash?: ReturnType<typeof sha> }).hash?.update(chunk)
+      },
+      end(connection) {
+        hashes.push((connection as TcpConnection & { hash?: ReturnType<typeof sha> }).hash?.digest('hex') ?? '')
+      },
+    })
+    const sent = pattern(6 * mib, 11)
+    const clients = await Promise.all(Array.from({ length: 40 }, () => client(ring, listener, {})))
+    for (const connection of clients) {
+      connection.write(sent)
+      connection.end()
+    }
+    for (const connection of reading) connection.resume()
+    const expected = sha().update(sent).digest('hex')
+    while (hashes.length < 40) await new Promise((resolve) => setTimeout(resolve, 5))
+    expect(new Set(hashes)).toEqual(new Set([expected]))
+    await listener.close()
+    await untilIdle(ring)
+  })
+})
