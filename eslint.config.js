@@ -3,6 +3,18 @@ import stylistic from '@stylistic/eslint-plugin'
 import { defineConfig, globalIgnores } from 'eslint/config'
 import typescript from 'typescript-eslint'
 
+/** What a package may import of the others: tools → tcp, udp, unix → ring → native, and nothing the other way. */
+const layers = { native: [], ring: ['native'], tcp: ['ring'], udp: ['ring'], unix: ['ring'] }
+
+function layer([name, below]) {
+  const allowed = [name, ...below].map((other) => `!@sheaf/${other}`)
+  const group = ['@sheaf/*', ...allowed, ...Object.keys(layers).map((other) => `**/${other}/src`), '**/tools/**']
+  return {
+    files: [`packages/${name}/**`],
+    rules: { 'no-restricted-imports': ['error', { patterns: [{ group, message: 'Not a layer below this one.' }] }] },
+  }
+}
+
 export default defineConfig(
   globalIgnores(['**/dist/', '**/build/', '**/prebuilds/', '**/test-results/', '.nx/']),
   js.configs.recommended,
@@ -36,4 +48,5 @@ export default defineConfig(
     files: ['**/*.js', '**/*.mjs', '**/*.cjs'],
     languageOptions: { globals: { process: 'readonly', console: 'readonly', Buffer: 'readonly', URL: 'readonly' } },
   },
+  ...Object.entries(layers).map(layer),
 )
