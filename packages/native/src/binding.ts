@@ -1,0 +1,185 @@
+/**
+ * What the C++ half of Sheaf offers to the TypeScript half, and nothing else: memory shared with the kernel, the
+ * system calls on it, and a hook into the event loop. It knows nothing of protocols, of what a buffer means, or of
+ * policy. A simulated kernel can stand behind this same interface.
+ *
+ * Conventions, everywhere: a call that can fail in the kernel returns a number, zero or more on success and `-errno`
+ * on failure; it throws only for arguments of the wrong type or range (a `TypeError` or `RangeError`). Addresses are
+ * plain numbers: user-space addresses are below 2^53 on every Linux system.
+ */
+export interface Binding {
+  /** Asks the kernel once what it has. Cheap after the first call. */
+  probe(): KernelProbe
+  /**
+   * Maps `sizeBytes` (rounded up to whole pages) of zeroed memory that never moves. The mapping lives until both its
+   * `ArrayBuffer` has been collected and every ring that was open when it was made has been closed, so that the kernel
+   * can never write to memory that has been given back.
+   * @throws RangeError if `sizeBytes` is not between 1 and 2^31.
+   * @returns `-errno` (`-ENOMEM`) when the system has no memory.
+   */
+  createRegion(sizeBytes: number): Region | number
+  /**
+   * Sets up a ring. Each flag of `optionalFlags` that the kernel refuses is dropped on its own and the rest kept;
+   * flags that it accepted are in {@link NativeRing.setupFlags}.
+   * @returns `-errno` when no ring can be had at all.
+   */
+  createRing(options: NativeRingOptions): NativeRing | number
+  readonly sockets: SocketCalls
+}
+
+export interface KernelProbe {
+  /** `io_uring_setup` works for this process. */
+  readonly available: boolean
+  /** Why not, as one sentence a person can act on; empty when it works. */
+  readonly reason: string
+  /** `errno` of the refusal, 0 when it works. */
+  readonly errno: number
+  /** The kernel's release, as `uname -r` prints it. */
+  readonly release: string
+  /** `IORING_FEAT_*` bits. */
+  readonly features: number
+  /** One byte for each opcode the kernel knows: 1 where it is supported. */
+  readonly opcodes: Uint8Array
+}
+
+/** Page-aligned memory that the kernel may be told of. `buffer` can't be transferred or detached. */
+export interface Region {
+  readonly buffer: ArrayBuffer
+  /** Where `buffer` begins in this process's address space. A multiple of the page size. */
+  readonly address: number
+  readonly sizeBytes: number
+}
+
+export interface NativeRingOptions {
+  /** Submission queue entries: a power of two, 1 to 32768. */
+  readonly submissionEntries: number
+  /** Completion queue entries: a power of two, more than `submissionEntries`, up to 65536. */
+  readonly completionEntries: number
+  /** `IORING_SETUP_*` bits to have if the kernel allows, each dropped on its own if not. */
+  readonly optionalFlags: number
+}
+
+/** Byte offsets into {@link NativeRing.rings}. */
+export interface RingOffsets {
+  readonly submissionHead: number
+  readonly submissionTail: number
+  readonly submissionFlags: number
+  readonly submissionDropped: number
+  readonly completionHead: number
+  readonly completionTail: number
+  readonly completionFlags: number
+  readonly completionOverflow: number
+  /** The first completion entry (16 bytes each). */
+  readonly completions: number
+}
+
+export interface NativeRing {
+  readonly submissionEntries: number
+  readonly completionEntries: number
+  /** `IORING_FEAT_*` bits. */
+  readonly features: number
+  /** `IORING_SETUP_*` bits in force. */
+  readonly setupFlags: number
+  /** Both queues' heads, tails, flags and the completions. Detached by {@link close}. */
+  readonly rings: ArrayBuffer
+  readonly offsets: RingOffsets
+  /**
+   * The submission entries, 64 bytes each: the one at tail value `t` is entry `t` modulo the size, whether or not
+   * `IORING_SETUP_NO_SQARRAY` is in force. Detached by {@link close}.
+   */
+  readonly submissions: ArrayBuffer
+  /**
+   * One 32-bit word that says "TypeScript has something to submit that is not in the submission queue yet": the loop
+   * hook calls `turn` when it is not 0. The callee resets it. Detached by {@link close}.
+   */
+  readonly wanted: ArrayBuffer
+
+  /**
+   * `io_uring_enter(2)` with what is in the queue now; `flags` are `IORING_ENTER_*`. Blocks until `minComplete`
+   * completions are there, if `IORING_ENTER_GETEVENTS` is among the flags. Never answers `-EINTR`.
+   * @returns entries taken, or `-errno`.
+   */
+  enter(minComplete: number, flags: number): number
+  /**
+   * Makes `entries` times 16 bytes at `address` (a multiple of the page size) the buffer ring of group `groupId`.
+   * @param entries a power of two, 1 to 32768.
+   * @param groupId 0 to 65535.
+   * @param flags `IOU_PBUF_RING_*`.
+   * @returns 0 or `-errno` (`-EEXIST` for a group that has one).
+   */
+  registerBufferRing(address: number, entries: number, groupId: number, flags: number): number
+  unregisterBufferRing(groupId: number): number
+  /** How far the kernel has read a buffer ring (16 bits), or `-errno` (`-EINVAL` before 6.8). */
+  bufferRingHead(groupId: number): number
+  /**
+   * Cancels every request in the kernel and waits, at most `timeoutMs`, until they have ended. What is in the
+   * submission queue stays there. The completions stay in the queue (and its overflow) to be reaped.
+   * @returns 0 or `-errno` (`-ETIME`; `-EINVAL` before 6.0).
+   */
+  cancelAll(timeoutMs: number): number
+
+  /**
+   * Joins this thread's event loop. Before the loop would block, and when the kernel has posted something, the hook
+   * submits, reaps, and calls `turn` (which drains the completion queue and resets {@link wanted}), for at most
+   * `maxRounds` (1 to 65535) rounds, then lets the loop's other handles have their turn. `process.nextTick` and
+   * promise callbacks run after each `turn`. What `turn` throws becomes an `uncaughtException`; completions it had not
+   * come to are offered again. So does an `io_uring_enter` that fails for good, once, with `code` and `syscall`.
+   *
+   * An attached ring is not collected: it lasts until {@link close} or the end of its thread's environment.
+   * @throws Error `ERR_INVALID_STATE` if the ring is attached already or closed.
+   */
+  attach(turn: () => void, maxRounds: number): void
+  /** Keeps the process alive while the ring is attached (as it does not when new). */
+  ref(): void
+  unref(): void
+  /** What has been done since the ring was made; readable after {@link close} too. */
+  counters(): NativeCounters
+  /**
+   * Leaves the loop, cancels what is in flight (waiting at most a second), and gives the ring back; allowed from
+   * within `turn`. Done on its own when the thread's environment ends, and when a ring that was never attached is
+   * collected. Harmless when repeated. Every other method that answers a number answers `-EBADF` from then on.
+   *
+   * If something in the kernel has not ended within that second, the regions it may write to are never given back.
+   */
+  close(): void
+}
+
+export interface NativeCounters {
+  /** Calls of `io_uring_enter`, from {@link NativeRing.enter} and from the loop. */
+  readonly enters: number
+  /** Submissions that the kernel has taken. */
+  readonly submitted: number
+  /** Calls of `turn`. */
+  readonly turns: number
+  /** How often the kernel woke the loop by the eventfd. */
+  readonly wakeups: number
+}
+
+/** Socket calls that have no opcode, or none worth using. None of them blocks. */
+export interface SocketCalls {
+  /**
+   * `socket(2)`, close-on-exec, in blocking mode unless `type` says otherwise (on a non-blocking socket io_uring
+   * answers `EAGAIN` rather than wait).
+   */
+  socket(domain: number, type: number, protocol: number): number
+  /** `socketpair(2)`, close-on-exec. @returns 0, and the two descriptors in `into`, or `-errno`. */
+  socketpair(domain: number, type: number, into: Int32Array): number
+  /** `address` is a whole `sockaddr` as the kernel wants it. */
+  bind(fd: number, address: Uint8Array): number
+  /** Only for datagram sockets and for addresses that can't block. */
+  connect(fd: number, address: Uint8Array): number
+  listen(fd: number, backlog: number): number
+  /** Fills `into` with the `sockaddr`. @returns its length in bytes, even if that is more than fits, or `-errno`. */
+  getsockname(fd: number, into: Uint8Array): number
+  getpeername(fd: number, into: Uint8Array): number
+  setsockopt(fd: number, level: number, name: number, value: Uint8Array): number
+  /** Fills `into`. @returns how many bytes the kernel wrote, or `-errno`. */
+  getsockopt(fd: number, level: number, name: number, into: Uint8Array): number
+  shutdown(fd: number, how: number): number
+  /** Sets or clears `O_NONBLOCK`. */
+  setBlocking(fd: number, blocking: boolean): number
+  dup(fd: number): number
+  close(fd: number): number
+  /** The index of a network interface, or `-errno` (`-ENODEV`). */
+  interfaceIndex(name: string): number
+}

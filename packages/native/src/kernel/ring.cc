@@ -1,0 +1,219 @@
+#include "kernel/ring.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <ctime>
+
+#include "kernel/system_calls.h"
+
+namespace sheaf::kernel {
+
+namespace {
+
+// Oldest first, and what a flag depends on before it (DEFER_TASKRUN wants SINGLE_ISSUER, TASKRUN_FLAG wants
+// DEFER_TASKRUN or COOP_TASKRUN): whatever the kernel refuses, the ones before it have been decided already.
+constexpr std::array kFlagsInOrder = {
+    abi::kSetupCqSize,       abi::kSetupClamp,        abi::kSetupSubmitAll,   abi::kSetupCoopTaskrun,
+    abi::kSetupSingleIssuer, abi::kSetupDeferTaskrun, abi::kSetupTaskrunFlag, abi::kSetupNoSqArray,
+};
+
+int TrySetup(const RingOptions& options, uint32_t flags, abi::Params* params) {
+  *params = {};
+  params->flags = flags;
+  params->cq_entries = (flags & abi::kSetupCqSize) != 0 ? options.completion_entries : 0;
+  return SetupRing(options.submission_entries, params);
+}
+
+/**
+ * Sets up a ring with as many of `wanted` flags as the kernel takes. All of them at once is the usual case. If that
+ * is refused they are tried one by one, each on top of those accepted so far, so that one unknown flag costs no other.
+ */
+int SetupWithFlags(const RingOptions& options, uint32_t wanted, abi::Params* params) {
+  int fd = TrySetup(options, wanted, params);
+  if (fd != -EINVAL) return fd;
+  uint32_t accepted = 0;
+  for (const uint32_t flag : kFlagsInOrder) {
+    if ((wanted & flag) == 0) continue;
+    fd = TrySetup(options, accepted | flag, params);
+    if (fd >= 0) {
+      accepted |= flag;
+      close(fd);
+    } else if (fd != -EINVAL) {
+      return fd;
+    }
+  }
+  return TrySetup(options, accepted, params);
+}
+
+int64_t NowMs() {
+  timespec now{};
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  return static_cast<int64_t>(now.tv_sec) * 1000 + now.tv_nsec / 1'000'000;
+}
+
+}  // namespace
+
+int Ring::Create(const RingOptions& options, std::shared_ptr<Ring>* ring) {
+  abi::Params params;
+  const int fd = SetupWithFlags(options, options.optional_flags | abi::kSetupCqSize, &params);
+  if (fd < 0) return fd;
+  std::shared_ptr<Ring> made(new Ring(fd, params));
+  const int result = made->MapQueues();
+  if (result < 0) return result;
+  *ring = std::move(made);
+  return 0;
+}
+
+int Ring::MapQueues() {
+  // Both are older than every flag and opcode that Sheaf needs; without the first there are three mappings, and
+  // without the second completions are lost when their queue is full.
+  constexpr uint32_t kNeeded = abi::kFeatureSingleMmap | abi::kFeatureNoDrop;
+  if ((params_.features & kNeeded) != kNeeded) return -EOPNOTSUPP;
+
+  const bool has_array = (params_.flags & abi::kSetupNoSqArray) == 0;
+  const size_t completions_end = params_.cq_off.cqes + size_t{params_.cq_entries} * sizeof(abi::Completion);
+  const size_t array_end = has_array ? params_.sq_off.array + size_t{params_.sq_entries} * sizeof(uint32_t) : 0;
+  int error = 0;
+  rings_ = memory::Region::OfRing(fd_, std::max(completions_end, array_end), abi::kMmapRings, &error);
+  if (rings_ == nullptr) return -error;
+  submissions_ =
+      memory::Region::OfRing(fd_, size_t{params_.sq_entries} * sizeof(abi::Submission), abi::kMmapSubmissions, &error);
+  if (submissions_ == nullptr) return -error;
+
+  // Entry `i` of the queue is always submission `i`: whoever fills it need not know whether there is an array.
+  if (has_array) {
+    uint32_t* const array = Word(params_.sq_off.array);
+    for (uint32_t index = 0; index < params_.sq_entries; index++) array[index] = index;
+  }
+  return 0;
+}
+
+Ring::~Ring() {
+  Close();
+}
+
+uint32_t* Ring::Word(uint32_t offset) const {
+  return reinterpret_cast<uint32_t*>(rings_->data() + offset);
+}
+
+// The heads, tails and flags are shared with the kernel. Those that JavaScript writes (submission tail, completion
+// head) were written by this very thread; those that the kernel writes are read with acquire, so that what it wrote
+// before is seen as well.
+
+uint32_t Ring::Unsubmitted() const {
+  if (closed()) return 0;
+  const uint32_t head = __atomic_load_n(Word(params_.sq_off.head), __ATOMIC_ACQUIRE);
+  const uint32_t tail = __atomic_load_n(Word(params_.sq_off.tail), __ATOMIC_RELAXED);
+  return tail - head;
+}
+
+bool Ring::HasCompletions() const {
+  if (closed()) return false;
+  const uint32_t head = __atomic_load_n(Word(params_.cq_off.head), __ATOMIC_RELAXED);
+  const uint32_t tail = __atomic_load_n(Word(params_.cq_off.tail), __ATOMIC_ACQUIRE);
+  return head != tail;
+}
+
+bool Ring::KernelHasMore() const {
+  if (closed()) return false;
+  const uint32_t flags = __atomic_load_n(Word(params_.sq_off.flags), __ATOMIC_ACQUIRE);
+  return (flags & (abi::kSqTaskrun | abi::kSqCqOverflow)) != 0;
+}
+
+void Ring::SetEventfdDisabled(bool disabled) {
+  if (closed()) return;
+  // The kernel only reads this word, so there is nothing to merge with.
+  __atomic_store_n(Word(params_.cq_off.flags), disabled ? abi::kCqEventfdDisabled : 0U, __ATOMIC_RELEASE);
+}
+
+int Ring::Enter(uint32_t min_complete, uint32_t flags) {
+  if (closed()) return -EBADF;
+  int result = 0;
+  do {
+    enters_++;
+    // Asked anew on every try: a signal may arrive when some have been taken.
+    result = EnterRing(fd_, Unsubmitted(), min_complete, flags);
+  } while (result == -EINTR);
+  if (result > 0) submitted_ += static_cast<uint64_t>(result);
+  return result;
+}
+
+int Ring::RegisterBufferRing(uint64_t address, uint32_t entries, uint16_t group_id, uint16_t flags) {
+  if (closed()) return -EBADF;
+  abi::BufferRingRegistration registration{};
+  registration.ring_addr = address;
+  registration.ring_entries = entries;
+  registration.bgid = group_id;
+  registration.flags = flags;
+  return RegisterRing(fd_, abi::kRegisterBufferRing, &registration, 1);
+}
+
+int Ring::UnregisterBufferRing(uint16_t group_id) {
+  if (closed()) return -EBADF;
+  abi::BufferRingRegistration registration{};
+  registration.bgid = group_id;
+  return RegisterRing(fd_, abi::kUnregisterBufferRing, &registration, 1);
+}
+
+int Ring::BufferRingHead(uint16_t group_id) {
+  if (closed()) return -EBADF;
+  abi::BufferStatus status{};
+  status.buf_group = group_id;
+  const int result = RegisterRing(fd_, abi::kRegisterBufferStatus, &status, 1);
+  return result < 0 ? result : static_cast<int>(status.head & 0xffffU);
+}
+
+int Ring::RegisterEventfd(int event_fd) {
+  if (closed()) return -EBADF;
+  return RegisterRing(fd_, abi::kRegisterEventfd, &event_fd, 1);
+}
+
+int Ring::UnregisterEventfd() {
+  if (closed()) return -EBADF;
+  return RegisterRing(fd_, abi::kUnregisterEventfd, nullptr, 0);
+}
+
+int Ring::CancelAll(int64_t timeout_ms) {
+  if (closed()) return -EBADF;
+  const int64_t deadline_ms = NowMs() + timeout_ms;
+  for (bool first = true;; first = false) {
+    // What the first pass found is usually gone by the second; the rest is with a worker thread of the kernel's.
+    if (!first) {
+      const timespec pause{.tv_sec = 0, .tv_nsec = 100'000};
+      nanosleep(&pause, nullptr);
+    }
+    abi::SyncCancel cancel{};
+    cancel.fd = -1;
+    cancel.flags = abi::kAsyncCancelAll | abi::kAsyncCancelAny;
+    cancel.timeout = {.tv_sec = 0, .tv_nsec = 0};
+    // With ALL the kernel answers how many requests it found and does not wait for those that a worker thread of its
+    // own is executing (seen on 6.18), so waiting means asking until it finds none.
+    const int found = RegisterRing(fd_, abi::kRegisterSyncCancel, &cancel, 1);
+    if (found < 0 && found != -ENOENT && found != -EALREADY && found != -ETIME && found != -EINTR) return found;
+
+    // A request that was found ends in task work, which this thread has to run. Nothing is submitted here.
+    enters_++;
+    const int entered = EnterRing(fd_, 0, 0, abi::kEnterGetEvents);
+    if (found == 0 || found == -ENOENT) return 0;
+    // A full completion queue keeps its overflow until somebody reaps; the requests themselves have ended.
+    if (entered < 0 && entered != -EINTR && entered != -EBUSY && entered != -EAGAIN && entered != -EBADR) {
+      return entered;
+    }
+    if (!first && NowMs() >= deadline_ms) return -ETIME;
+  }
+}
+
+bool Ring::Close() {
+  if (closed()) return true;
+  const bool ended = CancelAll(kCloseTimeoutMs) == 0;
+  close(fd_);
+  fd_ = -1;
+  rings_.reset();
+  submissions_.reset();
+  return ended;
+}
+
+}  // namespace sheaf::kernel

@@ -1,0 +1,92 @@
+// One io_uring: its set-up, its two mappings, and the calls on it. Knows nothing of the event loop or of JavaScript.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+
+#include "kernel/abi.h"
+#include "memory/region.h"
+
+namespace sheaf::kernel {
+
+struct RingOptions {
+  uint32_t submission_entries;
+  uint32_t completion_entries;
+  /** Setup flags to have where the kernel allows. */
+  uint32_t optional_flags;
+};
+
+/** The setup flags that may be asked for: those that change neither the layout of the queues nor who fills them. */
+inline constexpr uint32_t kAllowedSetupFlags = abi::kSetupCqSize | abi::kSetupClamp | abi::kSetupSubmitAll |
+                                               abi::kSetupCoopTaskrun | abi::kSetupTaskrunFlag |
+                                               abi::kSetupSingleIssuer | abi::kSetupDeferTaskrun | abi::kSetupNoSqArray;
+
+/** How long closing a ring may wait for its requests to end. */
+inline constexpr int64_t kCloseTimeoutMs = 1000;
+
+/**
+ * A ring, owned and used by one thread. Nothing here blocks but `Enter` with `min_complete`, `CancelAll` and `Close`.
+ * After `Close` only `closed()` and the numbers may be asked for; every call answers `-EBADF`.
+ */
+class Ring {
+ public:
+  /** @returns 0 and the ring in `ring`, or `-errno`. */
+  static int Create(const RingOptions& options, std::shared_ptr<Ring>* ring);
+
+  ~Ring();
+  Ring(const Ring&) = delete;
+  Ring& operator=(const Ring&) = delete;
+
+  [[nodiscard]] const abi::Params& params() const { return params_; }
+  [[nodiscard]] const std::shared_ptr<memory::Region>& rings() const { return rings_; }
+  [[nodiscard]] const std::shared_ptr<memory::Region>& submissions() const { return submissions_; }
+  [[nodiscard]] bool closed() const { return fd_ < 0; }
+
+  /** Submissions in the queue that the kernel has not taken. */
+  [[nodiscard]] uint32_t Unsubmitted() const;
+  /** Completions in the queue that nobody has reaped. */
+  [[nodiscard]] bool HasCompletions() const;
+  /** The kernel says that it has completions which only an enter will put into the queue. */
+  [[nodiscard]] bool KernelHasMore() const;
+
+  /** Submits what is in the queue; retries `-EINTR`. @returns entries taken, or `-errno`. */
+  int Enter(uint32_t min_complete, uint32_t flags);
+  int RegisterBufferRing(uint64_t address, uint32_t entries, uint16_t group_id, uint16_t flags);
+  int UnregisterBufferRing(uint16_t group_id);
+  int BufferRingHead(uint16_t group_id);
+  int RegisterEventfd(int event_fd);
+  int UnregisterEventfd();
+  /** Sets or clears the word that keeps the kernel from signalling the eventfd. */
+  void SetEventfdDisabled(bool disabled);
+
+  /**
+   * Cancels every request and waits until all have ended. Their completions stay in the queue.
+   * @returns 0, `-ETIME` if some still run after `timeout_ms`, or another `-errno` (`-EINVAL` before 6.0).
+   */
+  int CancelAll(int64_t timeout_ms);
+
+  /**
+   * Cancels what runs, within `kCloseTimeoutMs`, and closes the descriptor. Harmless when repeated.
+   * The ring's own mappings stay, for whoever holds them; the kernel frees the ring when they are gone too.
+   * @returns whether every request is known to have ended, so that memory the kernel was told of may be given back.
+   */
+  bool Close();
+
+  /** Calls of `io_uring_enter` and submissions taken, since the ring was made. */
+  [[nodiscard]] uint64_t enters() const { return enters_; }
+  [[nodiscard]] uint64_t submitted() const { return submitted_; }
+
+ private:
+  Ring(int fd, const abi::Params& params) : fd_(fd), params_(params) {}
+  int MapQueues();
+  [[nodiscard]] uint32_t* Word(uint32_t offset) const;
+
+  int fd_;
+  abi::Params params_;
+  std::shared_ptr<memory::Region> rings_;
+  std::shared_ptr<memory::Region> submissions_;
+  uint64_t enters_ = 0;
+  uint64_t submitted_ = 0;
+};
+
+}  // namespace sheaf::kernel

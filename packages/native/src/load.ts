@@ -1,0 +1,60 @@
+import { existsSync, readFileSync } from 'node:fs'
+import { createRequire } from 'node:module'
+import { fileURLToPath } from 'node:url'
+import type { Binding } from './binding.js'
+
+export type Loaded
+  = | { readonly addon: Binding, readonly reason: '' }
+    | { readonly addon: undefined, readonly reason: string }
+
+/** Runtimes that have a `process.versions.node` but not the event loop that the addon joins. */
+const otherRuntimes = ['bun', 'deno', 'electron'] as const
+
+/**
+ * Finds and loads the compiled addon:
+ * - the file that `SHEAF_NATIVE_BINARY` names, and no other (a build of one's own, or one under a sanitizer);
+ * - the one that came with the package, `prebuilds/<platform>-<arch>[-musl]/`;
+ * - the one that `npm run build:native` made, `build/Release/`.
+ *
+ * `SHEAF_DISABLE=1` leaves it alone. Never throws.
+ */
+export function loadAddon(): Loaded {
+  const { SHEAF_DISABLE: disable, SHEAF_NATIVE_BINARY: named } = process.env
+  if (disable !== undefined && disable !== '' && disable !== '0') {
+    return refuse('io_uring is switched off by SHEAF_DISABLE in the environment.')
+  }
+  if (process.platform !== 'linux') return refuse(`io_uring is Linux's: there is none on ${process.platform}.`)
+  const runtime = otherRuntimes.find((name) => process.versions[name] !== undefined)
+  if (runtime !== undefined) return refuse(`The addon joins Node.js's event loop; ${runtime} has another.`)
+
+  const candidates = named !== undefined && named !== '' ? [named] : shippedPaths()
+  const path = candidates.find((candidate) => existsSync(candidate))
+  if (path === undefined) {
+    return refuse(`There is no compiled addon at ${candidates.join(' or ')}; \`npx node-gyp rebuild\` in the package makes one.`)
+  }
+  try {
+    return { addon: createRequire(import.meta.url)(path) as Binding, reason: '' }
+  } catch (error) {
+    return refuse(`The addon ${path} can't be loaded: ${error instanceof Error ? error.message : String(error)}.`)
+  }
+}
+
+function refuse(reason: string): Loaded {
+  return { addon: undefined, reason }
+}
+
+/** This file is one folder below the package's root, as source (`src/`) and as built (`dist/`). */
+function shippedPaths(): string[] {
+  const folder = `${process.platform}-${process.arch}${usesMusl() ? '-musl' : ''}`
+  return [`../prebuilds/${folder}/sheaf_native.node`, '../build/Release/sheaf_native.node']
+    .map((path) => fileURLToPath(new URL(path, import.meta.url)))
+}
+
+/** Which C library this very process has mapped; `process.report` says the same, but takes milliseconds. */
+function usesMusl(): boolean {
+  try {
+    return /ld-musl|libc\.musl/.test(readFileSync('/proc/self/maps', 'latin1'))
+  } catch {
+    return false
+  }
+}

@@ -1,0 +1,236 @@
+#include "loop/turn.h"
+
+#include <sys/eventfd.h>
+#include <unistd.h>
+#include <uv.h>
+
+#include <atomic>
+#include <cerrno>
+#include <utility>
+
+namespace sheaf::loop {
+
+// ## Why no wake-up is lost
+//
+// The loop blocks in epoll on an eventfd that the kernel signals for each completion (or, with DEFER_TASKRUN, when
+// there is deferred work to run). A signal for what we are about to look at anyway costs an epoll return, a read and
+// an enter, so the kernel is told not to signal (CQ_EVENTFD_DISABLED) from the moment we start to look until the loop
+// may block. This is safe if, when the loop blocks, the word is clear and all work posted before the clearing has been
+// seen. With C our clearing and R the check that follows it, and P the kernel's posting (the completion queue's tail,
+// or SQ_TASKRUN) and T its test of the word:
+//
+//     here:    C (word = 0) ; full barrier ; R (tail, flags)
+//     kernel:  P            ; full barrier ; T (word)
+//
+// At least one of R and T comes after the other side's write: either we see the work and don't block, or the kernel
+// sees the word clear and signals. The second barrier is the kernel's to give:
+//   - for completions posted directly there is a lock's release and a wake-up check with a full barrier in between;
+//   - for deferred work, P is an atomic OR that returns nothing. On x86 every locked instruction is a full barrier.
+//     On arm64, where it is not, T could be satisfied before P is visible; there we leave the eventfd alone.
+//
+// Deferred work must be visible for R to see it: with DEFER_TASKRUN but without TASKRUN_FLAG the word stays clear too.
+// Work that is added to work already pending is not signalled at all, and needs not be: SQ_TASKRUN stays set until an
+// enter has run it, and is set again if that enter leaves some behind (6.13 runs about 20 at a time).
+//
+// After a wake-up the word stays set although `OnWakeup` has returned: libuv comes past `BeforeBlocking` before it
+// blocks again.
+
+namespace {
+
+#if defined(__x86_64__)
+constexpr bool kLockedOrIsFullBarrier = true;
+#else
+constexpr bool kLockedOrIsFullBarrier = false;
+#endif
+
+}  // namespace
+
+const char* ErrorName(int error) {
+  return uv_err_name(error);
+}
+
+struct TurnHook::Handles {
+  uv_prepare_t prepare;
+  uv_poll_t poll;
+  uv_idle_t idle;
+};
+
+int TurnHook::Create(uv_loop_s* loop, std::shared_ptr<kernel::Ring> ring, const uint32_t* wanted, uint32_t max_rounds,
+                     TurnTarget* target, std::function<void()> closed, TurnHook** hook) {
+  const int event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+  if (event_fd < 0) return -errno;
+  const int registered = ring->RegisterEventfd(event_fd);
+  if (registered < 0) {
+    close(event_fd);
+    return registered;
+  }
+  auto* made = new TurnHook(std::move(ring), wanted, max_rounds, target, std::move(closed));
+  made->event_fd_ = event_fd;
+  auto* handles = made->handles_.get();
+  // The one that can fail is first: what it would leave behind is not a handle of the loop.
+  const int polled = uv_poll_init(loop, &handles->poll, event_fd);
+  if (polled != 0) {
+    made->ring_->UnregisterEventfd();
+    close(event_fd);
+    delete made;
+    return polled;
+  }
+  uv_prepare_init(loop, &handles->prepare);
+  uv_idle_init(loop, &handles->idle);
+  made->open_handles_ = 3;
+  handles->poll.data = made;
+  handles->prepare.data = made;
+  handles->idle.data = made;
+  for (auto* handle :
+       {reinterpret_cast<uv_handle_t*>(&handles->poll), reinterpret_cast<uv_handle_t*>(&handles->prepare),
+        reinterpret_cast<uv_handle_t*>(&handles->idle)}) {
+    uv_unref(handle);
+  }
+  uv_poll_start(&handles->poll, UV_READABLE,
+                [](uv_poll_t* handle, int, int) { static_cast<TurnHook*>(handle->data)->OnWakeup(); });
+  uv_prepare_start(&handles->prepare,
+                   [](uv_prepare_t* handle) { static_cast<TurnHook*>(handle->data)->BeforeBlocking(); });
+  *hook = made;
+  return 0;
+}
+
+TurnHook::TurnHook(std::shared_ptr<kernel::Ring> ring, const uint32_t* wanted, uint32_t max_rounds, TurnTarget* target,
+                   std::function<void()> closed)
+    : ring_(std::move(ring)),
+      wanted_(wanted),
+      max_rounds_(max_rounds),
+      target_(target),
+      closed_(std::move(closed)),
+      handles_(std::make_unique<Handles>()),
+      taskrun_visible_((ring_->params().flags & abi::kSetupTaskrunFlag) != 0),
+      suppresses_wakeups_(kLockedOrIsFullBarrier &&
+                          ((ring_->params().flags & abi::kSetupDeferTaskrun) == 0 || taskrun_visible_)) {
+}
+
+TurnHook::~TurnHook() = default;
+
+void TurnHook::SetReferenced(bool referenced) {
+  if (open_handles_ == 0 || ring_ == nullptr) return;
+  auto* const handle = reinterpret_cast<uv_handle_t*>(&handles_->poll);
+  if (referenced) {
+    uv_ref(handle);
+  } else {
+    uv_unref(handle);
+  }
+}
+
+void TurnHook::Close() {
+  if (ring_ == nullptr) return;
+  stopped_ = true;
+  ring_->UnregisterEventfd();
+  ring_.reset();
+  const auto on_close = [](uv_handle_t* handle) { static_cast<TurnHook*>(handle->data)->HandleClosed(); };
+  uv_close(reinterpret_cast<uv_handle_t*>(&handles_->poll), on_close);
+  uv_close(reinterpret_cast<uv_handle_t*>(&handles_->prepare), on_close);
+  uv_close(reinterpret_cast<uv_handle_t*>(&handles_->idle), on_close);
+  // libuv allows this as soon as uv_close() has returned.
+  close(event_fd_);
+  event_fd_ = -1;
+}
+
+void TurnHook::HandleClosed() {
+  open_handles_--;
+  if (open_handles_ != 0) return;
+  const std::function<void()> closed = std::move(closed_);
+  delete this;
+  closed();
+}
+
+void TurnHook::BeforeBlocking() {
+  if (stopped_) return;
+  const bool pending = Run(false, true);
+  if (stopped_) return;
+  // An active idle handle is how libuv is told to poll without blocking.
+  if (pending) {
+    uv_idle_start(&handles_->idle, [](uv_idle_t*) {});
+  } else {
+    uv_idle_stop(&handles_->idle);
+  }
+}
+
+void TurnHook::OnWakeup() {
+  uint64_t signals = 0;
+  // Empty when another wake-up has been merged with this one, which is as good.
+  [[maybe_unused]] const ssize_t length = read(event_fd_, &signals, sizeof(signals));
+  wakeups_++;
+  if (stopped_) return;
+  // Where the kernel does not show deferred work, a wake-up is the only sign of it.
+  Run(!taskrun_visible_, false);
+}
+
+/**
+ * One turn: submit, reap and dispatch until nothing is left or `max_rounds` are over, so that the loop's other handles
+ * get theirs.
+ * @param forced enter once even if there seems to be nothing to do.
+ * @param may_block the loop blocks next if this returns false.
+ * @returns whether there is work left.
+ */
+bool TurnHook::Run(bool forced, bool may_block) {
+  if (suppresses_wakeups_) ring_->SetEventfdDisabled(true);
+  if (Wanted() && !TakeTurn()) return false;
+  for (uint32_t round = 0; round < max_rounds_; round++) {
+    if (!forced && Settle(may_block)) return false;
+    if (forced || ring_->Unsubmitted() != 0 || ring_->KernelHasMore()) {
+      forced = false;
+      const int entered = ring_->Enter(0, abi::kEnterGetEvents);
+      // No room or no memory for now: after what can be dispatched has been, it is tried again.
+      const bool busy = entered == -EBUSY || entered == -EAGAIN;
+      if (entered < 0 && !busy) return EnterFailed(entered);
+      error_reported_ = false;
+      if (busy && !ring_->HasCompletions() && !Wanted()) return true;
+    }
+    if ((ring_->HasCompletions() || Wanted()) && !TakeTurn()) return false;
+  }
+  return !Settle(may_block);
+}
+
+/** @returns whether nothing is left to do; if so and the loop may block next, the kernel may wake it again. */
+bool TurnHook::Settle(bool may_block) {
+  if (HasWork()) return false;
+  if (!may_block || !suppresses_wakeups_) return true;
+  ring_->SetEventfdDisabled(false);
+  std::atomic_thread_fence(std::memory_order_seq_cst);
+  if (!HasWork()) return true;
+  ring_->SetEventfdDisabled(true);
+  return false;
+}
+
+/** @returns whether to go on. */
+bool TurnHook::TakeTurn() {
+  turns_++;
+  // May close this hook and its ring.
+  const bool callable = target_->CallTurn();
+  if (!callable) stopped_ = true;
+  return !stopped_;
+}
+
+/**
+ * Reports an error that trying again at once won't mend, and has it tried once more in the loop's next iteration. If
+ * it stays, the loop may block: it must not spin on a ring that is broken.
+ * @returns whether there is work left.
+ */
+bool TurnHook::EnterFailed(int error) {
+  if (!error_reported_) {
+    error_reported_ = true;
+    // May close this hook and its ring.
+    target_->ReportEnterError(error);
+    return !stopped_;
+  }
+  if (suppresses_wakeups_) ring_->SetEventfdDisabled(false);
+  return false;
+}
+
+bool TurnHook::Wanted() const {
+  return __atomic_load_n(wanted_, __ATOMIC_RELAXED) != 0;
+}
+
+bool TurnHook::HasWork() const {
+  return ring_->Unsubmitted() != 0 || ring_->KernelHasMore() || ring_->HasCompletions() || Wanted();
+}
+
+}  // namespace sheaf::loop

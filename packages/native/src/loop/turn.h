@@ -1,0 +1,91 @@
+// Where a ring meets the event loop: the only user of <uv.h>.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+
+#include "kernel/ring.h"
+
+struct uv_loop_s;
+
+namespace sheaf::loop {
+
+/** The name of an errno, as in `EBADR`; `error` is negative. */
+const char* ErrorName(int error);
+
+/** Who is called when there is something to do. */
+class TurnTarget {
+ public:
+  virtual ~TurnTarget() = default;
+  /** Drains the completion queue and stages submissions. @returns false when nothing can be called any more. */
+  virtual bool CallTurn() = 0;
+  /** An enter failed, with `-errno`, in a way that trying again at once won't mend. */
+  virtual void ReportEnterError(int error) = 0;
+};
+
+/**
+ * Takes a ring's turns: before the loop blocks, and when the kernel has posted something. Lives on the heap until the
+ * loop has let go of its handles, which is some time after `Close`; frees itself then.
+ */
+class TurnHook {
+ public:
+  /**
+   * Joins `loop`, not keeping it alive yet.
+   * @param wanted the word by which JavaScript says that it has submissions to stage.
+   * @param closed called last, when the loop has let go and the hook is about to be freed.
+   * @returns 0 and the hook in `hook`, or `-errno`, and then `closed` is not called.
+   */
+  static int Create(uv_loop_s* loop, std::shared_ptr<kernel::Ring> ring, const uint32_t* wanted, uint32_t max_rounds,
+                    TurnTarget* target, std::function<void()> closed, TurnHook** hook);
+
+  TurnHook(const TurnHook&) = delete;
+  TurnHook& operator=(const TurnHook&) = delete;
+
+  /** Whether the loop stays alive for this ring. */
+  void SetReferenced(bool referenced);
+
+  /**
+   * Leaves the loop; `target` is not called again. Before the ring is closed, and allowed from within `CallTurn`.
+   */
+  void Close();
+
+  [[nodiscard]] uint64_t turns() const { return turns_; }
+  [[nodiscard]] uint64_t wakeups() const { return wakeups_; }
+
+ private:
+  struct Handles;
+
+  TurnHook(std::shared_ptr<kernel::Ring> ring, const uint32_t* wanted, uint32_t max_rounds, TurnTarget* target,
+           std::function<void()> closed);
+  ~TurnHook();
+
+  void BeforeBlocking();
+  void OnWakeup();
+  bool Run(bool forced, bool may_block);
+  bool Settle(bool may_block);
+  bool TakeTurn();
+  bool EnterFailed(int error);
+  [[nodiscard]] bool Wanted() const;
+  [[nodiscard]] bool HasWork() const;
+  void HandleClosed();
+
+  std::shared_ptr<kernel::Ring> ring_;
+  const uint32_t* wanted_;
+  const uint32_t max_rounds_;
+  TurnTarget* const target_;
+  std::function<void()> closed_;
+  std::unique_ptr<Handles> handles_;
+  int event_fd_ = -1;
+  int open_handles_ = 0;
+  /** The kernel shows deferred work in the queue's flags. */
+  const bool taskrun_visible_;
+  const bool suppresses_wakeups_;
+  /** Nothing can be called any more, or the hook is closed. */
+  bool stopped_ = false;
+  bool error_reported_ = false;
+  uint64_t turns_ = 0;
+  uint64_t wakeups_ = 0;
+};
+
+}  // namespace sheaf::loop

@@ -1,0 +1,68 @@
+#include "napi/addon.h"
+
+#include "napi/probe_object.h"
+#include "napi/region_object.h"
+#include "napi/ring_object.h"
+#include "napi/socket_calls.h"
+
+namespace sheaf::napi {
+
+Addon::Addon(Napi::Env env) {
+  // Added before any ArrayBuffer of ours exists: hooks run in the opposite order, so Node.js has detached those when
+  // the rings are closed, and nobody can look at memory that goes away. Asynchronous, as the loop takes another
+  // iteration to let go of its handles and a worker's loop must be empty when it ends.
+  napi_add_async_cleanup_hook(env, OnEnvironmentEnding, this, &cleanup_hook_);
+}
+
+const kernel::ProbeResult& Addon::Probe() {
+  if (!probe_) probe_ = kernel::ProbeKernel();
+  return *probe_;
+}
+
+void Addon::RingOpened(RingObject* ring) {
+  open_rings_.insert(ring);
+}
+
+void Addon::RingClosed(RingObject* ring) {
+  open_rings_.erase(ring);
+}
+
+void Addon::HoldInOpenRings(const std::shared_ptr<memory::Region>& region) {
+  for (RingObject* const ring : open_rings_) ring->Hold(region);
+}
+
+void Addon::HookClosed() {
+  open_hooks_--;
+  if (ending_ && open_hooks_ == 0) FinishEnding();
+}
+
+void Addon::OnEnvironmentEnding(napi_async_cleanup_hook_handle handle, void* self) {
+  auto* const addon = static_cast<Addon*>(self);
+  addon->ending_ = true;
+  while (!addon->open_rings_.empty()) (*addon->open_rings_.begin())->CloseWithEnvironment();
+  if (addon->open_hooks_ == 0) addon->FinishEnding();
+}
+
+void Addon::FinishEnding() {
+  // May free this.
+  napi_remove_async_cleanup_hook(cleanup_hook_);
+}
+
+namespace {
+
+Napi::Object Init(Napi::Env env, Napi::Object exports) {
+  auto* const addon = new Addon(env);
+  env.SetInstanceData<Addon>(addon);
+  addon->ring_constructor() = Napi::Persistent(RingObject::Define(env));
+  exports.Set("probe", Napi::Function::New<Probe>(env, "probe"));
+  exports.Set("createRegion", Napi::Function::New<CreateRegion>(env, "createRegion"));
+  exports.Set("createRing", Napi::Function::New<CreateRing>(env, "createRing"));
+  exports.Set("sockets", SocketCalls(env));
+  return exports;
+}
+
+}  // namespace
+
+NODE_API_MODULE(sheaf_native, Init)
+
+}  // namespace sheaf::napi

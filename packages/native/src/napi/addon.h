@@ -1,0 +1,52 @@
+// What the addon keeps for each environment (the main thread's and each worker's), and its end.
+#pragma once
+
+#include <napi.h>
+
+#include <cstddef>
+#include <memory>
+#include <optional>
+#include <set>
+
+#include "kernel/probe.h"
+#include "memory/region.h"
+
+namespace sheaf::napi {
+
+class RingObject;
+struct RingParts;
+
+/** Lives as long as its environment, on its thread. */
+class Addon {
+ public:
+  explicit Addon(Napi::Env env);
+  static Addon* Of(Napi::Env env) { return env.GetInstanceData<Addon>(); }
+
+  const kernel::ProbeResult& Probe();
+
+  Napi::FunctionReference& ring_constructor() { return ring_constructor_; }
+  /** What the ring object being constructed is made of: null when JavaScript, not `createRing`, calls its class. */
+  RingParts* ring_parts = nullptr;
+
+  void RingOpened(RingObject* ring);
+  void RingClosed(RingObject* ring);
+  /** Has every open ring hold `region` until it is closed. */
+  void HoldInOpenRings(const std::shared_ptr<memory::Region>& region);
+
+  /** A ring has joined the loop; the environment may not end before `HookClosed`. */
+  void HookOpened() { open_hooks_++; }
+  void HookClosed();
+
+ private:
+  static void OnEnvironmentEnding(napi_async_cleanup_hook_handle handle, void* self);
+  void FinishEnding();
+
+  Napi::FunctionReference ring_constructor_;
+  std::optional<kernel::ProbeResult> probe_;
+  std::set<RingObject*> open_rings_;
+  size_t open_hooks_ = 0;
+  napi_async_cleanup_hook_handle cleanup_hook_ = nullptr;
+  bool ending_ = false;
+};
+
+}  // namespace sheaf::napi
