@@ -55,6 +55,7 @@ function shown(value: unknown): string {
   if (typeof value === 'function') return `function ${value.name}`
   if (value === null || value === undefined) return String(value)
   if (typeof value === 'object') return `an instance of ${value.constructor.name}`
+  // eslint-disable-next-line @typescript-eslint/no-base-to-string -- only primitives get here
   return `type ${typeof value} (${String(value)})`
 }
 

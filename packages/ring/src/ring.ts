@@ -110,6 +110,11 @@ export class Ring {
     return this.#closed
   }
 
+  /** @throws SheafError `ERR_SHEAF_RING_CLOSED` */
+  assertOpen(): void {
+    if (this.#closed) throw new SheafError('ERR_SHEAF_RING_CLOSED', 'The ring was closed')
+  }
+
   get usage(): RingUsage {
     return {
       operationSlots: this.operations.size,
@@ -138,6 +143,8 @@ export class Ring {
     member.scheduled = true
     this.#scheduled.push(member)
     this.#wanted[0] = 1
+    // The loop may have been past this ring's hook already, and would block.
+    if (turning !== undefined && turning !== this) disturbed.add(this)
   }
 
   /** Arms a multishot receive on the pool. */
@@ -189,9 +196,16 @@ export class Ring {
 
   readonly #turn = (): void => {
     this.metrics.turns++
-    if (this.submissions.completionsOverflowed) this.metrics.completionOverflows++
-    this.#completions.drain()
-    this.#advance()
+    // eslint-disable-next-line @typescript-eslint/no-this-alias -- it is the current ring, not a way around scoping
+    turning = this
+    try {
+      if (this.submissions.completionsOverflowed) this.metrics.completionOverflows++
+      this.#completions.drain()
+      this.#advance()
+    } finally {
+      turning = undefined
+      if (disturbed.size !== 0) advanceDisturbed()
+    }
   }
 
   #advance(): void {
@@ -221,11 +235,9 @@ export class Ring {
     }
   }
 
-  /**
-   * Submits what was written just before the process ends: it leaves, as it would have by a system call of
-   * `node:net`.
-   */
-  flushAtExit(): void {
+  /** Does what was scheduled now, outside the event loop's hook. */
+  advanceNow(): void {
+    if (this.#closed) return
     this.#advance()
     this.submit()
   }
@@ -233,9 +245,21 @@ export class Ring {
 
 const openRings = new Set<Ring>()
 
+// What was written just before the process ends leaves, as it would have by a system call of `node:net`.
 process.on('exit', () => {
-  for (const ring of openRings) ring.flushAtExit()
+  for (const ring of openRings) ring.advanceNow()
 })
+
+/** The ring whose turn it is, and the rings for which it made work. */
+let turning: Ring | undefined
+const disturbed = new Set<Ring>()
+
+function advanceDisturbed(): void {
+  for (const ring of disturbed) {
+    disturbed.delete(ring)
+    ring.advanceNow()
+  }
+}
 
 /**
  * Makes a ring with options of its own.

@@ -1,5 +1,5 @@
 import { lookup as systemLookup } from 'node:dns'
-import { defaultRing, type Ring, SheafError, type StreamHandler, systemError } from '@sheaf/ring'
+import { defaultRing, type Ring, type StreamHandler, systemError } from '@sheaf/ring'
 import { TcpConnection } from './connection'
 import { type AdoptOptions, checkAdoptOptions, checkConnectOptions, type ConnectOptions } from './options'
 import { adoptDescriptor, applyStreamOptions, bindSocket, openSocket, prepared, socketAddress } from './socket'
@@ -33,6 +33,7 @@ export async function connect(options: ConnectOptions, handler: StreamHandler<Tc
 export function adopt(options: AdoptOptions, handler: StreamHandler<TcpConnection>): TcpConnection {
   checkAdoptOptions(options, handler)
   const ring = options.ring ?? defaultRing()
+  ring.assertOpen()
   adoptDescriptor(ring, options.fd, false)
   applyStreamOptions(ring, options.fd, options)
   const connection = new TcpConnection(ring, options.fd, handler, options)
@@ -124,7 +125,7 @@ class ConnectAttempt {
   #tryOne(address: string): Promise<TcpConnection> {
     const { port } = this.#options
     const ring = this.#ring
-    if (ring.closed) throw new SheafError('ERR_SHEAF_RING_CLOSED', 'The ring was closed')
+    ring.assertOpen()
     const fd = this.#boundSocket(address)
     const target = prepared(ring, fd, () => socketAddress(ring, address, port))
     return new Promise((resolve, reject) => {

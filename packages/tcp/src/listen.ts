@@ -31,6 +31,7 @@ export async function listen(options: ListenOptions, handler: ListenerHandler<Tc
   const { signal } = options
   signal?.throwIfAborted()
   const ring = options.ring ?? defaultRing()
+  ring.assertOpen()
   const fd = options.fd === undefined ? await listeningSocket(ring, options) : adoptListening(ring, options.fd)
   const listener = new StreamListener(
     ring,

@@ -151,6 +151,7 @@ export abstract class StreamConnection implements Transport, OperationOwner {
 
   end(callback?: WriteCallback): void {
     if (callback !== undefined) {
+      if (typeof callback !== 'function') throw invalidArgumentType('callback', 'of type function', callback)
       if (this.#state === 'closed') {
         process.nextTick(callback, this.#shutdown === 'done' ? undefined : this.#closedError())
         return
@@ -341,8 +342,12 @@ export abstract class StreamConnection implements Transport, OperationOwner {
     if (result < 0) {
       this.#send.completeEmpty(flags)
       if (result !== -Errno.ENOBUFS && result !== -Errno.ECANCELED) this.destroy(systemError(result, 'write'))
-    } else {
+      return
+    }
+    try {
       this.#send.complete(result, flags)
+    } catch (error) {
+      this.destroy(error as Error)
     }
   }
 
@@ -446,6 +451,10 @@ export abstract class StreamConnection implements Transport, OperationOwner {
     if (this.#connectBlock !== undefined) this.ring.sendMemory.release(this.#connectBlock)
     this.#connectBlock = undefined
     this.#send.discard()
+    this.#tellClosed()
+  }
+
+  #tellClosed(): void {
     this.#enter('closed')
     this.ring.operations.release(this.#slot)
     this.ring.members.delete(this)
@@ -467,7 +476,7 @@ export abstract class StreamConnection implements Transport, OperationOwner {
     if (this.#state !== 'closing') this.#enter('closing')
     this.ring.operations.abandon(this.#slot)
     this.ring.sockets.close(this.fd)
-    this.#finish()
+    this.#tellClosed()
   }
 
   // ---------------------------------------------------------------- what the owner is told

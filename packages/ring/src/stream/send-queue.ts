@@ -165,9 +165,14 @@ export class SendQueue {
     if (this.#block !== undefined) memory.release(this.#block)
     this.#flightBlock = this.#block = undefined
     this.#backlog = undefined
-    if (this.#group !== undefined) {
-      this.#group.abandon()
-      this.#giveGroup(this.#group)
+    const group = this.#group
+    this.#group = undefined
+    if (group === undefined) return
+    try {
+      group.abandon()
+      this.#ring.groups.give(group)
+    } catch {
+      // The kernel refuses to register it anew: nobody gets it again.
     }
   }
 

@@ -1,0 +1,87 @@
+import type { Ring } from '@sheaf/ring'
+import { expect, it } from 'vitest'
+import { connect, type TcpConnection, type TcpListener } from '../src/index'
+import { loopback, openDescriptors, Random, server, testRing, untilIdle } from './support'
+
+const cycles = 100_000
+const atOnce = 50
+
+/** One connection from beginning to end. */
+type Cycle = (ring: Ring, listener: TcpListener, random: Random) => Promise<void>
+
+function collected(): number {
+  globalThis.gc?.()
+  return process.memoryUsage().rss
+}
+
+/** Runs `count` cycles, `atOnce` side by side. */
+async function run(count: number, cycle: () => Promise<void>): Promise<void> {
+  let left = count
+  await Promise.all(Array.from({ length: atOnce }, async () => {
+    while (left-- > 0) await cycle()
+  }))
+}
+
+async function leavesNothing(cycle: Cycle): Promise<void> {
+  const ring = testRing()
+  const listener = await server(ring, {
+    data: (connection, chunk) => void connection.write(chunk),
+  })
+  const random = new Random(42)
+  const one = (): Promise<void> => cycle(ring, listener, random)
+  await run(5000, one)
+  await untilIdle(ring, 1)
+  const before = { descriptors: openDescriptors(), usage: ring.usage, rss: collected() }
+  await run(cycles, one)
+  await untilIdle(ring, 1)
+  expect(openDescriptors()).toBe(before.descriptors)
+  expect(ring.usage).toEqual(before.usage)
+  expect(ring.metrics.staleCompletions).toBe(0)
+  expect(listener.connections).toBe(0)
+  // Flat: under 200 bytes a cycle would already be 20 MB.
+  expect(collected() - before.rss).toBeLessThan(16 * 1024 * 1024)
+}
+
+const message = Buffer.from('a message to be echoed')
+
+it(`${cycles} times connect, echo and close leave everything where it was`, async () => {
+  await leavesNothing((ring, { address: { port } }) => new Promise((resolve, reject) => {
+    connect({ host: loopback, port, ring }, {
+      open: (connection) => void connection.write(message),
+      data: (connection) => connection.end(),
+      close: (_connection, error) => error ? reject(error) : resolve(),
+    }).catch(reject)
+  }))
+}, 240_000)
+
+it(`${cycles} times connect, echo and reset leave everything where it was`, async () => {
+  await leavesNothing((ring, { address: { port } }) => new Promise((resolve, reject) => {
+    connect({ host: loopback, port, ring }, {
+      open: (connection) => void connection.write(message),
+      data: (connection) => connection.reset(),
+      close: (_connection, error) => error ? reject(error) : resolve(),
+    }).catch(reject)
+  }))
+}, 240_000)
+
+it(`${cycles} times destroy at a random moment leave everything where it was`, async () => {
+  const large = Buffer.alloc(300_000)
+  await leavesNothing((ring, { address: { port } }, random) => new Promise((resolve) => {
+    const moment = random.below(6)
+    const signal = moment === 0 ? AbortSignal.timeout(0) : undefined
+    const end = (connection: TcpConnection): void => random.below(2) === 0 ? connection.reset() : connection.destroy()
+    connect({ host: loopback, port, ring, ...(signal && { signal }) }, {
+      open(connection) {
+        if (moment === 1) {
+          end(connection)
+          return
+        }
+        connection.write(moment === 2 ? large : message)
+        if (moment === 2 || moment === 3) setImmediate(end, connection)
+        if (moment === 4) connection.end()
+      },
+      data: (connection) => moment === 0 ? connection.destroy() : end(connection),
+      close: () => resolve(),
+    }).catch(() => resolve())
+  }))
+}, 240_000)

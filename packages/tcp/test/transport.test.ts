@@ -1,0 +1,533 @@
+import { AsyncLocalStorage } from 'node:async_hooks'
+import { once } from 'node:events'
+import { type AddressInfo, connect as nodeConnect, createServer } from 'node:net'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { describe, expect, it, onTestFinished } from 'vitest'
+import { connect, listen, type TcpConnection } from '../src/index'
+import { client, echo, loopback, pattern, Received, server, testRing, until, untilIdle } from './support'
+
+describe('a connection', () => {
+  it('is told open, data, end and close, in this order and once each', async () => {
+    const ring = testRing()
+    const told: string[] = []
+    const listener = await server(ring, {
+      open: () => told.push('open'),
+      data: (_connection, chunk) => told.push(`data ${chunk.toString()}`),
+      end: () => told.push('end'),
+      close: (_connection, error) => told.push(`close ${String(error)}`),
+    })
+    const received = new Received()
+    const connection = await client(ring, listener, received)
+    connection.write('hello')
+    connection.end()
+    await received.closed
+    await until(() => told.length === 4, 'the server side to close')
+    expect(told).toEqual(['open', 'data hello', 'end', 'close undefined'])
+    expect(received.ended).toBe(true)
+    expect(received.closes).toBe(1)
+    expect(received.error).toBeUndefined()
+    expect(connection.state).toBe('closed')
+    await listener.close()
+    await untilIdle(ring)
+  })
+
+  it('has both addresses, before and after it is closed', async () => {
+    const ring = testRing()
+    let accepted: TcpConnection | undefined
+    const listener = await server(ring, { open: (connection) => { accepted = connection } })
+    const received = new Received()
+    const connection = await client(ring, listener, received)
+    await until(() => accepted !== undefined, 'an accepted connection')
+    expect(connection.remoteAddress).toEqual({ address: loopback, family: 'IPv4', port: listener.address.port })
+    expect(connection.localAddress).toEqual(accepted?.remoteAddress)
+    connection.destroy()
+    await received.closed
+    expect(connection.localAddress?.address).toBe(loopback)
+  })
+
+  it('writes strings in every encoding that Node has, short and long', async () => {
+    const ring = testRing()
+    const listener = await server(ring, echo)
+    const texts: [string, BufferEncoding][] = [
+      ['häß…€😀', 'utf8'], ['häß', 'latin1'], ['häß', 'binary'], ['h€😀', 'utf16le'], ['h€', 'ucs2'], ['abc', 'ascii'],
+      ['c0ffee', 'hex'], ['c2hlYWY=', 'base64'], ['c2hlYWY', 'base64url'], ['€'.repeat(30_000), 'utf8'],
+    ]
+    const received = new Received()
+    const connection = await client(ring, listener, received)
+    for (const [text, encoding] of texts) connection.write(text, encoding)
+    connection.end()
+    await received.closed
+    const expected = Buffer.concat(texts.map(([text, encoding]) => Buffer.from(text, encoding)))
+    expect(Buffer.concat(received.chunks).equals(expected)).toBe(true)
+  })
+
+  it('takes any Uint8Array, from its offset', async () => {
+    const ring = testRing()
+    const listener = await server(ring, echo)
+    const received = new Received()
+    const connection = await client(ring, listener, received)
+    connection.write(new Uint8Array([0, 104, 105, 0]).subarray(1, 3))
+    connection.write(new Uint8Array(0))
+    connection.write('')
+    connection.end()
+    await received.closed
+    expect(received.text).toBe('hi')
+  })
+
+  it('calls back for each write in order, when the kernel has the bytes', async () => {
+    const ring = testRing()
+    const listener = await server(ring, echo)
+    const received = new Received()
+    const connection = await client(ring, listener, received)
+    const order: string[] = []
+    connection.write('a', () => order.push(`a ${connection.bytesWritten}`))
+    connection.write('bc', 'latin1', () => order.push('bc'))
+    connection.write(pattern(3_000_000, 1), (error) => order.push(`large ${String(error)} ${connection.bytesQueued}`))
+    connection.write(new Uint8Array(0), () => order.push('empty'))
+    connection.end(() => order.push('end'))
+    await received.closed
+    expect(order).toEqual(['a 262144', 'bc', 'large undefined 0', 'empty', 'end'])
+    expect(received.bytes).toBe(3_000_003)
+  })
+
+  it('counts bytes read, written and queued', async () => {
+    const ring = testRing()
+    const listener = await server(ring, echo)
+    const received = new Received()
+    const connection = await client(ring, listener, received)
+    connection.write('12345')
+    expect(connection.bytesQueued).toBe(5)
+    expect(connection.bytesWritten).toBe(0)
+    await until(() => received.bytes === 5, 'the echo')
+    expect(connection.bytesQueued).toBe(0)
+    expect(connection.bytesWritten).toBe(5)
+    expect(connection.bytesRead).toBe(5)
+    connection.end()
+    await received.closed
+  })
+
+  it('says false at the high-water mark, and drain below the low one', async () => {
+    const ring = testRing()
+    const listener = await server(ring, {})
+    let drains = 0
+    const connection = await client(ring, listener, { drain: () => drains++ }, { writableHighWaterMark: 1000 })
+    expect(connection.writableHighWaterMark).toBe(1000)
+    expect(connection.write(Buffer.alloc(999))).toBe(true)
+    expect(connection.write('x')).toBe(false)
+    await until(() => drains === 1, 'drain')
+    expect(connection.bytesQueued).toBe(0)
+    connection.destroy()
+  })
+
+  it('flush sends before the turn ends', async () => {
+    const ring = testRing()
+    const listener = await server(ring, echo)
+    const received = new Received()
+    const connection = await client(ring, listener, received)
+    connection.write('now')
+    connection.flush()
+    // Nothing of this thread's event loop has run, yet the kernel has the bytes.
+    expect(connection.info().bytesSent).toBe(3)
+    connection.end()
+    await received.closed
+    expect(received.text).toBe('now')
+  })
+
+  it('keeps what arrives while paused, and the end too', async () => {
+    const ring = testRing()
+    const listener = await server(ring, {
+      open(connection) {
+        connection.write('one')
+        connection.end()
+      },
+    })
+    const received = new Received()
+    const connection = await client(ring, listener, received)
+    connection.pause()
+    expect(connection.paused).toBe(true)
+    await sleep(50)
+    expect(received.bytes).toBe(0)
+    expect(received.ended).toBe(false)
+    connection.resume()
+    await received.closed
+    expect(received.text).toBe('one')
+    expect(received.ended).toBe(true)
+  })
+
+  it('pausing within data stops the events at once and loses nothing', async () => {
+    const ring = testRing({ receiveBufferBytes: 64, receiveBuffers: 32 })
+    const listener = await server(ring, echo)
+    const sent = pattern(200_000, 9)
+    const chunks: Buffer[] = []
+    let told = 0
+    await new Promise<void>((resolve, reject) => {
+      void connect({ host: loopback, port: listener.address.port, ring }, {
+        open(connection) {
+          connection.write(sent)
+          connection.end()
+        },
+        data(connection, chunk) {
+          if (connection.paused) reject(new Error('data while paused'))
+          chunks.push(chunk)
+          connection.pause()
+          if (told++ % 7 === 0) connection.resume()
+          else setTimeout(() => connection.resume(), told % 3)
+        },
+        close: (_connection, error) => error ? reject(error) : resolve(),
+      })
+    })
+    expect(Buffer.concat(chunks).equals(sent)).toBe(true)
+  })
+
+  it('can be handed to another handler', async () => {
+    const ring = testRing()
+    const listener = await server(ring, echo)
+    const first = new Received()
+    const second = new Received()
+    const connection = await client(ring, listener, first)
+    connection.write('1')
+    await until(() => first.bytes === 1, 'the first echo')
+    connection.handler = second
+    connection.write('2')
+    connection.end()
+    await second.closed
+    expect(first.text).toBe('1')
+    expect(second.text).toBe('2')
+    expect(first.closes).toBe(0)
+  })
+
+  it('enters an async context of its own when asked', async () => {
+    const ring = testRing()
+    const storage = new AsyncLocalStorage<string>()
+    const seen: (string | undefined)[] = []
+    const listener = await server(ring, echo)
+    const handler = {
+      data: () => seen.push(storage.getStore()),
+      close: () => seen.push(storage.getStore()),
+    }
+    for (const asyncContext of [true, false]) {
+      const connection = await storage.run('mine', () => client(ring, listener, handler, { asyncContext }))
+      connection.write('x', () => seen.push(storage.getStore()))
+      const before = seen.length
+      await until(() => seen.length === before + 2, 'write and data')
+      connection.destroy()
+      await until(() => seen.length === before + 3, 'close')
+    }
+    expect(seen).toEqual(['mine', 'mine', 'mine', undefined, undefined, undefined])
+  })
+
+  it('hands out chunks from which no other connection\'s data can be reached', async () => {
+    const ring = testRing()
+    const chunks = new Map<string, Buffer[]>()
+    const listener = await server(ring, {
+      data(_connection, chunk) {
+        const name = chunk.toString('latin1', 0, 8)
+        const list = chunks.get(name) ?? []
+        list.push(chunk)
+        chunks.set(name, list)
+      },
+    })
+    const names = Array.from({ length: 20 }, (_, index) => `secret${String(index).padStart(2, '0')}`)
+    const connections = await Promise.all(names.map(() => client(ring, listener, {})))
+    for (let round = 0; round < 50; round++) {
+      names.forEach((name, index) => connections[index].write(name.repeat(1 + (round % 5) * 60)))
+      await sleep(1)
+    }
+    await until(() => chunks.size === 20, 'all of them')
+    for (const [name, list] of chunks) {
+      for (const chunk of list) {
+        const whole = Buffer.from(chunk.buffer).toString('latin1')
+        for (const other of names) if (other !== name) expect(whole.includes(other)).toBe(false)
+      }
+    }
+    for (const connection of connections) connection.destroy()
+  })
+})
+
+describe('ending', () => {
+  it('half-open: a side that has ended still receives', async () => {
+    const ring = testRing()
+    const listener = await server(ring, {
+      end(connection) {
+        connection.write('after your end')
+        connection.end()
+      },
+    }, { allowHalfOpen: true })
+    const received = new Received()
+    const connection = await client(ring, listener, received, { allowHalfOpen: true })
+    connection.end()
+    connection.end()
+    expect(connection.state).toBe('ended')
+    await received.closed
+    expect(received.text).toBe('after your end')
+    expect(received.error).toBeUndefined()
+  })
+
+  it('without allowHalfOpen a side ends by itself after the peer has, once its queue is out', async () => {
+    const ring = testRing()
+    const large = pattern(3_000_000, 2)
+    const listener = await server(ring, { open: (connection) => { connection.write(large) } })
+    const received = new Received()
+    const connection = await client(ring, listener, received, { allowHalfOpen: true })
+    connection.end()
+    await until(() => received.ended, 'the end')
+    expect(Buffer.concat(received.chunks).equals(large)).toBe(true)
+    await received.closed
+  })
+
+  it('calls back for end when the FIN has been sent, and with an error if it never is', async () => {
+    const ring = testRing()
+    const listener = await server(ring, echo)
+    const results: (string | undefined)[] = []
+    const first = new Received()
+    const one = await client(ring, listener, first)
+    one.end((error) => results.push(error?.message))
+    await first.closed
+    one.end((error) => results.push(error?.message))
+    const second = new Received()
+    const two = await client(ring, listener, second)
+    two.write(pattern(50_000_000, 3))
+    two.end((error) => results.push((error as NodeJS.ErrnoException | undefined)?.code))
+    two.destroy()
+    await second.closed
+    expect(results).toEqual([undefined, undefined, 'ERR_SHEAF_CLOSED'])
+  })
+
+  it('reset lets the peer see ECONNRESET', async () => {
+    const ring = testRing()
+    const peer = new Received()
+    const listener = await server(ring, peer)
+    const received = new Received()
+    const connection = await client(ring, listener, received)
+    await until(() => listener.connections === 1, 'the peer')
+    connection.reset()
+    await peer.closed
+    expect(peer.error).toMatchObject({ code: 'ECONNRESET', syscall: 'read', errno: -104 })
+    await received.closed
+    expect(received.error).toBeUndefined()
+  })
+})
+
+describe('with node:net at the other end', () => {
+  it('a server serves Node\'s clients', async () => {
+    const ring = testRing()
+    const listener = await server(ring, echo)
+    const socket = nodeConnect(listener.address.port, loopback)
+    const chunks: Buffer[] = []
+    socket.on('data', (chunk: Buffer) => chunks.push(chunk))
+    const sent = pattern(2_000_000, 4)
+    socket.end(sent)
+    await once(socket, 'close')
+    expect(Buffer.concat(chunks).equals(sent)).toBe(true)
+  })
+
+  it('a client talks to Node\'s servers', async () => {
+    const ring = testRing()
+    const nodeServer = createServer((socket) => socket.pipe(socket))
+    nodeServer.listen(0, loopback)
+    await once(nodeServer, 'listening')
+    onTestFinished(() => void nodeServer.close())
+    const received = new Received()
+    const { port } = nodeServer.address() as AddressInfo
+    const connection = await connect({ host: loopback, port, ring }, received)
+    const sent = pattern(2_000_000, 5)
+    connection.write(sent)
+    connection.end()
+    await received.closed
+    expect(Buffer.concat(received.chunks).equals(sent)).toBe(true)
+  })
+})
+
+describe('a listener', () => {
+  it('listens on IPv6, on IPv4 through the unspecified address, and by name', async () => {
+    const ring = testRing()
+    const six = await server(ring, echo, { host: '::1' })
+    expect(six.address).toEqual({ address: '::1', family: 'IPv6', port: six.address.port })
+    const one = new Received()
+    const viaSix = await client(ring, six, one)
+    expect(viaSix.remoteAddress?.family).toBe('IPv6')
+    viaSix.end()
+    await one.closed
+
+    const both = await listen({ port: 0, ring }, echo)
+    onTestFinished(() => both.close())
+    expect(both.address.address).toBe('::')
+    const two = new Received()
+    const viaFour = await connect({ host: loopback, port: both.address.port, ring }, two)
+    viaFour.write('4')
+    viaFour.end()
+    await two.closed
+    expect(two.text).toBe('4')
+
+    const named = await server(ring, echo, { host: 'localhost' })
+    const three = new Received()
+    const byName = await connect({ port: named.address.port, ring }, three)
+    byName.end()
+    await three.closed
+  })
+
+  it('with ipv6Only leaves IPv4 to others', async () => {
+    const ring = testRing()
+    const six = await server(ring, echo, { host: '::', ipv6Only: true })
+    const four = await server(ring, echo, { host: '0.0.0.0', port: six.address.port })
+    expect(four.address.port).toBe(six.address.port)
+  })
+
+  it('shares its port with reusePort only', async () => {
+    const ring = testRing()
+    const first = await server(ring, echo, { reusePort: true })
+    const second = await server(ring, echo, { reusePort: true, port: first.address.port })
+    expect(second.address.port).toBe(first.address.port)
+    await expect(server(ring, echo, { port: first.address.port })).rejects.toMatchObject({ code: 'EADDRINUSE' })
+  })
+
+  it('keeps its connections when closed, and closes once', async () => {
+    const ring = testRing()
+    const listener = await server(ring, echo)
+    const received = new Received()
+    const connection = await client(ring, listener, received)
+    await until(() => listener.connections === 1, 'the connection')
+    await Promise.all([listener.close(), listener.close()])
+    expect(listener.listening).toBe(false)
+    await expect(client(ring, listener, {})).rejects.toMatchObject({ code: 'ECONNREFUSED' })
+    connection.write('still here')
+    await until(() => received.bytes === 10, 'the echo')
+    connection.end()
+    await received.closed
+    await until(() => listener.connections === 0, 'the count')
+    await untilIdle(ring)
+  })
+
+  it('is closed by an AbortSignal', async () => {
+    const ring = testRing()
+    const controller = new AbortController()
+    const listener = await server(ring, echo, { signal: controller.signal })
+    controller.abort()
+    await until(() => !listener.listening, 'closing')
+    await listener.close()
+  })
+})
+
+describe('forwarding', () => {
+  it('carries bytes both ways without copying, half-close and back-pressure included', async () => {
+    const ring = testRing()
+    const target = await server(ring, {
+      data(connection, chunk) {
+        if (!connection.write(chunk)) connection.pause()
+      },
+      drain: (connection) => connection.resume(),
+      end: (connection) => connection.end(),
+    }, { allowHalfOpen: true })
+    const proxy = await server(ring, {
+      open(connection) {
+        connection.pause()
+        void connect({ host: loopback, port: target.address.port, ring, allowHalfOpen: true }, {}).then((onward) => {
+          connection.forward(onward)
+          onward.forward(connection)
+          connection.resume()
+        })
+      },
+    }, { allowHalfOpen: true })
+    const sent = pattern(20_000_000, 6)
+    const received = new Received()
+    const connection = await client(ring, proxy, received, { allowHalfOpen: true })
+    connection.write(sent)
+    connection.end()
+    await received.closed
+    expect(received.error).toBeUndefined()
+    expect(Buffer.concat(received.chunks).equals(sent)).toBe(true)
+    await Promise.all([target.close(), proxy.close()])
+    await untilIdle(ring)
+    expect(ring.metrics.forwardPauses).toBeGreaterThan(0)
+  })
+
+  it('goes between two rings as well', async () => {
+    const one = testRing()
+    const other = testRing()
+    const target = await server(other, echo)
+    const proxy = await server(one, {
+      open(connection) {
+        connection.pause()
+        void connect({ host: loopback, port: target.address.port, ring: other }, {}).then((onward) => {
+          connection.forward(onward)
+          onward.forward(connection)
+          connection.resume()
+        })
+      },
+    })
+    const sent = pattern(5_000_000, 6)
+    const received = new Received()
+    const connection = await client(one, proxy, received)
+    connection.write(sent)
+    connection.end()
+    await received.closed
+    expect(Buffer.concat(received.chunks).equals(sent)).toBe(true)
+    await Promise.all([target.close(), proxy.close()])
+    await untilIdle(one)
+    await untilIdle(other)
+  })
+
+  it('destroys the one when the other is destroyed', async () => {
+    const ring = testRing()
+    const accepted: TcpConnection[] = []
+    const target = await server(ring, { open: (connection) => accepted.push(connection) })
+    const onwards: TcpConnection[] = []
+    const proxy = await server(ring, {
+      open(connection) {
+        void connect({ host: loopback, port: target.address.port, ring }, {}).then((onward) => {
+          onwards.push(onward)
+          connection.forward(onward)
+          onward.forward(connection)
+        })
+      },
+    })
+    const first = new Received()
+    const one = await client(ring, proxy, first)
+    await until(() => onwards.length === 1 && accepted.length === 1, 'the proxy')
+    accepted[0].reset()
+    await first.closed
+    expect(one.state).toBe('closed')
+    const second = new Received()
+    const two = await client(ring, proxy, second)
+    await until(() => onwards.length === 2, 'the proxy')
+    two.destroy()
+    await until(() => onwards[1].state === 'closed', 'the other side')
+    await Promise.all([target.close(), proxy.close()])
+    await untilIdle(ring)
+  })
+
+  it('refuses a second receiver and itself', async () => {
+    const ring = testRing()
+    const listener = await server(ring, echo)
+    const one = await client(ring, listener, {})
+    const other = await client(ring, listener, {})
+    expect(() => one.forward(one)).toThrow(expect.objectContaining({ code: 'ERR_SHEAF_FORWARDING' }))
+    one.forward(other)
+    expect(() => one.forward(other)).toThrow(expect.objectContaining({ code: 'ERR_SHEAF_FORWARDING' }))
+    one.destroy()
+    other.destroy()
+  })
+
+  it('a receiver that does not read leaves the others their buffers', async () => {
+    const ring = testRing({ receiveBuffers: 32, receiveBuffersMax: 32 })
+    const stuck = await server(ring, { open: (connection) => connection.pause() })
+    const proxy = await server(ring, {
+      open(connection) {
+        void connect({ host: loopback, port: stuck.address.port, ring, writableHighWaterMark: 2 ** 40 }, {})
+          .then((onward) => connection.forward(onward))
+      },
+    })
+    const flood = await client(ring, proxy, {})
+    flood.write(pattern(40_000_000, 8))
+    const echoServer = await server(ring, echo)
+    const received = new Received()
+    const connection = await client(ring, echoServer, received)
+    const sent = pattern(1_000_000, 9)
+    connection.write(sent)
+    connection.end()
+    await received.closed
+    expect(Buffer.concat(received.chunks).equals(sent)).toBe(true)
+    expect(ring.metrics.spilledBytes).toBeGreaterThan(0)
+    flood.destroy()
+  })
+})
