@@ -42,7 +42,10 @@ export interface KernelProbe {
   readonly opcodes: Uint8Array
 }
 
-/** Page-aligned memory that the kernel may be told of. `buffer` can't be transferred or detached. */
+/**
+ * Page-aligned memory that the kernel may be told of. `buffer` is marked untransferable: it never leaves its thread.
+ * A forked child has no part in it.
+ */
 export interface Region {
   readonly buffer: ArrayBuffer
   /** Where `buffer` begins in this process's address space. A multiple of the page size. */

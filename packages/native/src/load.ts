@@ -1,5 +1,4 @@
 import { existsSync, readFileSync } from 'node:fs'
-import { createRequire } from 'node:module'
 import { fileURLToPath } from 'node:url'
 import type { Binding } from './binding.js'
 
@@ -30,10 +29,14 @@ export function loadAddon(): Loaded {
   const candidates = named !== undefined && named !== '' ? [named] : shippedPaths()
   const path = candidates.find((candidate) => existsSync(candidate))
   if (path === undefined) {
-    return refuse(`There is no compiled addon at ${candidates.join(' or ')}; \`npx node-gyp rebuild\` in the package makes one.`)
+    const where = candidates.join(' or ')
+    return refuse(`There is no compiled addon at ${where}; \`npx node-gyp rebuild\` in the package makes one.`)
   }
   try {
-    return { addon: createRequire(import.meta.url)(path) as Binding, reason: '' }
+    // Not require(): it takes a file that is not called `.node` for JavaScript.
+    const module = { exports: {} }
+    process.dlopen(module, path)
+    return { addon: module.exports as Binding, reason: '' }
   } catch (error) {
     return refuse(`The addon ${path} can't be loaded: ${error instanceof Error ? error.message : String(error)}.`)
   }

@@ -1,0 +1,382 @@
+import { AsyncLocalStorage } from 'node:async_hooks'
+import { setImmediate as immediate, setTimeout as delay } from 'node:timers/promises'
+import { afterEach, describe, expect, it } from 'vitest'
+import type { NativeRing, NativeRingOptions } from '../src/index.js'
+import { report, runFixture } from './child-process.js'
+import { getEvents, Opcode, openRegion, openRing, Queue, Setup, socketPair, usualFlags } from './fixtures/queue.mjs'
+import { collect, openFds } from './resources.js'
+import { theBinding } from './the-binding.js'
+
+const binding = theBinding()
+const toClose: NativeRing[] = []
+
+afterEach(() => {
+  for (const ring of toClose.splice(0)) ring.close()
+})
+
+function open(options?: Partial<NativeRingOptions>): { ring: NativeRing, queue: Queue } {
+  const ring = openRing(binding, options)
+  toClose.push(ring)
+  return { ring, queue: new Queue(ring) }
+}
+
+/** Takes `handler`'s place for whatever this process, the test runner's, does on an uncaught exception. */
+async function withUncaught(handler: (error: unknown) => void, body: () => Promise<void>): Promise<void> {
+  const others = process.listeners('uncaughtException')
+  process.removeAllListeners('uncaughtException')
+  process.on('uncaughtException', handler)
+  try {
+    await body()
+  } finally {
+    process.removeAllListeners('uncaughtException')
+    for (const other of others) process.on('uncaughtException', other)
+  }
+}
+
+async function until(condition: () => boolean): Promise<void> {
+  while (!condition()) await delay(1)
+}
+
+/** Setups whose wake-ups differ: visible and invisible deferred work, cooperative and plain task work. */
+const setups: [string, number][] = [
+  ['the usual flags', usualFlags],
+  ['deferred work that does not show', usualFlags & ~Setup.taskrunFlag],
+  ['cooperative task work', Setup.coopTaskrun | Setup.taskrunFlag | Setup.submitAll],
+  ['no flags', 0],
+]
+
+describe.each(setups)('with %s, the loop', (_name, optionalFlags) => {
+  it('submits before it blocks, and calls the turn with what came of it', async () => {
+    const { ring, queue } = open({ optionalFlags })
+    const seen: number[] = []
+    ring.attach(() => { for (const { userData } of queue.reap()) seen.push(userData) }, 4)
+    for (let userData = 0; userData < 64; userData++) queue.nop(userData)
+    await until(() => seen.length === 64)
+    expect(seen).toEqual(Array.from({ length: 64 }, (_, index) => index))
+    expect(ring.counters()).toMatchObject({ submitted: 64, turns: 1 })
+    // Where deferred work does not show, the kernel can't be kept from waking us for what we have seen.
+    expect(ring.counters().enters).toBeLessThanOrEqual(optionalFlags === usualFlags ? 1 : 2)
+  })
+
+  it('is woken by what arrives while it is blocked', async () => {
+    const { ring, queue } = open({ optionalFlags })
+    const region = openRegion(binding)
+    const [a, b] = socketPair(binding)
+    let received = 0
+    const receive = () => queue.push({ opcode: Opcode.recv, fd: a, address: region.address, length: 64, userData: 1 })
+    ring.attach(() => {
+      for (const { result } of queue.reap()) {
+        received += result
+        receive()
+      }
+    }, 4)
+    receive()
+    const other = open()
+    for (let round = 1; round <= 20; round++) {
+      // Time enough for the loop to have blocked; the other ring sends without the loop's knowing.
+      await delay(5)
+      other.queue.push({ opcode: Opcode.send, fd: b, address: region.address + 2048, length: 8, userData: 2 })
+      expect(other.ring.enter(1, getEvents)).toBe(1)
+      expect(other.queue.reap()).toEqual([{ userData: 2, result: 8 }])
+      const sent = performance.now()
+      await until(() => received === round * 8)
+      expect(performance.now() - sent).toBeLessThan(1000)
+    }
+    for (const fd of [a, b]) binding.sockets.close(fd)
+  })
+})
+
+it('a child that only waits for its ring is woken by another process', async () => {
+  expect(report(await runFixture('woken.mjs'))).toEqual({ received: 100, wokenAtLeast: true })
+})
+
+describe('a turn', () => {
+  it('is called when something is wanted, and can stage submissions', async () => {
+    const { ring, queue } = open()
+    const seen: number[] = []
+    let calls = 0
+    ring.attach(() => {
+      calls++
+      if (queue.wanted[0] === 1) {
+        queue.wanted[0] = 0
+        queue.nop(41)
+      }
+      for (const { userData } of queue.reap()) seen.push(userData)
+    }, 4)
+    await delay(5)
+    expect(calls).toBe(0)
+    queue.wanted[0] = 1
+    await until(() => seen.length === 1)
+    expect(seen).toEqual([41])
+    expect(calls).toBe(2)
+  })
+
+  it('is not called when nothing happens', async () => {
+    const { ring } = open()
+    let calls = 0
+    ring.attach(() => { calls++ }, 4)
+    for (let round = 0; round < 50; round++) await immediate()
+    await delay(5)
+    expect(calls).toBe(0)
+    expect(ring.counters()).toEqual({ enters: 0, submitted: 0, turns: 0, wakeups: 0 })
+  })
+
+  it('is followed by next-tick and promise callbacks', async () => {
+    const { ring, queue } = open()
+    const order: string[] = []
+    ring.attach(() => {
+      const { userData } = queue.next()
+      order.push(`turn ${userData}`)
+      if (userData === 1) queue.nop(2)
+      process.nextTick(() => order.push('tick'))
+      void Promise.resolve().then(() => order.push('promise'))
+    }, 4)
+    queue.nop(1)
+    await until(() => order.length === 6)
+    expect(order).toEqual(['turn 1', 'tick', 'promise', 'turn 2', 'tick', 'promise'])
+  })
+
+  it('has what a promise callback staged submitted before the loop blocks', async () => {
+    const { ring, queue } = open()
+    const seen: number[] = []
+    ring.attach(() => {
+      queue.wanted[0] = 0
+      for (const { userData } of queue.reap()) {
+        seen.push(userData)
+        void Promise.resolve().then(() => { if (userData < 100) queue.nop(userData + 1) })
+      }
+    }, 8)
+    const started = performance.now()
+    queue.nop(0)
+    await until(() => seen.length === 101)
+    expect(performance.now() - started).toBeLessThan(1000)
+  })
+
+  it('runs in the async context that attach was called in', async () => {
+    const storage = new AsyncLocalStorage<string>()
+    const { ring, queue } = open()
+    let store: string | undefined
+    storage.run('attached here', () => ring.attach(() => {
+      queue.reap()
+      store = storage.getStore()
+    }, 4))
+    queue.nop(1)
+    await until(() => store !== undefined)
+    expect(store).toBe('attached here')
+  })
+
+  it('that throws is an uncaught exception; what it had not come to is offered again', async () => {
+    const { ring, queue } = open()
+    const seen: number[] = []
+    const errors: unknown[] = []
+    await withUncaught((error) => errors.push(error), async () => {
+      ring.attach(() => {
+        while (queue.hasCompletions) {
+          const { userData } = queue.next()
+          seen.push(userData)
+          if (userData % 2 === 1) throw new Error(`thrown at ${userData}`)
+        }
+      }, 16)
+      for (let userData = 0; userData < 8; userData++) queue.nop(userData)
+      await until(() => seen.length === 8)
+    })
+    expect(seen).toEqual([0, 1, 2, 3, 4, 5, 6, 7])
+    expect(errors.map(String)).toEqual([1, 3, 5, 7].map((userData) => `Error: thrown at ${userData}`))
+  })
+
+  it.each([['undefined', undefined], ['null', null], ['a string', 'text']])('may throw %s', async (_name, value) => {
+    const { ring, queue } = open()
+    const errors: unknown[] = []
+    let calls = 0
+    await withUncaught((error) => errors.push(error), async () => {
+      ring.attach(() => {
+        queue.reap()
+        calls++
+        // eslint-disable-next-line @typescript-eslint/only-throw-error -- any value can be thrown at us
+        throw value
+      }, 4)
+      queue.nop(1)
+      await until(() => errors.length === 1)
+      queue.nop(2)
+      await until(() => errors.length === 2)
+    })
+    expect(errors).toEqual([value, value])
+    expect(calls).toBe(2)
+  })
+
+  it('whose next-tick callback throws goes on as well', async () => {
+    const { ring, queue } = open()
+    const errors: unknown[] = []
+    const seen: number[] = []
+    await withUncaught((error) => errors.push(error), async () => {
+      ring.attach(() => {
+        for (const { userData } of queue.reap()) {
+          seen.push(userData)
+          process.nextTick(() => { throw new Error('from the tick') })
+        }
+      }, 4)
+      queue.nop(1)
+      await until(() => errors.length === 1)
+      queue.nop(2)
+      await until(() => errors.length === 2)
+    })
+    expect(seen).toEqual([1, 2])
+    expect(errors.map(String)).toEqual(['Error: from the tick', 'Error: from the tick'])
+  })
+
+  it('that throws always and drains nothing does not starve the loop', async () => {
+    const { ring, queue } = open()
+    let errors = 0
+    await withUncaught(() => { errors++ }, async () => {
+      ring.attach(() => { throw new Error('always') }, 4)
+      queue.nop(1)
+      const started = performance.now()
+      await delay(20)
+      expect(performance.now() - started).toBeLessThan(1000)
+    })
+    ring.close()
+    expect(errors).toBeGreaterThan(4)
+  })
+
+  it('that always makes more work leaves timers and immediates their turn', async () => {
+    const { ring, queue } = open()
+    let turns = 0
+    let immediates = 0
+    let stopped = false
+    ring.attach(() => {
+      turns++
+      queue.reap()
+      queue.nop(1)
+    }, 8)
+    queue.nop(1)
+    const count = () => {
+      immediates++
+      if (!stopped) setImmediate(count)
+    }
+    setImmediate(count)
+    const started = performance.now()
+    for (let round = 0; round < 10; round++) await delay(2)
+    stopped = true
+    expect(performance.now() - started).toBeLessThan(2000)
+    expect(immediates).toBeGreaterThan(10)
+    // Eight rounds an iteration at most, and not fewer: the loop never blocked.
+    expect(turns / immediates).toBeGreaterThan(4)
+    expect(turns / immediates).toBeLessThan(8 * 2 + 1)
+  })
+
+  it('takes a whole burst, although the kernel hands over deferred work in small portions', async () => {
+    const { ring, queue } = open({ submissionEntries: 256, completionEntries: 1024 })
+    const region = openRegion(binding, 512)
+    const pairs = Array.from({ length: 200 }, () => socketPair(binding))
+    const other = open({ submissionEntries: 256, completionEntries: 512 })
+    const seen = new Set<number>()
+    ring.attach(() => { for (const { userData } of queue.reap()) seen.add(userData) }, 2)
+    for (const [index, [fd]] of pairs.entries()) {
+      queue.push({ opcode: Opcode.recv, fd, address: region.address, length: 1, userData: index })
+    }
+    await delay(5)
+    for (const [, fd] of pairs) {
+      other.queue.push({ opcode: Opcode.send, fd, address: region.address, length: 1, userData: 0 })
+    }
+    expect(other.ring.enter(200, getEvents)).toBe(200)
+    await until(() => seen.size === 200)
+    for (const fd of pairs.flat()) binding.sockets.close(fd)
+  })
+
+  it('takes more completions than their queue has room for', async () => {
+    const { ring, queue } = open({ submissionEntries: 64, completionEntries: 128 })
+    let taken = 0
+    ring.attach(() => { taken += queue.reap().length }, 4)
+    for (let userData = 0; userData < 512; userData++) {
+      queue.nop(userData)
+      if (queue.unsubmitted === 64) ring.enter(0, 0)
+    }
+    await until(() => taken === 512)
+    expect(ring.counters().submitted).toBe(512)
+  })
+
+  it('may enter, close its ring, and open another', async () => {
+    const before = openFds()
+    let closed = 0
+    const start = (left: number) => {
+      const { ring, queue } = open()
+      ring.attach(() => {
+        queue.reap()
+        queue.nop(2)
+        expect(ring.enter(1, getEvents)).toBe(1)
+        ring.close()
+        closed++
+        ring.close()
+        expect(ring.enter(0, 0)).toBeLessThan(0)
+        if (left > 0) start(left - 1)
+      }, 4)
+      queue.nop(1)
+    }
+    start(9)
+    await until(() => closed === 10)
+    expect(openFds()).toEqual(before)
+  })
+
+  it('that closes its ring and throws is heard all the same', async () => {
+    const errors: unknown[] = []
+    await withUncaught((error) => errors.push(error), async () => {
+      const { ring, queue } = open()
+      ring.attach(() => {
+        ring.close()
+        throw new Error('after close')
+      }, 4)
+      queue.nop(1)
+      await until(() => errors.length === 1)
+    })
+    expect(errors.map(String)).toEqual(['Error: after close'])
+  })
+})
+
+describe('an attached ring', () => {
+  it('cannot be attached again', () => {
+    const { ring } = open()
+    ring.attach(() => undefined, 1)
+    expect(() => ring.attach(() => undefined, 1)).toThrow(expect.objectContaining({ code: 'ERR_INVALID_STATE' }))
+  })
+
+  it('is not collected', async () => {
+    let turns = 0
+    const before = openFds()
+    const words = (() => {
+      const ring = openRing(binding)
+      const queue = new Queue(ring)
+      // Neither the ring nor anything that leads to it but the turn is kept.
+      ring.attach(() => {
+        turns++
+        queue.reap()
+        if (turns === 2) ring.close()
+      }, 4)
+      queue.nop(1)
+      return queue.wanted
+    })()
+    await until(() => turns === 1)
+    await collect()
+    words[0] = 1
+    await until(() => turns === 2)
+    expect(openFds()).toEqual(before)
+  })
+
+  it('costs two descriptors, given back by close', () => {
+    const before = openFds()
+    const { ring } = open()
+    ring.attach(() => undefined, 1)
+    expect(openFds().length).toBe(before.length + 2)
+    ring.close()
+    expect(openFds()).toEqual(before)
+  })
+
+  it.each([
+    ['does not keep the process alive', 'new', 0],
+    ['keeps it alive once ref() was called, before attaching', 'ref-attach', 1],
+    ['keeps it alive once ref() was called, after attaching', 'attach-ref', 1],
+    ['lets it end after unref()', 'attach-ref-unref', 0],
+    ['lets it end after close()', 'attach-ref-close', 0],
+  ])('%s', async (_case, steps, alive) => {
+    expect(report(await runFixture('keep-alive.mjs', { arguments: [steps] }))).toEqual({ alive })
+  })
+})
