@@ -2,7 +2,16 @@ import { defineConfig } from 'tsup'
 
 /** Programs, each a file of its own; the packages they use are found as anyone else finds them. */
 export default defineConfig({
-  entry: { lab: 'src/lab/main.ts', proxy: 'src/proxy/main.ts', rehearse: 'src/release/rehearse.ts' },
+  entry: {
+    'lab': 'src/lab/main.ts',
+    'lab-pipe': 'src/lab/programs/pipe.ts',
+    'lab-sink': 'src/lab/programs/sink.ts',
+    'lab-source': 'src/lab/programs/source.ts',
+    'proxy': 'src/proxy/main.ts',
+    'rehearse': 'src/release/rehearse.ts',
+    'echo-server': 'src/echo/server.ts',
+    'echo-load': 'src/echo/load.ts',
+  },
   format: 'esm',
   platform: 'node',
   target: 'node20.12',

@@ -22,6 +22,7 @@ interface Flags {
   readonly bundle: 'off' | 'recv' | 'send' | 'both'
   readonly send?: 'sendmsg'
   readonly recv?: 'recvmsg'
+  readonly separate: boolean
   readonly bidirectional: boolean
   readonly stats: boolean
 }
@@ -32,19 +33,19 @@ const buffersMax = 32768
 function integer(min: number, max: number): (text: string) => number {
   return (text) => {
     const value = /^\d+$/.test(text) ? Number(text) : NaN
-    if (!(value >= min && value <= max)) throw new InvalidArgumentError(`It must be a whole number from ${min} to ${max}.`)
-    return value
+    if (value >= min && value <= max) return value
+    throw new InvalidArgumentError(`It must be a whole number from ${min} to ${max}.`)
   }
 }
 
 /** Splits `HOST:PORT`, `[IPV6]:PORT` or, where the host may be left out, `PORT`. */
 function endpoint(text: string, portMin: number): { host: string, port: number } {
-  const match = /^(?:(?:\[([^\]]+)\]|([^:[\]]*)):)?(\d+)$/.exec(text)
-  const port = Number(match?.[3])
-  if (match === null || port > 65535 || port < portMin) {
+  const match = /^(?:(?:\[(?<ipv6>[^\]]+)\]|(?<host>[^:[\]]*)):)?(?<port>\d+)$/.exec(text)
+  const { ipv6, host, port } = (match?.groups ?? {}) as Partial<Record<'ipv6' | 'host' | 'port', string>>
+  if (port === undefined || Number(port) > 65535 || Number(port) < portMin) {
     throw new InvalidArgumentError(`It must be HOST:PORT with a port from ${portMin} to 65535.`)
   }
-  return { host: match[1] ?? match[2] ?? '', port }
+  return { host: ipv6 ?? host ?? '', port: Number(port) }
 }
 
 function parseListen(text: string): ProxyOptions['listen'] {
@@ -74,6 +75,7 @@ export function parseProxyOptions(argv: readonly string[]): ProxyOptions {
       .choices(['off', 'recv', 'send', 'both']).default('both'))
     .addOption(new Option('--send <method>', 'send the queue as one vector instead').choices(['sendmsg']))
     .addOption(new Option('--recv <method>', 'receive by multishot RECVMSG instead').choices(['recvmsg']))
+    .option('--separate', 'send each received buffer as a span of its own, even beside its neighbour', false)
     .option('--bidirectional', 'forward what the target sends, too', false)
     .option('--stats', 'a line each second on stderr, and a JSON summary on stdout at the end', false)
     .exitOverride()
@@ -95,7 +97,7 @@ export function parseProxyOptions(argv: readonly string[]): ProxyOptions {
 }
 
 function ringOptions(flags: Flags): RingOptions {
-  const { buffer, buffers, bundle, send, recv } = flags
+  const { buffer, buffers, bundle, send, recv, separate } = flags
   return {
     receiveBufferBytes: buffer,
     receiveBuffers: buffers,
@@ -103,6 +105,8 @@ function ringOptions(flags: Flags): RingOptions {
     receiveBuffersMax: buffers,
     receiveMethod: recv ?? (bundle === 'recv' || bundle === 'both' ? 'bundle' : 'single'),
     sendMethod: send ?? (bundle === 'send' || bundle === 'both' ? 'bundle' : 'single'),
+    // One request a buffer needs the buffers apart.
+    mergeAdjacent: !separate && bundle !== 'off',
     // One connection may have all buffers in its queue.
     groupEntries: 2 ** Math.ceil(Math.log2(buffers)),
   }
