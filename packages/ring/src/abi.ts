@@ -70,6 +70,7 @@ export const enum Feature {
 export const enum MessageFlag {
   WaitAll = 0x100,
   NoSignal = 0x4000,
+  More = 0x8000,
 }
 
 /** `SOCK_CLOEXEC`, for accepted sockets. */

@@ -23,13 +23,16 @@ export const limits = {
   receiveBuffers: 128,
   /** The pool doubles when it has run dry, up to this: 4 MB. */
   receiveBuffersMax: 1024,
+  /** The pool is one mapping. Its bound is far from what anyone should want, and keeps offsets in 31 bits. */
+  receivePoolBytesMax: 2 ** 30,
   /** Provided-buffer rings have at most this many entries (kernel). */
   bufferRingEntriesMax: 32768,
   /**
    * Part of the pool that forwarding may not hold. Past it forwarded bytes are copied out of the pool, so that
-   * connections whose receivers are slow can't leave the others without buffers.
+   * connections whose receivers are slow can't leave the others without buffers. A fast flow takes the whole pool at
+   * once, so this much of it is copied: 1/16 costs it little.
    */
-  receiveReserveFraction: 0.25,
+  receiveReserveFraction: 1 / 16,
 
   /**
    * One connection's unit of send memory; a span never crosses it. Small enough for a thousand busy connections (16
@@ -41,10 +44,10 @@ export const limits = {
   /** Send memory of one ring: 256 MB. Past it writes wait in JavaScript memory, and nothing is lost. */
   sendRegionsMax: 256,
   /**
-   * Send memory of one connection. What is written beyond waits in JavaScript memory: this much keeps a 10G link busy
-   * for 200 µs.
+   * Send memory of one connection: 256 KB, which keep a 10G link busy for 200 µs. What is written beyond waits in
+   * JavaScript memory.
    */
-  sendWindowBytes: 256 * 1024,
+  sendWindowBlocks: 16,
   /**
    * `write` copies chunks up to this size at once; a larger one that does not fit is kept by reference until it does.
    */

@@ -20,6 +20,12 @@ export interface RingOptions {
   receiveBuffersMax?: number
   /** Part of the receive buffers that forwarding may not hold, 0 to 1. */
   receiveReserveFraction?: number
+  /**
+   * Forwards received buffers that are neighbours in memory as one span. Default true: fewer spans, no copy. False
+   * keeps
+   * one span a buffer (to compare with what others measured).
+   */
+  mergeAdjacent?: boolean
   receiveMethod?: ReceiveMethod
   sendMethod?: SendMethod
   /** Entries of a leased buffer group: a power of two, 1 to 32768. */
@@ -62,32 +68,44 @@ export function resolveRingOptions(options: RingOptions = {}): ResolvedRingOptio
     throw invalidArgumentType('options.receiveReserveFraction', 'of type number', reserve)
   }
   if (!(reserve >= 0 && reserve <= 1)) throw outOfRange('options.receiveReserveFraction', '>= 0 and <= 1', reserve)
+  const { mergeAdjacent } = options
+  if (mergeAdjacent !== undefined && typeof mergeAdjacent !== 'boolean') {
+    throw invalidArgumentType('options.mergeAdjacent', 'of type boolean', mergeAdjacent)
+  }
   const submissionEntries = powerOfTwo('submissionEntries', options.submissionEntries, limits.submissionEntries, 32768)
   const defaultCompletionEntries = Math.min(65536, Math.max(limits.completionEntries, submissionEntries * 2))
   const receiveBuffers = integer('receiveBuffers', options.receiveBuffers, limits.receiveBuffers, 1, 32768)
+  const receiveBufferBytes = integer(
+    'receiveBufferBytes',
+    options.receiveBufferBytes,
+    limits.receiveBufferBytes,
+    16,
+    2 ** 24,
+  )
+  const fitting = Math.floor(limits.receivePoolBytesMax / receiveBufferBytes)
+  const defaultBuffersMax = Math.min(limits.receiveBuffersMax, fitting)
   const resolved: ResolvedRingOptions = {
     submissionEntries,
     completionEntries: powerOfTwo('completionEntries', options.completionEntries, defaultCompletionEntries, 65536),
-    receiveBufferBytes: integer(
-      'receiveBufferBytes',
-      options.receiveBufferBytes,
-      limits.receiveBufferBytes,
-      16,
-      2 ** 24,
-    ),
+    receiveBufferBytes,
     receiveBuffers,
     receiveBuffersMax: integer(
       'receiveBuffersMax',
       options.receiveBuffersMax,
-      Math.max(limits.receiveBuffersMax, receiveBuffers),
+      Math.max(receiveBuffers, defaultBuffersMax),
       receiveBuffers,
       32768,
     ),
     receiveReserveFraction: reserve,
+    mergeAdjacent: options.mergeAdjacent ?? true,
     receiveMethod: oneOf('receiveMethod', options.receiveMethod, 'bundle', ['bundle', 'single', 'recvmsg']),
     sendMethod: oneOf('sendMethod', options.sendMethod, 'bundle', ['bundle', 'sendmsg', 'single']),
     groupEntries: powerOfTwo('groupEntries', options.groupEntries, limits.groupEntries, limits.bufferRingEntriesMax),
     roundsPerTurn: integer('roundsPerTurn', options.roundsPerTurn, limits.roundsPerTurn, 1, 1024),
+  }
+  if (resolved.receiveBuffersMax * receiveBufferBytes > limits.receivePoolBytesMax) {
+    const range = `at most ${limits.receivePoolBytesMax} bytes in all`
+    throw outOfRange('options.receiveBuffersMax', range, resolved.receiveBuffersMax)
   }
   if (resolved.completionEntries <= submissionEntries) {
     const range = `> submissionEntries (${submissionEntries})`

@@ -61,7 +61,7 @@ export class Ring {
   readonly groups: GroupPool
   /** Connections and listeners that are not closed. */
   readonly members = new Set<RingMember>()
-  readonly receiveReserveFraction: number
+  readonly mergeAdjacent: boolean
   /** Bytes before the payload of each receive buffer. */
   readonly receiveHeaderBytes: number
   /** Socket calls that have no opcode. */
@@ -83,7 +83,7 @@ export class Ring {
     this.sockets = binding.sockets
     this.#native = native
     this.capabilities = capabilities
-    this.receiveReserveFraction = options.receiveReserveFraction
+    this.mergeAdjacent = options.mergeAdjacent
     this.#receiveMethod
       = options.receiveMethod === 'bundle' && !capabilities.bundledReceive.enabled ? 'single' : options.receiveMethod
     this.receiveHeaderBytes = this.#receiveMethod === 'recvmsg' ? receivedMessageHeaderBytes : 0
@@ -95,6 +95,7 @@ export class Ring {
       bufferBytes: options.receiveBufferBytes + this.receiveHeaderBytes,
       buffers: options.receiveBuffers,
       buffersMax: options.receiveBuffersMax,
+      reserveFraction: options.receiveReserveFraction,
     })
     this.sendMemory = new SendMemory(binding)
     this.groups = new GroupPool(binding, native, this, this.metrics, sendMethod, options.groupEntries)

@@ -94,6 +94,7 @@ describe('what rarely happens does happen here', () => {
       receiveBuffers: 4096,
       receiveBuffersMax: 4096,
       receiveReserveFraction: 0,
+      mergeAdjacent: false,
       groupEntries: 4096,
     })
     const sent = pattern(24 * mib, 7)

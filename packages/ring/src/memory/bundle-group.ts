@@ -11,13 +11,9 @@ export class BundleGroup extends SendGroup {
   readonly #metrics: Metrics
 
   constructor(ring: BufferRing, owners: SpanOwners, metrics: Metrics) {
-    super(ring.entries, owners)
+    super(ring, owners)
     this.ring = ring
     this.#metrics = metrics
-  }
-
-  protected override queued(address: number, lengthBytes: number, id: number): void {
-    this.ring.push(address, lengthBytes, id)
   }
 
   protected override handOver(queue: SubmissionQueue, slot: number, fd: number, spans: number) {
@@ -29,10 +25,15 @@ export class BundleGroup extends SendGroup {
   /** Only registering the ring anew takes back entries that the kernel has committed. */
   protected override restore(): void {
     this.#metrics.groupResets++
-    this.ring.reset()
-    this.forEachSpan(this.spans, (address, lengthBytes, id) => {
-      this.ring.push(address, lengthBytes, id)
+    const { ring, spans, head } = this
+    const left = Array.from({ length: spans }, (_, offset) => {
+      const position = (head + offset) | 0
+      return { address: ring.address(position), lengthBytes: ring.lengthBytes(position), id: ring.id(position) }
     })
+    ring.reset()
+    this.head = 0
+    this.moved(head, 0, spans)
+    for (const { address, lengthBytes, id } of left) ring.push(address, lengthBytes, id)
   }
 
   override unregister(): void {

@@ -1,8 +1,9 @@
 import type { Binding, NativeRing, Region } from '@sheaf/native'
+import { bufferEntryBytes } from '../abi'
 import { invariant, systemError } from '../errors'
-import { limits } from '../limits'
-import { countBundle, type Metrics } from '../metrics'
+import type { Metrics } from '../metrics'
 import { BufferRing } from './buffer-ring'
+import { EntryRing } from './entry-ring'
 
 /** Group id of the receive pool; the leased send groups follow. */
 export const receiveGroup = 0
@@ -11,6 +12,18 @@ export interface ReceivePoolOptions {
   readonly bufferBytes: number
   readonly buffers: number
   readonly buffersMax: number
+  /** Part of the buffers that {@link ReceivePool.allowance} leaves to others. */
+  readonly reserveFraction: number
+}
+
+/** Received bytes that lie together in memory: all of a buffer, or of several that are neighbours there too. */
+export interface Run {
+  /** Offset in the pool's memory. */
+  offset: number
+  lengthBytes: number
+  /** The run's buffers are `first` to `first + count - 1`. */
+  first: number
+  count: number
 }
 
 /**
@@ -18,44 +31,47 @@ export interface ReceivePoolOptions {
  * whichever socket has data, so one cursor in publish order says which buffers a completion covers: it begins with
  * the one it names and goes on until its bytes are used up.
  *
+ * How many bytes a buffer holds is read from its entry in the ring, because the kernel may write there: when it knows
+ * that less will arrive than the first buffer of a bundle holds, it shortens the entry, and if then nothing arrives
+ * (a reset), the entry stays short for whoever receives next (`io_ring_buffers_peek`, 6.10 to 6.18).
+ *
  * A buffer is in one of three places: with the kernel (`available`), taken and not recycled (`held`), or recycled and
  * not published yet.
  */
 export class ReceivePool {
-  readonly #binding: Binding
   readonly #metrics: Metrics
   readonly #ring: BufferRing
-  readonly #mask: number
   readonly #buffersMax: number
-  readonly #regions: Region[] = []
-  /** Ids in publish order. */
-  readonly #order: Uint16Array
-  /** Position of the next buffer that the kernel will take, and of the next that will be pushed. */
+  readonly #reserveFraction: number
+  readonly #region: Region
+  /** The entry of each buffer as it is published, by id. */
+  readonly #templates: EntryRing
+  /** Position of the next buffer that the kernel will take. */
   #taken = 0
-  #pushed = 0
   #published = 0
-  #buffers = 0
-  readonly #addresses: Float64Array
-  readonly #bytes: Uint8Array[] = []
   readonly bufferBytes: number
+  /** All buffers, those of the lower ids first. Bytes of a buffer are valid until it is recycled. */
+  readonly memory: Uint8Array
+  /** Buffers there are. */
+  buffers = 0
+  /** What {@link takeRun} took. */
+  readonly run: Run = { offset: 0, lengthBytes: 0, first: 0, count: 0 }
 
   constructor(binding: Binding, native: NativeRing, metrics: Metrics, options: ReceivePoolOptions) {
-    this.#binding = binding
     this.#metrics = metrics
     this.bufferBytes = options.bufferBytes
-    this.#buffersMax = Math.min(Math.max(options.buffers, options.buffersMax), limits.bufferRingEntriesMax)
-    const entries = 2 ** Math.ceil(Math.log2(this.#buffersMax))
+    this.#buffersMax = options.buffersMax
+    this.#reserveFraction = options.reserveFraction
+    // Mapped for as many as there may ever be: pages that are never used cost nothing, and all is one piece.
+    const region = binding.createRegion(options.buffersMax * options.bufferBytes)
+    if (typeof region === 'number') throw systemError(region, 'mmap')
+    this.#region = region
+    this.memory = new Uint8Array(region.buffer)
+    const entries = 2 ** Math.ceil(Math.log2(options.buffersMax))
+    this.#templates = new EntryRing(entries, new ArrayBuffer(entries * bufferEntryBytes))
     this.#ring = new BufferRing(binding, native, receiveGroup, entries)
-    this.#mask = entries - 1
-    this.#order = new Uint16Array(entries)
-    this.#addresses = new Float64Array(entries)
     this.#add(options.buffers)
     this.publish()
-  }
-
-  /** Buffers there are. */
-  get buffers(): number {
-    return this.#buffers
   }
 
   /** Buffers that the kernel may take. */
@@ -63,56 +79,115 @@ export class ReceivePool {
     return (this.#published - this.#taken) | 0
   }
 
-  /** Buffers that completions have handed over and nobody has recycled yet. */
-  get held(): number {
-    return this.#buffers - ((this.#pushed - this.#taken) | 0)
+  /** Counts the buffers that the kernel has taken, in 32 bits. */
+  get taken(): number {
+    return this.#taken
   }
 
-  /** Takes the next buffer in the kernel's order. */
-  take(): number {
-    const id = this.#order[this.#taken & this.#mask]
-    this.#taken = (this.#taken + 1) | 0
-    return id
+  /** Buffers that completions have handed over and nobody has recycled yet. */
+  get held(): number {
+    return this.buffers - ((this.#ring.tail - this.#taken) | 0)
+  }
+
+  /** Buffers that must be left to sockets that recycle theirs at once. */
+  get reserve(): number {
+    return Math.ceil(this.buffers * this.#reserveFraction)
+  }
+
+  /** How many more buffers may be held. */
+  get allowance(): number {
+    return this.buffers - this.reserve - this.held
   }
 
   /** Checks that a completion begins where the cursor stands. */
   expect(id: number): void {
     invariant(
-      this.#taken !== this.#published && this.#order[this.#taken & this.#mask] === id,
+      this.#taken !== this.#published && this.#ring.id(this.#taken) === id,
       'a receive completion names another buffer than the next',
     )
   }
 
-  /** Takes what a completion of `bytes` covers and recycles it unread. */
-  skip(bytes: number): void {
-    for (let left = bytes; left > 0; left -= this.bufferBytes) this.recycle(this.take())
+  /**
+   * Takes the next bytes in the kernel's order, at most `bytesMax` of them and as many as lie together, and describes
+   * them in {@link run}.
+   * @param skipped bytes at the beginning of each buffer that are not payload.
+   * @param buffersMax end the run after so many buffers, at least 1.
+   */
+  takeRun(bytesMax: number, skipped: number, buffersMax = Infinity): Run {
+    const { run } = this
+    const ring = this.#ring
+    const { words } = ring
+    const full = this.bufferBytes
+    let position = this.#taken
+    let at = ring.at(position)
+    const first = words[at + 3] & 0xffff
+    let length = Math.min(bytesMax, words[at + 2] - skipped)
+    let count = 1
+    position = (position + 1) | 0
+    if (skipped === 0) {
+      while (length < bytesMax && length === count * full && count < buffersMax) {
+        at = ring.at(position)
+        if ((words[at + 3] & 0xffff) !== first + count) break
+        length += Math.min(bytesMax - length, words[at + 2])
+        count++
+        position = (position + 1) | 0
+      }
+    }
+    this.#taken = position
+    run.offset = first * full + skipped
+    run.lengthBytes = length
+    run.first = first
+    run.count = count
+    return run
   }
 
   /**
-   * Fills `target` from the next buffers, each of which begins with `skipped` bytes that do not count, and recycles
-   * them.
+   * Takes buffers of a completion of `bytes`, at most `buffersMax`, and pushes their entries, as they are, to `target`,
+   * which must have room for so many.
+   * @returns the bytes in them.
    */
-  copyOut(target: Uint8Array, skipped: number): void {
-    const capacity = this.bufferBytes - skipped
-    const size = target.byteLength
-    let offset = 0
-    let buffers = 0
-    while (offset < size) {
-      const id = this.take()
-      const count = Math.min(capacity, size - offset)
-      const bytes = this.#bytes[id]
-      target.set(count === bytes.byteLength ? bytes : bytes.subarray(skipped, skipped + count), offset)
-      this.recycle(id)
-      offset += count
-      buffers++
+  moveTo(target: EntryRing, bytes: number, buffersMax: number): number {
+    const ring = this.#ring
+    const { words } = ring
+    const start = this.#taken
+    let position = start
+    let left = bytes
+    let last = 0
+    let count = 0
+    while (left > 0 && count < buffersMax) {
+      last = Math.min(left, words[ring.at(position) + 2])
+      left -= last
+      position = (position + 1) | 0
+      count++
     }
-    this.countBundle(buffers)
+    const from = ring.at(start) >>> 2
+    const untilWrap = Math.min(count, ring.entries - from)
+    target.pushFrom(words, from, untilWrap)
+    if (untilWrap !== count) target.pushFrom(words, 0, count - untilWrap)
+    target.words[target.at(target.tail - 1) + 2] = last
+    this.#taken = position
+    return bytes - left
   }
 
-  /** Notes in the metrics that a completion covered so many buffers. */
-  countBundle(buffers: number): void {
-    this.#metrics.receiveBuffers += buffers
-    countBundle(this.#metrics.receiveBundles, buffers)
+  /** Takes what a completion of `bytes` covers and recycles it unread. */
+  skip(bytes: number): void {
+    for (let left = bytes; left > 0;) {
+      const run = this.takeRun(left, 0)
+      left -= run.lengthBytes
+      this.recycle(run.first, run.count)
+    }
+  }
+
+  /** Fills `target` with the next bytes and recycles their buffers. */
+  copyOut(target: Uint8Array, skipped: number): void {
+    const size = target.byteLength
+    let offset = 0
+    while (offset < size) {
+      const run = this.takeRun(size - offset, skipped)
+      target.set(this.memory.subarray(run.offset, run.offset + run.lengthBytes), offset)
+      offset += run.lengthBytes
+      this.recycle(run.first, run.count)
+    }
   }
 
   /**
@@ -122,43 +197,36 @@ export class ReceivePool {
   reconcile(id: number): void {
     this.expect(id)
     const head = this.#ring.kernelHead
-    if (head < 0 || head !== (this.#taken & 0xffff)) this.recycle(this.take())
+    if (head >= 0 && head === (this.#taken & 0xffff)) return
+    const { first, count } = this.takeRun(1, 0)
+    this.recycle(first, count)
   }
 
-  address(id: number): number {
-    return this.#addresses[id]
+  /** Address of a byte of {@link memory}. */
+  address(offset: number): number {
+    return this.#region.address + offset
   }
 
-  /** The buffer's memory, valid until it is recycled. */
-  bytes(id: number): Uint8Array {
-    return this.#bytes[id]
-  }
-
-  /** Gives a buffer back. The kernel sees it at the next {@link publish}. */
-  recycle(id: number): void {
-    this.#order[this.#pushed & this.#mask] = id
-    this.#pushed = (this.#pushed + 1) | 0
-    this.#ring.push(this.#addresses[id], this.bufferBytes, id)
+  /** Gives buffers back. The kernel sees them at the next {@link publish}. */
+  recycle(first: number, count: number): void {
+    this.#ring.pushFrom(this.#templates.words, first, count)
   }
 
   /** Lets the kernel have what was recycled. @returns whether there was anything. */
   publish(): boolean {
-    if (this.#pushed === this.#published) return false
-    this.#metrics.poolPositions += (this.#pushed - this.#published) | 0
-    this.#published = this.#pushed
+    const { tail } = this.#ring
+    if (tail === this.#published) return false
+    this.#metrics.poolPositions += (tail - this.#published) | 0
+    this.#published = tail
     this.#ring.publish()
     return true
   }
 
-  /** Doubles the pool. @returns false at its bound, or if there is no memory. */
+  /** Doubles the pool. @returns false at its bound. */
   grow(): boolean {
-    const more = Math.min(this.#buffers, this.#buffersMax - this.#buffers)
-    if (more <= 0) return false
-    try {
-      this.#add(more)
-    } catch {
-      return false
-    }
+    const more = Math.min(this.buffers, this.#buffersMax - this.buffers)
+    if (more === 0) return false
+    this.#add(more)
     this.#metrics.poolGrowths++
     return true
   }
@@ -168,15 +236,11 @@ export class ReceivePool {
   }
 
   #add(buffers: number): void {
-    const region = this.#binding.createRegion(buffers * this.bufferBytes)
-    if (typeof region === 'number') throw systemError(region, 'mmap')
-    this.#regions.push(region)
-    for (let index = 0; index < buffers; index++) {
-      const id = this.#buffers++
-      const offset = index * this.bufferBytes
-      this.#addresses[id] = region.address + offset
-      this.#bytes[id] = new Uint8Array(region.buffer, offset, this.bufferBytes)
-      this.recycle(id)
+    const first = this.buffers
+    for (let id = first; id < first + buffers; id++) {
+      this.#templates.push(this.address(id * this.bufferBytes), this.bufferBytes, id)
     }
+    this.buffers += buffers
+    this.recycle(first, buffers)
   }
 }

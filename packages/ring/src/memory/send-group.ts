@@ -1,4 +1,5 @@
 import type { SubmissionQueue } from '../queue/submission-queue'
+import type { EntryRing } from './entry-ring'
 import type { ReceivePool } from './receive-pool'
 import type { SendBlock, SendMemory } from './send-memory'
 
@@ -8,26 +9,26 @@ export interface SpanOwners {
   readonly sendMemory: SendMemory
 }
 
-/** Marks a span of send memory, where a received buffer has its id. */
-const notReceived = -1
+/** Ids from here on are spans of send memory; those below are receive buffers. */
+const firstBlockId = 0x8000
 
 /**
  * Spans of one connection in the order they are to leave, and the way they are handed to the kernel: the subclasses
  * differ in nothing else. A group is leased to a connection while it has several spans to send.
  *
- * Entries are handed over only while no request is in flight, so what a request should send is always known: all
- * that was there when it was submitted (`#goal`). Ending before that is a short send.
+ * A span is a receive buffer, a run of neighbouring ones, or a part of a send block. Entries are handed over only while
+ * no request is in flight, so what a request should send is always known: all that was there when it was submitted
+ * (`#goal`). Ending before that is a short send.
  */
 export abstract class SendGroup {
+  protected readonly queue: EntryRing
   readonly #owners: SpanOwners
   readonly #mask: number
-  readonly #addresses: Float64Array
-  readonly #lengths: Uint32Array
-  /** The receive buffer that a span is, or `notReceived`: then it is part of the block at the same index. */
-  readonly #received: Int32Array
+  /** Receive buffers of the span at each index, beginning with the one that its id names; 1 where there is none. */
+  readonly #counts: Uint16Array
+  /** The block that the span at each index is part of, if it is. */
   readonly #blocks: (SendBlock | undefined)[]
-  #head = 0
-  #tail = 0
+  protected head = 0
   #goal = 0
   /** Requests that have not ended. */
   #requests = 0
@@ -35,71 +36,82 @@ export abstract class SendGroup {
   completions = 0
   covered = 0
 
-  constructor(entries: number, owners: SpanOwners) {
+  /** @param queue has a power of two of entries, at most 32768. */
+  constructor(queue: EntryRing, owners: SpanOwners) {
+    this.queue = queue
     this.#owners = owners
-    this.#mask = entries - 1
-    this.#addresses = new Float64Array(entries)
-    this.#lengths = new Uint32Array(entries)
-    this.#received = new Int32Array(entries)
-    this.#blocks = new Array<SendBlock | undefined>(entries).fill(undefined)
+    this.#mask = queue.entries - 1
+    this.#counts = new Uint16Array(queue.entries).fill(1)
+    this.#blocks = new Array<SendBlock | undefined>(queue.entries).fill(undefined)
   }
 
   get spans(): number {
-    return (this.#tail - this.#head) | 0
+    return (this.queue.tail - this.head) | 0
   }
 
   /** Spans that can be queued. */
   get room(): number {
-    return this.#mask + 1 - this.spans
+    return this.queue.entries - this.spans
   }
 
   get inFlight(): boolean {
     return this.#requests !== 0
   }
 
-  /** Queues part of a block and takes a reference to it. There must be room. */
-  pushBlock(block: SendBlock, start: number, end: number): void {
-    block.references++
-    this.#blocks[this.#tail & this.#mask] = block
-    this.#push(block.address + start, end - start, notReceived)
+  /** The id that the kernel should name as the first of the next completion. */
+  get firstId(): number {
+    return this.queue.id(this.head)
   }
 
-  /** Queues a received buffer, which is recycled when it has been sent. There must be room. */
-  pushReceived(address: number, lengthBytes: number, id: number): void {
-    this.#push(address, lengthBytes, id)
+  /** Queues part of a block and takes a reference to it. There must be room. */
+  pushBlock(block: SendBlock, start: number, end: number): void {
+    const index = this.queue.tail & this.#mask
+    block.references++
+    this.#blocks[index] = block
+    this.queue.push(block.address + start, end - start, firstBlockId + index)
+  }
+
+  /** Queues neighbouring receive buffers as one span. They are recycled when it has been sent. There must be room. */
+  pushRun(address: number, lengthBytes: number, first: number, count: number): void {
+    this.#counts[this.queue.tail & this.#mask] = count
+    this.queue.push(address, lengthBytes, first)
+  }
+
+  /**
+   * Queues buffers of a receive completion of `bytes`, at most `buffersMax`, as a span each. @returns the bytes in
+   * them.
+   */
+  pushReceived(bytes: number, buffersMax: number): number {
+    return this.#owners.pool.moveTo(this.queue, bytes, Math.min(buffersMax, this.room))
   }
 
   /** Asks the kernel to send everything queued. Nothing must be in flight, and something queued. */
   submit(queue: SubmissionQueue, slot: number, fd: number): void {
     this.completions = 0
     const handedOver = this.handOver(queue, slot, fd, this.spans)
-    this.#goal = (this.#head + handedOver.spans) | 0
+    this.#goal = (this.head + handedOver.spans) | 0
     this.#requests = handedOver.requests
   }
 
   /** Takes `bytes` that the kernel has sent off the front. */
   sent(bytes: number): void {
     this.completions++
-    const lengths = this.#lengths
-    const received = this.#received
+    const { queue } = this
+    const { words } = queue
     let left = bytes
-    let covered = 0
+    let position = this.head
     while (left > 0) {
-      const index = this.#head & this.#mask
-      const length = lengths[index]
-      covered++
+      const at = queue.at(position)
+      const length = words[at + 2]
       if (left < length) {
-        this.#addresses[index] = this.#addresses[index] + left
-        lengths[index] = length - left
+        this.#shorten(position, left)
         break
       }
       left -= length
-      const id = received[index]
-      if (id === notReceived) this.#releaseBlock(index)
-      else this.#owners.pool.recycle(id)
-      this.#head = (this.#head + 1) | 0
+      position = (position + 1) | 0
     }
-    this.covered = covered
+    this.covered = ((position - this.head) | 0) + (left > 0 ? 1 : 0)
+    this.#release(position)
   }
 
   /**
@@ -107,7 +119,7 @@ export abstract class SendGroup {
    * @returns whether there was such a short send.
    */
   requestEnded(): boolean {
-    if (--this.#requests !== 0 || this.#head === this.#goal) return false
+    if (--this.#requests !== 0 || this.head === this.#goal) return false
     this.restore()
     return true
   }
@@ -116,31 +128,10 @@ export abstract class SendGroup {
   abandon(): void {
     this.#requests = 0
     if (this.spans === 0) return
-    while (this.#head !== this.#tail) {
-      const index = this.#head & this.#mask
-      const id = this.#received[index]
-      if (id === notReceived) this.#releaseBlock(index)
-      else this.#owners.pool.recycle(id)
-      this.#head = (this.#head + 1) | 0
-    }
+    this.#release(this.queue.tail)
     this.restore()
   }
 
-  /** Calls `each` for every span in order. */
-  protected forEachSpan(count: number, each: (address: number, lengthBytes: number, id: number) => void): void {
-    for (let offset = 0; offset < count; offset++) {
-      const index = (this.#head + offset) & this.#mask
-      each(this.#addresses[index], this.#lengths[index], index)
-    }
-  }
-
-  /** The id that the kernel should name as the first of the next completion. */
-  get firstId(): number {
-    return this.#head & this.#mask
-  }
-
-  /** A span has been queued. */
-  protected abstract queued(address: number, lengthBytes: number, id: number): void
   /** Submits requests for the first `spans` spans, or for fewer of them. */
   protected abstract handOver(
     queue: SubmissionQueue,
@@ -153,13 +144,52 @@ export abstract class SendGroup {
   /** Gives the kernel's side of the group back. */
   abstract unregister(): void
 
-  #push(address: number, lengthBytes: number, received: number): void {
-    const index = this.#tail & this.#mask
-    this.#addresses[index] = address
-    this.#lengths[index] = lengthBytes
-    this.#received[index] = received
-    this.#tail = (this.#tail + 1) | 0
-    this.queued(address, lengthBytes, index)
+  /** Forgets what blocks and runs the spans were when they were at other positions. */
+  protected moved(from: number, to: number, count: number): void {
+    const blocks = Array.from({ length: count }, (_, offset) => this.#blocks[(from + offset) & this.#mask])
+    const counts = Array.from({ length: count }, (_, offset) => this.#counts[(from + offset) & this.#mask])
+    this.#blocks.fill(undefined)
+    blocks.forEach((block, offset) => {
+      this.#blocks[(to + offset) & this.#mask] = block
+      this.#counts[(to + offset) & this.#mask] = counts[offset]
+    })
+  }
+
+  /** Gives the spans before `end` back to where they came from, neighbouring receive buffers together. */
+  #release(end: number): void {
+    const { queue } = this
+    const { pool } = this.#owners
+    const { words } = queue
+    const counts = this.#counts
+    let first = 0
+    let count = 0
+    for (let position = this.head; position !== end; position = (position + 1) | 0) {
+      const index = position & this.#mask
+      const id = words[queue.at(position) + 3] & 0xffff
+      if (id >= firstBlockId) {
+        this.#releaseBlock(index)
+        continue
+      }
+      if (id !== first + count) {
+        if (count !== 0) pool.recycle(first, count)
+        first = id
+        count = 0
+      }
+      count += counts[index]
+      counts[index] = 1
+    }
+    if (count !== 0) pool.recycle(first, count)
+    this.head = end
+  }
+
+  #shorten(position: number, bytes: number): void {
+    const { queue } = this
+    const address = queue.address(position) + bytes
+    const length = queue.lengthBytes(position) - bytes
+    const at = queue.at(position)
+    queue.words[at] = address >>> 0
+    queue.words[at + 1] = (address / 2 ** 32) >>> 0
+    queue.words[at + 2] = length
   }
 
   #releaseBlock(index: number): void {

@@ -1,6 +1,11 @@
 import type { Binding } from '@sheaf/native'
 import { limits } from '../limits'
 
+/** Whoever has blocks, and how many. */
+export interface BlockHolder {
+  blocks: number
+}
+
 /**
  * A piece of send memory. It belongs to one connection while anything of it is being written or sent, and goes back
  * when `references` (one for each span in it, and one while it is being written) comes to 0.
@@ -10,6 +15,7 @@ export class SendBlock {
   readonly bytes: Buffer
   readonly address: number
   references = 0
+  holder: BlockHolder | undefined
 
   constructor(bytes: Buffer, address: number) {
     this.bytes = bytes
@@ -34,16 +40,22 @@ export class SendMemory {
   }
 
   /** @returns undefined at the bound, or if there is no memory. The block has one reference, for being written. */
-  acquire(): SendBlock | undefined {
+  acquire(holder: BlockHolder): SendBlock | undefined {
     if (this.#free.length === 0) this.#grow()
     const block = this.#free.pop()
-    if (block !== undefined) block.references = 1
+    if (block === undefined) return undefined
+    block.references = 1
+    block.holder = holder
+    holder.blocks++
     return block
   }
 
   /** Gives up one reference. */
   release(block: SendBlock): void {
-    if (--block.references === 0) this.#free.push(block)
+    if (--block.references !== 0) return
+    if (block.holder !== undefined) block.holder.blocks--
+    block.holder = undefined
+    this.#free.push(block)
   }
 
   #grow(): void {

@@ -97,7 +97,8 @@ export class SubmissionQueue {
 
   /** Sends the next buffer published in `group`; `linked` to the request that follows, which waits for this one. */
   sendBuffer(slot: number, fd: number, group: number, linked: boolean): void {
-    const flags = MessageFlag.WaitAll | MessageFlag.NoSignal
+    const more = linked ? MessageFlag.More : 0
+    const flags = MessageFlag.WaitAll | MessageFlag.NoSignal | more
     const entryFlags = linked ? EntryFlag.BufferSelect | EntryFlag.Link : EntryFlag.BufferSelect
     this.#push(slot, Operation.Send, Opcode.Send, entryFlags, 0, fd, 0, 0, flags, group)
   }

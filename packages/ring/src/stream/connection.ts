@@ -2,6 +2,7 @@ import { AsyncResource } from 'node:async_hooks'
 import { bufferIdShift, CompletionFlag, Errno } from '../abi'
 import { invalidArgumentType, invariant, SheafError, systemError, unknownEncoding } from '../errors'
 import { limits } from '../limits'
+import { countBundle } from '../metrics'
 import type { SendBlock } from '../memory/send-memory'
 import { Operation, type OperationOwner } from '../queue/operation-table'
 import type { Ring } from '../ring'
@@ -239,7 +240,7 @@ export abstract class StreamConnection implements Transport, OperationOwner {
 
   /** Asks the kernel to connect to `address`, a `sockaddr` as it wants it. */
   connect(address: Uint8Array): void {
-    const block = this.ring.sendMemory.acquire()
+    const block = this.ring.sendMemory.acquire(this.#send)
     if (block === undefined) {
       this.destroy(systemError(-Errno.ENOMEM, 'connect'))
       return
@@ -310,7 +311,7 @@ export abstract class StreamConnection implements Transport, OperationOwner {
     const payload = bytes - skipped
     const metrics = ring.metrics
     if (payload === 0) {
-      pool.recycle(pool.take())
+      pool.skip(bytes)
       this.#receivedEnd(0)
       return
     }
@@ -321,14 +322,22 @@ export abstract class StreamConnection implements Transport, OperationOwner {
       pool.skip(bytes)
       return
     }
-    if (this.#forwarding !== undefined && this.#kept === undefined) {
-      this.#forwarding.received(payload, skipped)
-      return
-    }
-    const chunk = this.#slab.allocate(payload)
-    pool.copyOut(chunk, skipped)
+    const before = pool.taken
+    const forwarding = this.#kept === undefined ? this.#forwarding : undefined
+    forwarding?.received(payload, skipped)
+    const chunk = forwarding === undefined ? this.#copyOut(payload, skipped) : undefined
+    const buffers = (pool.taken - before) | 0
+    metrics.receiveBuffers += buffers
+    countBundle(metrics.receiveBundles, buffers)
+    if (chunk === undefined) return
     if (this.#paused || this.#kept !== undefined) (this.#kept ??= []).push(chunk)
     else this.#tellData(chunk)
+  }
+
+  #copyOut(bytes: number, skipped: number): Chunk {
+    const chunk = this.#slab.allocate(bytes)
+    this.ring.pool.copyOut(chunk, skipped)
+    return chunk
   }
 
   #receivedEnd(flags: number): void {
@@ -406,8 +415,9 @@ export abstract class StreamConnection implements Transport, OperationOwner {
   }
 
   #receive(): void {
-    // Armed on an empty pool it would fail at once.
-    if (this.ring.pool.available === 0) {
+    // Armed on an empty pool it would fail at once; and what is forwarded must leave the reserve alone.
+    const { pool } = this.ring
+    if (pool.available <= (this.#forwarding === undefined ? 0 : pool.reserve)) {
       this.ring.park(this)
       return
     }
@@ -581,10 +591,15 @@ export abstract class StreamConnection implements Transport, OperationOwner {
     else this.destroy(error)
   }
 
-  /** Queues a received buffer to be sent as it is. @returns false if it has to be written instead. */
-  sendReceived(address: number, lengthBytes: number, id: number): boolean {
-    if (this.#state !== 'open' || !this.#send.forward(address, lengthBytes, id)) return false
+  /** A send is in the kernel. */
+  get sending(): boolean {
+    return this.#send.inFlight
+  }
+
+  /** What received buffers are queued in to be sent as they are; undefined when nothing may be sent any more. */
+  get forwardQueue(): SendQueue | undefined {
+    if (this.#state !== 'open') return undefined
     if (!this.scheduled) this.ring.schedule(this)
-    return true
+    return this.#send
   }
 }

@@ -1,5 +1,6 @@
+import { limits } from '../limits'
 import type { Ring } from '../ring'
-import type { Chunk, Transport } from '../transport'
+import type { Transport } from '../transport'
 import { StreamConnection } from './connection'
 
 /** One direction of a proxy: what `from` receives goes to `to`, as it is where both are on one ring. */
@@ -9,41 +10,43 @@ export class Forwarding {
   /** `to`, if received buffers can enter its send group as they are. */
   readonly #sameRing: StreamConnection | undefined
   readonly #ring: Ring
-  /** Buffers that the pool must keep for others. */
-  readonly #reserve: number
+  /** Each buffer is to be a span of its own. */
+  readonly #separate: boolean
 
   constructor(from: StreamConnection, to: Transport) {
     this.from = from
     this.#to = to
     this.#ring = from.ring
     this.#sameRing = to instanceof StreamConnection && to.ring === from.ring ? to : undefined
-    this.#reserve = from.ring.receiveReserveFraction
+    this.#separate = !from.ring.mergeAdjacent
   }
 
-  /** Passes on the next `bytes` of the receive pool; each buffer begins with `skipped` bytes that are not payload. */
+  /**
+   * Passes on the next `bytes` of the receive pool; each buffer begins with `skipped` bytes that are not payload.
+   * Buffers
+   * are copied instead (spilled) where they can't be passed on as they are, or where the pool must keep the rest.
+   */
   received(bytes: number, skipped: number): void {
-    const pool = this.#ring.pool
-    const to = this.#sameRing
-    const mayHold = to === undefined ? 0 : pool.buffers * (1 - this.#reserve)
+    const { pool } = this.#ring
+    const queue = this.#sameRing?.forwardQueue
     let left = bytes
-    let buffers = 0
-    while (left > 0) {
-      const id = pool.take()
-      const length = Math.min(left, pool.bufferBytes - skipped)
-      left -= length
-      buffers++
-      if (to === undefined || pool.held > mayHold || !to.sendReceived(pool.address(id) + skipped, length, id)) {
-        this.#ring.metrics.spilledBytes += length
-        this.write(Buffer.from(pool.bytes(id).subarray(skipped, skipped + length)))
-        pool.recycle(id)
-      }
+    if (this.#separate && skipped === 0 && pool.allowance > 0) {
+      left -= queue?.forwardSeparate(bytes, pool.allowance) ?? 0
     }
-    pool.countBundle(buffers)
+    while (left > 0) {
+      const allowed = pool.allowance
+      const { offset, lengthBytes, first, count } = pool.takeRun(left, skipped, allowed > 0 ? allowed : Infinity)
+      left -= lengthBytes
+      if (allowed > 0 && queue?.forwardRun(pool.address(offset), lengthBytes, first, count) === true) continue
+      this.#ring.metrics.spilledBytes += lengthBytes
+      this.#spill(pool.memory.subarray(offset, offset + lengthBytes))
+      pool.recycle(first, count)
+    }
     this.#checkPressure()
   }
 
   /** Passes on bytes that are not in the pool. */
-  write(chunk: Chunk): void {
+  write(chunk: Uint8Array): void {
     const to = this.#to
     if (to.state !== 'open') {
       this.from.destroy()
@@ -69,13 +72,20 @@ export class Forwarding {
     this.from.holdBack(false)
   }
 
+  /** Sends bytes whose memory is used again as soon as this returns. */
+  #spill(bytes: Uint8Array): void {
+    const copiedAtOnce = this.#sameRing !== undefined && bytes.byteLength <= limits.copyAtOnceBytes
+    this.write(copiedAtOnce ? bytes : Buffer.from(bytes))
+  }
+
   readonly #drainedForeign = (): void => {
     this.from.holdBack(false)
   }
 
   #checkPressure(): void {
     const to = this.#sameRing
-    if (to === undefined || to.bytesQueued < to.writableHighWaterMark) return
+    // What has come in this turn has not been tried yet: only a receiver that keeps an earlier send waiting is full.
+    if (to === undefined || !to.sending || to.bytesQueued < to.writableHighWaterMark) return
     this.#ring.metrics.forwardPauses++
     this.from.holdBack(true)
   }

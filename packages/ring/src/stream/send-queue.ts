@@ -1,7 +1,7 @@
 import { bufferIdShift, CompletionFlag } from '../abi'
 import { invariant } from '../errors'
 import { limits } from '../limits'
-import type { SendBlock } from '../memory/send-memory'
+import type { BlockHolder, SendBlock } from '../memory/send-memory'
 import type { SendGroup } from '../memory/send-group'
 import { countBundle } from '../metrics'
 import type { Ring } from '../ring'
@@ -23,7 +23,7 @@ const bytesPerCharacterMax = 3
  * as it has
  * been copied.
  */
-export class SendQueue {
+export class SendQueue implements BlockHolder {
   readonly #ring: Ring
   readonly #slot: number
   readonly #fd: number
@@ -40,6 +40,8 @@ export class SendQueue {
   /** Bytes put where the kernel can be shown them, and bytes that it has taken, since the connection was made. */
   #placedBytes = 0
   sentBytes = 0
+  /** Blocks of send memory that have bytes of this connection. */
+  blocks = 0
 
   constructor(ring: Ring, slot: number, fd: number) {
     this.#ring = ring
@@ -87,17 +89,26 @@ export class SendQueue {
   }
 
   /**
-   * Queues a received buffer as it is. @returns false if that can't be (no group, or it is full, or bytes wait in the
-   * backlog before it): then its bytes are to be written.
+   * Queues neighbouring received buffers as one span.
+   * @returns false if that can't be (no group, or it is full, or bytes wait in the backlog before it): then their bytes
+   *   are to be written.
    */
-  forward(address: number, lengthBytes: number, id: number): boolean {
-    const group = this.#group ?? this.#lease()
-    const open = this.#end !== this.#start
-    if (group === undefined || this.#backlog !== undefined || group.room < (open ? 2 : 1)) return false
-    if (open) this.#closeSpan(group)
-    group.pushReceived(address, lengthBytes, id)
+  forwardRun(address: number, lengthBytes: number, first: number, count: number): boolean {
+    const group = this.#groupWithRoom(1)
+    if (group === undefined) return false
+    group.pushRun(address, lengthBytes, first, count)
     this.#placedBytes += lengthBytes
     return true
+  }
+
+  /**
+   * Queues buffers of a receive completion of `bytes`, at most `buffersMax`, each as it is. @returns the bytes in
+   * them.
+   */
+  forwardSeparate(bytes: number, buffersMax: number): number {
+    const queued = this.#groupWithRoom(1)?.pushReceived(bytes, buffersMax) ?? 0
+    this.#placedBytes += queued
+    return queued
   }
 
   /** Sends what there is, unless something is in flight. Called once a turn. */
@@ -244,7 +255,7 @@ export class SendQueue {
   #nextBlock(): boolean {
     const block = this.#block
     if (block !== undefined) {
-      if (this.#placedBytes - this.sentBytes >= limits.sendWindowBytes) return false
+      if (this.blocks >= limits.sendWindowBlocks) return false
       if (this.#end !== this.#start) {
         const group = this.#group ?? this.#lease()
         if (group === undefined || group.room === 0) return false
@@ -252,7 +263,7 @@ export class SendQueue {
       }
       this.#dropBlock(block)
     }
-    this.#block = this.#ring.sendMemory.acquire()
+    this.#block = this.#ring.sendMemory.acquire(this)
     this.#start = this.#end = 0
     return this.#block !== undefined
   }
@@ -267,6 +278,15 @@ export class SendQueue {
     this.#block = undefined
     this.#start = this.#end = 0
     this.#ring.sendMemory.release(block)
+  }
+
+  /** The group, with what was written before in it, if so many more spans fit. */
+  #groupWithRoom(spans: number): SendGroup | undefined {
+    const group = this.#group ?? this.#lease()
+    const open = this.#end !== this.#start
+    if (group === undefined || this.#backlog !== undefined || group.room < (open ? spans + 1 : spans)) return undefined
+    if (open) this.#closeSpan(group)
+    return group
   }
 
   #lease(): SendGroup | undefined {
