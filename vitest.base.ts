@@ -3,6 +3,10 @@ import { dirname } from 'node:path'
 import { defineConfig } from 'vitest/config'
 import type { Reporter, TestModule, TestRunEndReason } from 'vitest/node'
 
+// Nx asks for colours, and programs that tests start would print them where tests read numbers.
+delete process.env.FORCE_COLOR
+delete process.env.NO_COLOR
+
 const reportPath = 'test-results/summary.json'
 
 /** What `.ci/run` adds up over all packages. */
