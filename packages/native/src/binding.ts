@@ -182,6 +182,7 @@ export interface SocketCalls {
   /** Sets or clears `O_NONBLOCK`. */
   setBlocking(fd: number, blocking: boolean): number
   dup(fd: number): number
+  /** For descriptors that came from here: one that `node:fs` opened in a worker is closed by Node.js a second time. */
   close(fd: number): number
   /** The index of a network interface, or `-errno` (`-ENODEV`). */
   interfaceIndex(name: string): number

@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process'
-import { mkdtempSync, rmSync } from 'node:fs'
+import { closeSync, mkdtempSync, openSync, rmSync } from 'node:fs'
 import { constants, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
@@ -7,6 +7,7 @@ import { fixture, report, runFixture } from './child-process.js'
 import {
   asyncFlag, getEvents, Opcode, openRegion, openRing, Queue, Setup, socketPair, usualFlags,
 } from './fixtures/queue.mjs'
+import { namedPipe } from './named-pipe.js'
 import { collect, openFds } from './resources.js'
 import { theBinding } from './the-binding.js'
 
@@ -158,20 +159,19 @@ describe('cancelling everything', () => {
     ring.close()
   })
 
-  it('waits for those that a kernel thread executes', () => {
+  it('waits for those that threads of the kernel are blocked in', () => {
     const ring = openRing(binding)
     const queue = new Queue(ring)
-    const region = openRegion(binding)
+    const pipe = openSync(namedPipe(), 'r+')
     const [a, b] = socketPair(binding)
-    for (let userData = 0; userData < 8; userData++) {
-      queue.push({ opcode: Opcode.read, fd: a, address: region.address, length: 64, flags: asyncFlag, userData })
-    }
+    for (let userData = 0; userData < 8; userData++) queue.block(userData, pipe, a)
     expect(ring.enter(0, 0)).toBe(8)
     expect(ring.cancelAll(5000)).toBe(0)
     const ended = queue.reap()
     expect(ended.map((completion) => completion.userData).sort()).toEqual([0, 1, 2, 3, 4, 5, 6, 7])
     for (const { result } of ended) expect([-ECANCELED, -EINTR]).toContain(result)
     for (const fd of [a, b]) binding.sockets.close(fd)
+    closeSync(pipe)
     ring.close()
   })
 
@@ -194,6 +194,21 @@ describe('cancelling everything', () => {
       ring.enter(0, getEvents)
     }
     expect(ended.size).toBe(64)
+    for (const fd of [a, b]) binding.sockets.close(fd)
+    ring.close()
+  })
+
+  it('ends more requests than the kernel runs the deferred work of at once', () => {
+    const ring = openRing(binding, { submissionEntries: 256, completionEntries: 512 })
+    const queue = new Queue(ring)
+    const region = openRegion(binding)
+    const [a, b] = socketPair(binding)
+    for (let userData = 0; userData < 256; userData++) {
+      queue.push({ opcode: Opcode.recv, fd: a, address: region.address, length: 1, userData })
+    }
+    ring.enter(0, getEvents)
+    expect(ring.cancelAll(1000)).toBe(0)
+    expect(queue.reap().length).toBe(256)
     for (const fd of [a, b]) binding.sockets.close(fd)
     ring.close()
   })

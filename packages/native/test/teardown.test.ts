@@ -2,11 +2,12 @@ import { Worker } from 'node:worker_threads'
 import { setTimeout as delay } from 'node:timers/promises'
 import { describe, expect, it } from 'vitest'
 import { fixture, runFixture } from './child-process.js'
+import { namedPipe } from './named-pipe.js'
 import { collect, mappings, openFds } from './resources.js'
 
 /** Runs a worker with 11 requests in flight to its end. @returns its exit code and what it threw. */
-async function runWorker(end: string): Promise<{ code: unknown, thrown: string }> {
-  const worker = new Worker(fixture('worker-in-flight.mjs'), { workerData: { end }, execArgv: [] })
+async function runWorker(end: string, pipe: string): Promise<{ code: unknown, thrown: string }> {
+  const worker = new Worker(fixture('worker-in-flight.mjs'), { workerData: { end, pipe }, execArgv: [] })
   let thrown = ''
   worker.on('error', (error) => { thrown = String(error) })
   const exited = new Promise((resolve) => void worker.on('exit', resolve))
@@ -34,16 +35,18 @@ describe('a worker with operations in flight', () => {
     ['close', 0, ''],
     ['unref', 0, ''],
   ])('may end by: %s', async (end, code, thrown) => {
-    await runWorker('close')
+    const pipe = namedPipe()
+    await runWorker('close', pipe)
     const before = openFds().length
-    for (let round = 0; round < 5; round++) expect(await runWorker(end)).toEqual({ code, thrown })
+    for (let round = 0; round < 5; round++) expect(await runWorker(end, pipe)).toEqual({ code, thrown })
     expect(await settledFds(before)).toBe(before)
   })
 
   it('may be terminated a hundred times, leaving no descriptor and no mapping', async () => {
+    const pipe = namedPipe()
     const some = async (count: number) => {
       for (let index = 0; index < count; index += 5) {
-        await Promise.all(Array.from({ length: 5 }, () => runWorker('terminate')))
+        await Promise.all(Array.from({ length: 5 }, () => runWorker('terminate', pipe)))
       }
       await collect()
     }
@@ -69,7 +72,7 @@ describe('a process with operations in flight', () => {
     ['unref', 0, null, ''],
     ['kill', null, 'SIGKILL', ''],
   ])('may end by: %s', async (manner, code, signal, error) => {
-    const outcome = await runFixture('end-of-process.mjs', { arguments: [manner] })
+    const outcome = await runFixture('end-of-process.mjs', { arguments: [manner, namedPipe()] })
     expect(outcome).toMatchObject({ code, signal, stdout: '11\n' })
     if (error === '') expect(outcome.stderr).toBe('')
     else expect(outcome.stderr).toContain(error)

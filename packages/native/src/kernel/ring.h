@@ -79,6 +79,8 @@ class Ring {
  private:
   Ring(int fd, const abi::Params& params) : fd_(fd), params_(params) {}
   int MapQueues();
+  int RunTaskWork(int64_t deadline_ms);
+  [[nodiscard]] uint32_t CompletionTail() const;
   [[nodiscard]] uint32_t* Word(uint32_t offset) const;
 
   int fd_;
