@@ -96,6 +96,13 @@ export interface NativeRing {
    * hook calls `turn` when it is not 0. The callee resets it. Detached by {@link close}.
    */
   readonly wanted: ArrayBuffer
+  /**
+   * One bit for each descriptor number, least significant first, set by TypeScript for those that belong to the ring.
+   * When the environment ends without {@link close} (a worker is terminated), nobody else is left to close them. So are
+   * those that arrive in completions nobody has read; their requests have the top bit of the user data set.
+   * Detached by {@link close}.
+   */
+  readonly descriptors: ArrayBuffer
 
   /**
    * `io_uring_enter(2)` with what is in the queue now; `flags` are `IORING_ENTER_*`. Blocks until `minComplete`

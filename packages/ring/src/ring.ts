@@ -72,6 +72,7 @@ export class Ring {
   /** Address of an all-zero `msghdr`: multishot `RECVMSG` without addresses or control messages. */
   readonly #messageHeader: number
   readonly #wanted: Uint32Array
+  readonly #descriptors: Uint8Array
   #scheduled: Scheduled[] = []
   #advanced = 0
   #parked: Parked[] = []
@@ -103,6 +104,7 @@ export class Ring {
     if (typeof header === 'number') throw systemError(header, 'mmap')
     this.#messageHeader = header.address
     this.#wanted = new Uint32Array(native.wanted)
+    this.#descriptors = new Uint8Array(native.descriptors)
     native.attach(this.#turn, options.roundsPerTurn)
     openRings.add(this)
   }
@@ -124,6 +126,21 @@ export class Ring {
       groups: this.groups.leased,
       members: this.members.size,
     }
+  }
+
+  /** Has `fd` closed if this thread ends without closing it. */
+  own(fd: number): void {
+    this.#descriptors[fd >>> 3] |= 1 << (fd & 7)
+  }
+
+  /** Closes `fd` through the ring: its number is anybody's as soon as the kernel has taken the request. */
+  closeDescriptor(slot: number, fd: number): void {
+    this.disown(fd)
+    this.submissions.close(slot, fd)
+  }
+
+  disown(fd: number): void {
+    this.#descriptors[fd >>> 3] &= ~(1 << (fd & 7))
   }
 
   /** Submits what is in the submission queue now. */
@@ -210,12 +227,15 @@ export class Ring {
   }
 
   #advance(): void {
+    if (this.#closed) return
     this.#wanted[0] = this.#scheduled.length === 0 ? 0 : 1
     this.pool.publish()
     if (this.#parked.length !== 0) this.#unparkAll()
     while (this.#advanced < this.#scheduled.length) {
       const member = this.#scheduled[this.#advanced++]
       member.advance()
+      // A handler may have closed the ring.
+      if (this.closed) return
     }
     this.#scheduled = []
     this.#advanced = 0
@@ -238,7 +258,6 @@ export class Ring {
 
   /** Does what was scheduled now, outside the event loop's hook. */
   advanceNow(): void {
-    if (this.#closed) return
     this.#advance()
     this.submit()
   }

@@ -53,6 +53,7 @@ inline constexpr uint32_t kRegisterBufferStatus = 26;  // 6.8
 // SyncCancel::flags.
 inline constexpr uint32_t kAsyncCancelAll = 1U << 0;  // 5.19
 inline constexpr uint32_t kAsyncCancelAny = 1U << 2;  // 5.19
+inline constexpr uint32_t kAsyncCancelOp = 1U << 5;   // 6.6
 
 // Offsets for mmap(2) on a ring's descriptor.
 inline constexpr uint64_t kMmapRings = 0;

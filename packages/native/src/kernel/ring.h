@@ -21,6 +21,9 @@ inline constexpr uint32_t kAllowedSetupFlags = abi::kSetupCqSize | abi::kSetupCl
                                                abi::kSetupCoopTaskrun | abi::kSetupTaskrunFlag |
                                                abi::kSetupSingleIssuer | abi::kSetupDeferTaskrun | abi::kSetupNoSqArray;
 
+/** Set in the user data of requests whose result is a descriptor. */
+inline constexpr uint64_t kDescriptorBit = uint64_t{1} << 63;
+
 /** How long closing a ring may wait for its requests to end. */
 inline constexpr int64_t kCloseTimeoutMs = 1000;
 
@@ -67,10 +70,12 @@ class Ring {
 
   /**
    * Cancels what runs, within `kCloseTimeoutMs`, and closes the descriptor. Harmless when repeated.
+   * @param abandoned nobody will read the completions: what waits in the submission queue is submitted first (it may
+   *   close descriptors), and descriptors that have arrived (`kDescriptorBit`) are closed.
    * The ring's own mappings stay, for whoever holds them; the kernel frees the ring when they are gone too.
    * @returns whether every request is known to have ended, so that memory the kernel was told of may be given back.
    */
-  bool Close();
+  bool Close(bool abandoned);
 
   /** Calls of `io_uring_enter` and submissions taken, since the ring was made. */
   [[nodiscard]] uint64_t enters() const { return enters_; }
@@ -79,7 +84,11 @@ class Ring {
  private:
   Ring(int fd, const abi::Params& params) : fd_(fd), params_(params) {}
   int MapQueues();
+  void CloseUnreadDescriptors();
+  int SyncCancel(uint32_t flags, uint8_t opcode);
+  bool RunsInWorkers();
   int RunTaskWork(int64_t deadline_ms);
+  [[nodiscard]] bool ShowsTaskWork() const;
   [[nodiscard]] uint32_t CompletionTail() const;
   [[nodiscard]] uint32_t* Word(uint32_t offset) const;
 

@@ -1,5 +1,7 @@
 #include "napi/ring_object.h"
 
+#include <unistd.h>
+
 #include <cerrno>
 #include <utility>
 
@@ -13,6 +15,12 @@ namespace {
 constexpr int64_t kMaxSubmissionEntries = 32768;
 constexpr int64_t kMaxCompletionEntries = 65536;
 constexpr int64_t kMaxBufferRingEntries = 32768;
+/** Bits for as many descriptors as Linux lets a process have (`fs.nr_open`). Pages that are never used cost nothing. */
+constexpr size_t kDescriptorsSizeBytes = (size_t{1} << 20) / 8;
+
+size_t SizeToShow(SharedMemory which, const memory::Region& region) {
+  return which == kWanted ? sizeof(uint32_t) : region.size_bytes();
+}
 
 Napi::Value Result(const Napi::CallbackInfo& info, int result) {
   return Napi::Number::New(info.Env(), result);
@@ -78,9 +86,11 @@ Napi::Value CreateRing(const Napi::CallbackInfo& info) {
   parts.regions[kSubmissions] = parts.ring->submissions();
   parts.regions[kWanted] = memory::Region::Anonymous(sizeof(uint32_t), &error);
   if (parts.regions[kWanted] == nullptr) return Result(info, -error);
+  parts.regions[kDescriptors] = memory::Region::Anonymous(kDescriptorsSizeBytes, &error);
+  if (parts.regions[kDescriptors] == nullptr) return Result(info, -error);
   for (size_t index = 0; index < kSharedMemories; index++) {
-    const size_t size_bytes = index == kWanted ? sizeof(uint32_t) : parts.regions[index]->size_bytes();
-    parts.buffers[index] = MakeArrayBuffer(env, parts.regions[index], size_bytes);
+    const auto& region = parts.regions[index];
+    parts.buffers[index] = MakeArrayBuffer(env, region, SizeToShow(static_cast<SharedMemory>(index), *region));
     if (parts.buffers[index].IsEmpty()) return Result(info, -EOPNOTSUPP);
   }
 
@@ -133,6 +143,7 @@ RingObject::RingObject(const Napi::CallbackInfo& info)
       constant("offsets", OffsetsObject(env, params)),
       constant("submissions", parts.buffers[kSubmissions]),
       constant("wanted", parts.buffers[kWanted]),
+      constant("descriptors", parts.buffers[kDescriptors]),
   });
   addon_->RingOpened(this);
 }
@@ -149,7 +160,9 @@ void RingObject::CloseRing(ClosedBy by) {
   if (ring_->closed()) return;
   addon_->RingClosed(this);
   LeaveLoop();
-  const bool ended = ring_->Close();
+  const bool abandoned = by == ClosedBy::kEnvironment;
+  const bool ended = ring_->Close(abandoned);
+  if (abandoned) CloseOwnedDescriptors();
   GiveBackQueues(by);
   if (ended) {
     held_.clear();
@@ -175,6 +188,16 @@ void RingObject::GiveBackQueues(ClosedBy by) {
     if (unreachable) regions_[index]->Unmap();
     regions_[index].reset();
     buffers_[index].Reset();
+  }
+}
+
+/** Closes the descriptors that JavaScript, which runs no more, has marked as the ring's. */
+void RingObject::CloseOwnedDescriptors() {
+  const auto* const words = reinterpret_cast<const uint64_t*>(regions_[kDescriptors]->data());
+  for (size_t index = 0; index < kDescriptorsSizeBytes / sizeof(uint64_t); index++) {
+    for (uint64_t bits = words[index]; bits != 0; bits &= bits - 1) {
+      close(static_cast<int>(index * 64) + __builtin_ctzll(bits));
+    }
   }
 }
 

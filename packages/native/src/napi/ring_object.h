@@ -18,8 +18,8 @@ namespace sheaf::napi {
 /** `createRing(options)`. */
 Napi::Value CreateRing(const Napi::CallbackInfo& info);
 
-/** The three things a ring shares with JavaScript, each a region and an ArrayBuffer. */
-enum SharedMemory : size_t { kQueues, kSubmissions, kWanted, kSharedMemories };
+/** What a ring shares with JavaScript, each a region and an ArrayBuffer. */
+enum SharedMemory : size_t { kQueues, kSubmissions, kWanted, kDescriptors, kSharedMemories };
 
 /** What a ring object is made of. */
 struct RingParts {
@@ -53,6 +53,7 @@ class RingObject : public Napi::ObjectWrap<RingObject>, public loop::TurnTarget 
 
   void CloseRing(ClosedBy by);
   void GiveBackQueues(ClosedBy by);
+  void CloseOwnedDescriptors();
   void LeaveLoop();
   void DestroyAsyncContext();
   /** @returns whether JavaScript can still be called. */

@@ -15,6 +15,10 @@ export const enum Operation {
 }
 const operationBits = 4
 
+/** Top bit of the user data: the result is a descriptor, which must not get lost (see `NativeRing.descriptors`). */
+const descriptorBit = 0x80000000
+const generationMask = 0x7fffffff
+
 /** The low half of the user data of a slot's requests of one kind. */
 export function userDataLow(slot: number, operation: Operation): number {
   return ((slot << operationBits) | operation) >>> 0
@@ -62,7 +66,7 @@ export class OperationTable {
   release(slot: number): void {
     invariant(this.#outstanding[slot] === 0, 'a slot is released while a request of it is in the kernel')
     this.#owners[slot] = undefined
-    this.#generations[slot]++
+    this.#generations[slot] = (this.#generations[slot] + 1) & generationMask
     this.#free.push(slot)
   }
 
@@ -75,8 +79,10 @@ export class OperationTable {
     return this.#outstanding[slot]
   }
 
-  generation(slot: number): number {
-    return this.#generations[slot]
+  /** The high half of the user data of a slot's requests of one kind. */
+  userDataHigh(slot: number, operation: Operation): number {
+    const generation = this.#generations[slot]
+    return operation === Operation.Accept ? (generation | descriptorBit) >>> 0 : generation
   }
 
   /** Low half of the user data of a request, which counts as outstanding from now on. */
@@ -89,7 +95,7 @@ export class OperationTable {
   complete(userDataLow: number, userDataHigh: number, result: number, flags: number): void {
     const slot = userDataLow >>> operationBits
     const owner = this.#owners[slot]
-    if (owner === undefined || this.#generations[slot] !== userDataHigh) {
+    if (owner === undefined || this.#generations[slot] !== (userDataHigh & generationMask)) {
       this.#metrics.staleCompletions++
       return
     }

@@ -134,7 +134,7 @@ export class SubmissionQueue {
   cancelOperation(slot: number, operation: Operation): void {
     const at = this.#push(slot, Operation.Cancel, Opcode.AsyncCancel, 0, 0, -1, 0, 0, CancelFlag.All, 0)
     this.#entries[at + 4] = userDataLow(slot, operation)
-    this.#entries[at + 5] = this.#table.generation(slot)
+    this.#entries[at + 5] = this.#table.userDataHigh(slot, operation)
   }
 
   close(slot: number, fd: number): void {
@@ -166,7 +166,7 @@ export class SubmissionQueue {
     entries[at + 6] = length
     entries[at + 7] = operationFlags
     entries[at + 8] = this.#table.begin(slot, operation)
-    entries[at + 9] = this.#table.generation(slot)
+    entries[at + 9] = this.#table.userDataHigh(slot, operation)
     entries[at + 10] = group
     entries[at + 11] = 0
     entries[at + 12] = 0

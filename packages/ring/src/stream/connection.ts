@@ -90,6 +90,7 @@ export abstract class StreamConnection implements Transport, OperationOwner {
     this.#slot = ring.operations.allocate(this)
     this.#send = new SendQueue(ring, this.#slot, fd)
     ring.members.add(this)
+    ring.own(fd)
     this.ref()
   }
 
@@ -449,7 +450,7 @@ export abstract class StreamConnection implements Transport, OperationOwner {
     if (this.#closeSubmitted) return
     if (this.ring.operations.outstanding(this.#slot) === 0) {
       this.#closeSubmitted = true
-      this.ring.submissions.close(this.#slot, this.fd)
+      this.ring.closeDescriptor(this.#slot, this.fd)
     } else if (!this.#cancelled) {
       this.#cancelled = true
       this.ring.submissions.cancelDescriptor(this.#slot, this.fd)

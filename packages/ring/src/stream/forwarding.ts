@@ -72,10 +72,17 @@ export class Forwarding {
     this.from.holdBack(false)
   }
 
-  /** Sends bytes whose memory is used again as soon as this returns. */
+  /**
+   * Sends bytes whose memory is used again as soon as this returns: in pieces that are copied at once, or as a copy.
+   */
   #spill(bytes: Uint8Array): void {
-    const copiedAtOnce = this.#sameRing !== undefined && bytes.byteLength <= limits.copyAtOnceBytes
-    this.write(copiedAtOnce ? bytes : Buffer.from(bytes))
+    if (this.#sameRing === undefined) {
+      this.write(Buffer.from(bytes))
+      return
+    }
+    for (let offset = 0; offset < bytes.byteLength; offset += limits.copyAtOnceBytes) {
+      this.write(bytes.subarray(offset, offset + limits.copyAtOnceBytes))
+    }
   }
 
   readonly #drainedForeign = (): void => {

@@ -47,6 +47,7 @@ export class StreamListener implements Listener, OperationOwner {
     this.#accept = accept
     this.#slot = ring.operations.allocate(this)
     ring.members.add(this)
+    ring.own(fd)
     this.ref()
     ring.schedule(this)
   }
@@ -107,7 +108,7 @@ export class StreamListener implements Listener, OperationOwner {
     } else if (this.#state === 'closing' && !this.#closeSubmitted) {
       if (!this.#accepting && this.#ring.operations.outstanding(this.#slot) === 0) {
         this.#closeSubmitted = true
-        this.#ring.submissions.close(this.#slot, this.#fd)
+        this.#ring.closeDescriptor(this.#slot, this.#fd)
       } else if (!this.#cancelled) {
         this.#cancelled = true
         this.#ring.submissions.cancelOperation(this.#slot, Operation.Accept)

@@ -1,0 +1,142 @@
+import { execFileSync } from 'node:child_process'
+import { once } from 'node:events'
+import { connect as nodeConnect, createServer, type Socket } from 'node:net'
+import { expect, it } from 'vitest'
+import { adopt, connect, listen } from '../src/index'
+import { client, echo, loopback, Received, server, testRing, until, untilIdle } from './support'
+
+it('socket options are set in the kernel, as its own tools see them', async () => {
+  const ring = testRing()
+  const listener = await server(ring, echo)
+  const connection = await client(ring, listener, {})
+  connection.setKeepAlive({ idleSeconds: 77, intervalSeconds: 7, probes: 3 })
+  const port = connection.localAddress?.port ?? 0
+  const timer = execFileSync('ss', ['-tnoH', 'sport', '=', `:${port}`], { encoding: 'utf8' })
+  expect(timer).toMatch(/timer:\(keepalive,1min1[67]sec/)
+  connection.setKeepAlive(false)
+  connection.setKeepAlive(true)
+  connection.setSendBufferBytes(100_000)
+  expect(connection.sendBufferBytes).toBe(200_000)
+  connection.setReceiveBufferBytes(50_000)
+  expect(connection.receiveBufferBytes).toBe(100_000)
+  connection.setTypeOfService(0x10)
+  expect(connection.typeOfService).toBe(0x10)
+  connection.setCongestionControl('reno')
+  expect(connection.congestionControl).toBe('reno')
+  connection.setNoDelay(false)
+  connection.setNoDelay()
+  connection.setLinger(3)
+  connection.setLinger(undefined)
+  connection.setNotSentLowWater(16_384)
+  connection.setUserTimeout(30_000)
+  connection.setQuickAck()
+  connection.setQuickAck(false)
+  if (process.getuid?.() === 0) connection.setMark(42)
+  else expect(() => connection.setMark(42)).toThrow(expect.objectContaining({ code: 'EPERM' }))
+  connection.destroy()
+})
+
+it('socket options out of range are refused and change nothing', async () => {
+  const ring = testRing()
+  const listener = await server(ring, echo)
+  const connection = await client(ring, listener, {})
+  const range = expect.objectContaining({ code: 'ERR_OUT_OF_RANGE' }) as Error
+  const type = expect.objectContaining({ code: 'ERR_INVALID_ARG_TYPE' }) as Error
+  expect(() => connection.setKeepAlive({ idleSeconds: 0 })).toThrow(range)
+  expect(() => connection.setKeepAlive({ intervalSeconds: 40_000 })).toThrow(range)
+  expect(() => connection.setKeepAlive({ probes: 200 })).toThrow(range)
+  expect(() => connection.setLinger(-1)).toThrow(range)
+  expect(() => connection.setSendBufferBytes(0)).toThrow(range)
+  expect(() => connection.setReceiveBufferBytes(1.5)).toThrow(range)
+  expect(() => connection.setTypeOfService(256)).toThrow(range)
+  expect(() => connection.setUserTimeout('1' as never)).toThrow(type)
+  expect(() => connection.setCongestionControl(1 as never)).toThrow(type)
+  expect(() => connection.setCongestionControl('pigeon')).toThrow(expect.objectContaining({ code: 'ENOENT' }))
+  connection.destroy()
+})
+
+it('what connect and listen are given is set on both ends', async () => {
+  const ring = testRing()
+  const options = { noDelay: false, keepAlive: { idleSeconds: 99 } }
+  const listener = await server(ring, echo, options)
+  const connection = await client(ring, listener, {}, options)
+  await until(() => listener.connections === 1, 'the connection')
+  const both = execFileSync('ss', ['-tnoH', 'state', 'established', `( sport = :${listener.address.port} or dport = :${
+    listener.address.port} )`], { encoding: 'utf8' })
+  expect(both.match(/timer:\(keepalive,1min3[89]sec/g)).toHaveLength(2)
+  connection.destroy()
+})
+
+it('TCP_INFO is an object of plain numbers that tell of the traffic', async () => {
+  const ring = testRing()
+  const listener = await server(ring, echo)
+  const received = new Received()
+  const connection = await client(ring, listener, received)
+  connection.write(Buffer.alloc(100_000))
+  await until(() => received.bytes === 100_000, 'the echo')
+  const info = connection.info()
+  expect(info.state).toBe('ESTABLISHED')
+  expect(info.bytesSent).toBe(100_000)
+  expect(info.bytesReceived).toBe(100_000)
+  expect(info.bytesAcknowledged).toBe(100_001)
+  expect(info.roundTripUs).toBeGreaterThan(0)
+  expect(info.minimumRoundTripUs).toBeLessThanOrEqual(info.roundTripUs)
+  expect(info.congestionWindowSegments).toBeGreaterThan(0)
+  expect(info.sendMaximumSegmentBytes).toBeGreaterThan(500)
+  expect(info.notSentBytes).toBe(0)
+  connection.destroy()
+})
+
+it('a connected descriptor is adopted, whatever its mode, and belongs to the connection', async () => {
+  const ring = testRing()
+  const listener = await server(ring, echo)
+  const fd = ring.sockets.socket(2, 1, 6)
+  const { port } = listener.address
+  const address = new Uint8Array([2, 0, port >> 8, port & 255, 127, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0])
+  expect(ring.sockets.connect(fd, address)).toBe(0)
+  ring.sockets.setBlocking(fd, false)
+  const received = new Received()
+  const connection = adopt({ fd, ring }, received)
+  expect(connection.remoteAddress?.port).toBe(port)
+  connection.write('adopted')
+  connection.end()
+  await received.closed
+  expect(received.text).toBe('adopted')
+  expect(ring.sockets.getsockname(fd, new Uint8Array(28))).toBe(-9)
+  await listener.close()
+  await untilIdle(ring)
+})
+
+it('a connected descriptor of Node\'s can be adopted when it is duplicated', async () => {
+  const ring = testRing()
+  const nodeServer = createServer().listen(0, loopback)
+  await once(nodeServer, 'listening')
+  const { port } = nodeServer.address() as { port: number }
+  const socket = nodeConnect(port, loopback)
+  const [accepted] = await once(nodeServer, 'connection') as [Socket & { _handle: { fd: number } }]
+  const fd = ring.sockets.dup(accepted._handle.fd)
+  accepted.pause()
+  const connection = adopt({ fd, ring }, echo)
+  socket.write('hello')
+  const [back] = await once(socket, 'data') as [Buffer]
+  expect(back.toString()).toBe('hello')
+  socket.destroy()
+  accepted.destroy()
+  nodeServer.close()
+  await until(() => connection.state === 'closed', 'closing')
+})
+
+it('a listening descriptor is adopted', async () => {
+  const ring = testRing()
+  const fd = ring.sockets.socket(2, 1, 6)
+  ring.sockets.bind(fd, new Uint8Array([2, 0, 0, 0, 127, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0]))
+  ring.sockets.listen(fd, 10)
+  const listener = await listen({ fd, ring }, echo)
+  const received = new Received()
+  const connection = await connect({ host: loopback, port: listener.address.port, ring }, received)
+  connection.write('x')
+  connection.end()
+  await received.closed
+  expect(received.text).toBe('x')
+  await listener.close()
+})
