@@ -11,7 +11,10 @@ async function runWorker(end: string, pipe: string): Promise<{ code: unknown, th
   let thrown = ''
   worker.on('error', (error) => { thrown = String(error) })
   const exited = new Promise((resolve) => void worker.on('exit', resolve))
-  const counters = await new Promise<{ submitted: number }>((resolve) => void worker.once('message', resolve))
+  const counters = await new Promise<{ submitted: number }>((resolve, reject) => {
+    worker.once('message', resolve)
+    void exited.then(() => reject(new Error(`ended before it began: ${thrown}`)))
+  })
   expect(counters.submitted).toBeGreaterThanOrEqual(11)
   if (end === 'terminate in a turn') await delay(5)
   if (end.startsWith('terminate')) await worker.terminate()
