@@ -9,6 +9,7 @@ export default defineConfig({
     'lab-source': 'src/lab/programs/source.ts',
     'proxy': 'src/proxy/main.ts',
     'rehearse': 'src/release/rehearse.ts',
+    'echo': 'src/echo/main.ts',
     'echo-server': 'src/echo/server.ts',
     'echo-load': 'src/echo/load.ts',
   },
