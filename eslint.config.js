@@ -16,7 +16,7 @@ function layer([name, below]) {
 }
 
 export default defineConfig(
-  globalIgnores(['**/dist/', '**/build/', '**/prebuilds/', '**/test-results/', '.nx/']),
+  globalIgnores(['**/dist/', '**/build/', '**/build-asan/', '**/prebuilds/', '**/test-results/', '.nx/']),
   js.configs.recommended,
   stylistic.configs.customize({ semi: false, quotes: 'single', indent: 2, braceStyle: '1tbs', arrowParens: true }),
   {
