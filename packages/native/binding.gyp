@@ -44,7 +44,7 @@
           'sources': ['src/napi/unavailable.cc'],
         }],
         ['OS=="linux" and sheaf_sanitize==1', {
-          'cflags_cc': ['-fsanitize=address,undefined', '-fno-omit-frame-pointer', '-g', '-O1'],
+          'cflags_cc': ['-fsanitize=address,undefined', '-fno-sanitize-recover=all', '-fno-omit-frame-pointer', '-g', '-O1'],
           'cflags_cc!': ['-O2'],
           'ldflags': ['-fsanitize=address,undefined'],
         }],
