@@ -8,6 +8,14 @@ export {
   systemError,
   type SystemError,
 } from './errors'
+export {
+  decodeSocketAddress,
+  encodeSocketAddress,
+  familyOf,
+  internet6Family,
+  internetFamily,
+  socketAddressBytesMax,
+} from './internet/socket-address'
 export { limits } from './limits'
 export { Metrics } from './metrics'
 export { type ReceiveMethod, type RingOptions, type SendMethod } from './options'
