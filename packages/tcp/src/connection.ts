@@ -124,11 +124,11 @@ export class TcpConnection extends StreamConnection {
 
   /** The IPv4 type of service, or IPv6 traffic class, of what is sent, 0 to 255. */
   setTypeOfService(value: number): void {
-    this.#setInteger(this.#isIPv6 ? 'trafficClass' : 'typeOfService', 'value', value, 0, 255)
+    this.#setInteger(this.#isIPv6() ? 'trafficClass' : 'typeOfService', 'value', value, 0, 255)
   }
 
   get typeOfService(): number {
-    return this.#get(this.#isIPv6 ? 'trafficClass' : 'typeOfService')
+    return this.#get(this.#isIPv6() ? 'trafficClass' : 'typeOfService')
   }
 
   /** Mark for routing and filtering, 0 to 2^32-1. Needs `CAP_NET_ADMIN`. @throws SystemError `EPERM` */
@@ -141,7 +141,7 @@ export class TcpConnection extends StreamConnection {
     this.setLinger(0)
   }
 
-  get #isIPv6(): boolean {
+  #isIPv6(): boolean {
     return this.localAddress?.family === 'IPv6'
   }
 

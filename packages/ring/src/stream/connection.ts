@@ -379,9 +379,9 @@ export abstract class StreamConnection implements Transport, OperationOwner {
   advance(): void {
     let told = false
     try {
-      if (this.#active) this.#tellWritten()
-      if (this.#active) this.#tellKept()
-      if (this.#active) this.#tellEnd()
+      if (this.#active()) this.#tellWritten()
+      if (this.#active()) this.#tellKept()
+      if (this.#active()) this.#tellEnd()
       told = true
     } finally {
       this.scheduled = false
@@ -390,22 +390,22 @@ export abstract class StreamConnection implements Transport, OperationOwner {
     }
   }
 
-  get #active(): boolean {
+  #active(): boolean {
     return this.#state === 'open' || this.#state === 'ended'
   }
 
   #steer(): void {
-    if (this.#active) this.#steerReceive()
-    if (this.#active) this.#steerSend()
+    if (this.#active()) this.#steerReceive()
+    if (this.#active()) this.#steerSend()
     if (this.#state === 'closing') this.#steerClose()
   }
 
-  get #wantsData(): boolean {
+  #wantsData(): boolean {
     return !this.#paused && !this.#heldBack && !this.#peerEnded
   }
 
   #steerReceive(): void {
-    if (this.#wantsData) {
+    if (this.#wantsData()) {
       if (!this.#receiving && !this.#cancellingReceive && !this.parked) this.#receive()
     } else if (this.#receiving && !this.#cancellingReceive) {
       this.#cancellingReceive = true
