@@ -19,6 +19,6 @@ struct options {
 };
 
 // Exits with one line on stderr and status 2 if the command line is wrong.
-struct options parse_options(int argc, char **argv);
+struct options parse_options(int argc, char** argv);
 
 #endif

@@ -1,8 +1,8 @@
 // A TCP proxy on raw io_uring: what `npm run proxy` does, in C, as the yardstick for its cost.
 //
 // One thread, one ring. Bytes arrive by multishot receive in a pool of provided buffers shared by all connections; the
-// buffers go as they are into the other side's send queue (a provided-buffer ring, or an iovec for sendmsg) and return to
-// the pool when sent. Once a turn each side that has something queued, and nothing in flight, issues one send.
+// buffers go as they are into the other side's send queue (a provided-buffer ring, or an iovec for sendmsg) and return
+// to the pool when sent. Once a turn each side that has something queued, and nothing in flight, issues one send.
 #include <errno.h>
 #include <netinet/in.h>
 #include <signal.h>
@@ -27,8 +27,8 @@ enum operation { ON_ACCEPT, ON_CONNECT, ON_RECEIVE, ON_SEND, ON_CANCEL, ON_SIGNA
 struct side {
   int fd;
   uint32_t index;
-  struct side *peer;
-  struct side *next_dirty;
+  struct side* peer;
+  struct side* next_dirty;
   bool dirty, receiving, parked, discards;
   bool received_end;  // the peer host has finished sending
   bool ends;          // FIN follows what is queued
@@ -37,20 +37,20 @@ struct side {
   bool in_flight, cancelling, connecting;
   struct buffer_ring queue;
   uint16_t sent;
-  struct iovec *vectors;
+  struct iovec* vectors;
   struct msghdr message;
 };
 
 static struct options options;
 static struct uring ring;
 static struct buffer_ring pool;
-static char *memory;
-static uint32_t stride;            // bytes from one buffer to the next
-static uint16_t *position;         // where in `pool` each buffer was published last
-static uint32_t available;         // published to the kernel and not yet received into
-static uint32_t rearm_at;          // parked receives go on when this many are available
-static struct side *sides[MOST_SIDES];
-static struct side *dirty;
+static char* memory;
+static uint32_t stride;     // bytes from one buffer to the next
+static uint16_t* position;  // where in `pool` each buffer was published last
+static uint32_t available;  // published to the kernel and not yet received into
+static uint32_t rearm_at;   // parked receives go on when this many are available
+static struct side* sides[MOST_SIDES];
+static struct side* dirty;
 static uint32_t parked_count;
 static struct msghdr receive_message;
 static bool stopping;
@@ -58,16 +58,16 @@ static struct {
   uint64_t bytes, receives, sends, buffers_received, buffers_sent, parks, largest_receive, largest_send;
 } totals;
 
-static void die(const char *what, int error) {
+static void die(const char* what, int error) {
   fprintf(stderr, "reference-proxy: %s: %s\n", what, strerror(error));
   exit(1);
 }
 
-static uint64_t tag(enum operation operation, const struct side *side) {
+static uint64_t tag(enum operation operation, const struct side* side) {
   return (uint64_t)(side ? side->index : 0) << 8 | operation;
 }
 
-static void touch(struct side *side) {
+static void touch(struct side* side) {
   if (side->dirty) return;
   side->dirty = true;
   side->next_dirty = dirty;
@@ -81,7 +81,7 @@ static void give_back(uint16_t id) {
 }
 
 static void arm_accept(int listener) {
-  struct sqe *sqe = uring_next(&ring);
+  struct sqe* sqe = uring_next(&ring);
   sqe->opcode = OP_ACCEPT;
   sqe->fd = listener;
   sqe->ioprio = ACCEPT_MULTISHOT;
@@ -89,8 +89,8 @@ static void arm_accept(int listener) {
   sqe->user_data = tag(ON_ACCEPT, NULL);
 }
 
-static void arm_receive(struct side *side) {
-  struct sqe *sqe = uring_next(&ring);
+static void arm_receive(struct side* side) {
+  struct sqe* sqe = uring_next(&ring);
   sqe->fd = side->fd;
   sqe->flags = SQE_BUFFER_SELECT;
   sqe->buffer_group = pool.group;
@@ -108,16 +108,16 @@ static void arm_receive(struct side *side) {
   side->parked = false;
 }
 
-static void start_send(struct side *side) {
+static void start_send(struct side* side) {
   uint32_t queued = (uint16_t)(side->queue.tail - side->sent);
   if (options.send == SEND_SENDMSG) {
     uint32_t count = queued < MOST_VECTORS ? queued : MOST_VECTORS;
     for (uint32_t i = 0; i < count; i++) {
-      const struct buffer_entry *entry = &side->queue.entries[(side->sent + i) & side->queue.mask];
-      side->vectors[i] = (struct iovec){(void *)(uintptr_t)entry->address, entry->length};
+      const struct buffer_entry* entry = &side->queue.entries[(side->sent + i) & side->queue.mask];
+      side->vectors[i] = (struct iovec){(void*)(uintptr_t)entry->address, entry->length};
     }
     side->message = (struct msghdr){.msg_iov = side->vectors, .msg_iovlen = count};
-    struct sqe *sqe = uring_next(&ring);
+    struct sqe* sqe = uring_next(&ring);
     sqe->opcode = OP_SENDMSG;
     sqe->fd = side->fd;
     sqe->address = (uint64_t)(uintptr_t)&side->message;
@@ -128,7 +128,7 @@ static void start_send(struct side *side) {
     return;
   }
   buffer_ring_publish(&side->queue);
-  struct sqe *sqe = uring_next(&ring);
+  struct sqe* sqe = uring_next(&ring);
   sqe->opcode = OP_SEND;
   sqe->fd = side->fd;
   sqe->flags = SQE_BUFFER_SELECT;
@@ -143,10 +143,10 @@ static void start_send(struct side *side) {
   side->in_flight = true;
 }
 
-static struct side *create_side(int fd) {
+static struct side* create_side(int fd) {
   for (uint32_t index = 0; index < MOST_SIDES; index++) {
     if (sides[index]) continue;
-    struct side *side = calloc(1, sizeof *side);
+    struct side* side = calloc(1, sizeof *side);
     if (!side) die("memory", ENOMEM);
     side->fd = fd;
     side->index = index;
@@ -160,7 +160,7 @@ static struct side *create_side(int fd) {
   return NULL;
 }
 
-static void destroy_side(struct side *side) {
+static void destroy_side(struct side* side) {
   while (side->sent != side->queue.tail) give_back(side->queue.entries[side->sent++ & side->queue.mask].id);
   if (options.send != SEND_SENDMSG) buffer_ring_unregister(&ring, &side->queue);
   buffer_ring_unmap(&side->queue);
@@ -171,12 +171,12 @@ static void destroy_side(struct side *side) {
   free(side);
 }
 
-static void on_accept(const struct cqe *cqe, int listener) {
+static void on_accept(const struct cqe* cqe, int listener) {
   if (!(cqe->flags & CQE_F_MORE)) arm_accept(listener);
   if (cqe->result < 0) return;
-  struct side *in = create_side(cqe->result);
+  struct side* in = create_side(cqe->result);
   int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-  struct side *out = fd < 0 || !in ? NULL : create_side(fd);
+  struct side* out = fd < 0 || !in ? NULL : create_side(fd);
   if (!out) {
     if (in) destroy_side(in);
     if (fd >= 0) close(fd);
@@ -186,7 +186,7 @@ static void on_accept(const struct cqe *cqe, int listener) {
   out->peer = in;
   out->discards = !options.bidirectional;
   out->connecting = true;
-  struct sqe *sqe = uring_next(&ring);
+  struct sqe* sqe = uring_next(&ring);
   sqe->opcode = OP_CONNECT;
   sqe->fd = fd;
   sqe->address = (uint64_t)(uintptr_t)&options.target;
@@ -194,13 +194,13 @@ static void on_accept(const struct cqe *cqe, int listener) {
   sqe->user_data = tag(ON_CONNECT, out);
 }
 
-static void break_pair(struct side *side) {
+static void break_pair(struct side* side) {
   side->broken = side->peer->broken = true;
   touch(side);
   touch(side->peer);
 }
 
-static void on_connect(struct side *side, int result) {
+static void on_connect(struct side* side, int result) {
   side->connecting = false;
   if (result < 0 || side->broken) {
     break_pair(side);
@@ -211,9 +211,9 @@ static void on_connect(struct side *side, int result) {
 }
 
 // Moves one received buffer to the other side's queue, or back to the pool if nobody wants it.
-static void forward(struct side *side, uint16_t id, uint32_t offset, uint32_t length) {
+static void forward(struct side* side, uint16_t id, uint32_t offset, uint32_t length) {
   available--;
-  struct side *to = side->peer;
+  struct side* to = side->peer;
   if (side->discards || to->broken || !length) {
     give_back(id);
     return;
@@ -221,7 +221,7 @@ static void forward(struct side *side, uint16_t id, uint32_t offset, uint32_t le
   buffer_ring_add(&to->queue, (uint64_t)(uintptr_t)(memory + (size_t)id * stride + offset), length, id);
 }
 
-static void on_receive(struct side *side, const struct cqe *cqe) {
+static void on_receive(struct side* side, const struct cqe* cqe) {
   const uint32_t header = options.receive == RECEIVE_RECVMSG ? sizeof(struct recvmsg_header) : 0;
   bool more = cqe->flags & CQE_F_MORE;
   bool end = cqe->result == 0;
@@ -258,7 +258,7 @@ static void on_receive(struct side *side, const struct cqe *cqe) {
   touch(side);
 }
 
-static void on_send(struct side *side, const struct cqe *cqe) {
+static void on_send(struct side* side, const struct cqe* cqe) {
   if (!(cqe->flags & CQE_F_MORE)) side->in_flight = false;
   if (cqe->result < 0) {
     // A bundle that found its queue empty.
@@ -271,7 +271,7 @@ static void on_send(struct side *side, const struct cqe *cqe) {
       side->queue.entries[side->sent & side->queue.mask].id != cqe->flags >> CQE_BUFFER_SHIFT)
     die("buffers sent out of order", EPROTO);
   while (left) {
-    const struct buffer_entry *entry = &side->queue.entries[side->sent & side->queue.mask];
+    const struct buffer_entry* entry = &side->queue.entries[side->sent & side->queue.mask];
     if (side->sent == side->queue.tail || entry->length > left) {
       // A short send: part of a buffer is lost, so the stream is.
       break_pair(side);
@@ -289,8 +289,8 @@ static void on_send(struct side *side, const struct cqe *cqe) {
 }
 
 // Does what a side has come to need in this turn. Returns true if the pair has gone.
-static bool settle(struct side *side) {
-  struct side *peer = side->peer;
+static bool settle(struct side* side) {
+  struct side* peer = side->peer;
   bool queued = side->sent != side->queue.tail;
   if (!side->broken) {
     if (queued && !side->in_flight) start_send(side);
@@ -298,19 +298,19 @@ static bool settle(struct side *side) {
       shutdown(side->fd, SHUT_WR);
       side->ended = true;
     }
-    bool done = options.bidirectional ? side->ended && peer->ended && side->received_end && peer->received_end
-                                      : (side->discards ? side->ended && side->received_end
-                                                        : peer->ended && peer->received_end);
+    bool done = options.bidirectional
+                    ? side->ended && peer->ended && side->received_end && peer->received_end
+                    : (side->discards ? side->ended && side->received_end : peer->ended && peer->received_end);
     if (!done) return false;
     side->broken = peer->broken = true;
   }
-  struct side *pair[] = {side, peer};
+  struct side* pair[] = {side, peer};
   bool idle = true;
   for (int i = 0; i < 2; i++) {
-    struct side *one = pair[i];
+    struct side* one = pair[i];
     bool busy = one->receiving || one->in_flight || one->connecting;
     if (busy && !one->cancelling) {
-      struct sqe *sqe = uring_next(&ring);
+      struct sqe* sqe = uring_next(&ring);
       sqe->opcode = OP_ASYNC_CANCEL;
       sqe->fd = one->fd;
       sqe->op_flags = CANCEL_ALL | CANCEL_FD;
@@ -324,13 +324,13 @@ static bool settle(struct side *side) {
 
 static void settle_all(void) {
   while (dirty) {
-    struct side *side = dirty;
+    struct side* side = dirty;
     dirty = side->next_dirty;
     side->dirty = false;
     if (!settle(side)) continue;
     // The other side may be in the list.
-    struct side *peer = side->peer;
-    for (struct side **link = &dirty; *link; link = &(*link)->next_dirty)
+    struct side* peer = side->peer;
+    for (struct side** link = &dirty; *link; link = &(*link)->next_dirty)
       if (*link == peer) {
         *link = peer->next_dirty;
         break;
@@ -351,10 +351,10 @@ static int create_listener(void) {
   int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), on = 1;
   if (fd < 0) die("socket", errno);
   setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
-  if (bind(fd, (struct sockaddr *)&options.listen, sizeof options.listen) < 0) die("bind", errno);
+  if (bind(fd, (struct sockaddr*)&options.listen, sizeof options.listen) < 0) die("bind", errno);
   if (listen(fd, LISTEN_BACKLOG) < 0) die("listen", errno);
   socklen_t length = sizeof options.listen;
-  getsockname(fd, (struct sockaddr *)&options.listen, &length);
+  getsockname(fd, (struct sockaddr*)&options.listen, &length);
   return fd;
 }
 
@@ -379,7 +379,7 @@ static void arm_signals(void) {
   sigaddset(&set, SIGINT);
   sigaddset(&set, SIGTERM);
   sigprocmask(SIG_BLOCK, &set, NULL);
-  struct sqe *sqe = uring_next(&ring);
+  struct sqe* sqe = uring_next(&ring);
   sqe->opcode = OP_READ;
   sqe->fd = signalfd(-1, &set, SFD_CLOEXEC);
   sqe->address = (uint64_t)(uintptr_t)&received;
@@ -392,15 +392,16 @@ static void print_totals(void) {
   getrusage(RUSAGE_SELF, &usage);
   double cpu = (double)(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) +
                (double)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) / 1e6;
-  printf("{\"cpuSeconds\":%.6f,\"bytes\":%llu,\"receives\":%llu,\"sends\":%llu,\"buffersReceived\":%llu,"
-         "\"buffersSent\":%llu,\"largestReceive\":%llu,\"largestSend\":%llu,\"parks\":%llu,\"enters\":%llu}\n",
-         cpu, (unsigned long long)totals.bytes, (unsigned long long)totals.receives, (unsigned long long)totals.sends,
-         (unsigned long long)totals.buffers_received, (unsigned long long)totals.buffers_sent,
-         (unsigned long long)totals.largest_receive, (unsigned long long)totals.largest_send,
-         (unsigned long long)totals.parks, (unsigned long long)ring.enters);
+  printf(
+      "{\"cpuSeconds\":%.6f,\"bytes\":%llu,\"receives\":%llu,\"sends\":%llu,\"buffersReceived\":%llu,"
+      "\"buffersSent\":%llu,\"largestReceive\":%llu,\"largestSend\":%llu,\"parks\":%llu,\"enters\":%llu}\n",
+      cpu, (unsigned long long)totals.bytes, (unsigned long long)totals.receives, (unsigned long long)totals.sends,
+      (unsigned long long)totals.buffers_received, (unsigned long long)totals.buffers_sent,
+      (unsigned long long)totals.largest_receive, (unsigned long long)totals.largest_send,
+      (unsigned long long)totals.parks, (unsigned long long)ring.enters);
 }
 
-int main(int argc, char **argv) {
+int main(int argc, char** argv) {
   options = parse_options(argc, argv);
   int error = uring_create(&ring, SQ_ENTRIES, CQ_ENTRIES);
   if (error) die("io_uring_setup", -error);
@@ -415,15 +416,27 @@ int main(int argc, char **argv) {
     if (error && error != -EINTR && error != -EAGAIN && error != -EBUSY) die("io_uring_enter", -error);
     uint32_t head = *ring.cq_head, tail = __atomic_load_n(ring.cq_tail, __ATOMIC_ACQUIRE);
     for (; head != tail; head++) {
-      const struct cqe *cqe = &ring.cqes[head & (ring.cq_entries - 1)];
-      struct side *side = sides[cqe->user_data >> 8];
+      const struct cqe* cqe = &ring.cqes[head & (ring.cq_entries - 1)];
+      struct side* side = sides[cqe->user_data >> 8];
       switch ((enum operation)(cqe->user_data & 0xff)) {
-        case ON_ACCEPT: on_accept(cqe, listener); break;
-        case ON_CONNECT: on_connect(side, cqe->result); break;
-        case ON_RECEIVE: on_receive(side, cqe); break;
-        case ON_SEND: on_send(side, cqe); break;
-        case ON_CANCEL: side->cancelling = false, touch(side); break;
-        case ON_SIGNAL: stopping = true; break;
+        case ON_ACCEPT:
+          on_accept(cqe, listener);
+          break;
+        case ON_CONNECT:
+          on_connect(side, cqe->result);
+          break;
+        case ON_RECEIVE:
+          on_receive(side, cqe);
+          break;
+        case ON_SEND:
+          on_send(side, cqe);
+          break;
+        case ON_CANCEL:
+          side->cancelling = false, touch(side);
+          break;
+        case ON_SIGNAL:
+          stopping = true;
+          break;
       }
     }
     __atomic_store_n(ring.cq_head, tail, __ATOMIC_RELEASE);

@@ -82,42 +82,42 @@ struct uring {
   int fd;
   uint32_t flags;
   uint32_t sq_entries, cq_entries;
-  struct sqe *sqes;
+  struct sqe* sqes;
   uint32_t *sq_tail, *cq_head, *cq_tail, *cq_overflow;
-  struct cqe *cqes;
+  struct cqe* cqes;
   uint32_t to_submit;
   uint64_t enters;
 };
 
 // A provided-buffer ring. Entries are taken by the kernel in the order published; `tail` counts what was published.
 struct buffer_ring {
-  struct buffer_entry *entries;
+  struct buffer_entry* entries;
   uint32_t mask;
   uint16_t tail;
   uint16_t group;
 };
 
 // Those that return something return 0 or -errno.
-int uring_create(struct uring *ring, uint32_t sq_entries, uint32_t cq_entries);
-int buffer_ring_map(struct buffer_ring *buffers, uint32_t entries, uint16_t group);
-void buffer_ring_unmap(struct buffer_ring *buffers);
-int buffer_ring_register(struct uring *ring, const struct buffer_ring *buffers);
-void buffer_ring_unregister(struct uring *ring, const struct buffer_ring *buffers);
+int uring_create(struct uring* ring, uint32_t sq_entries, uint32_t cq_entries);
+int buffer_ring_map(struct buffer_ring* buffers, uint32_t entries, uint16_t group);
+void buffer_ring_unmap(struct buffer_ring* buffers);
+int buffer_ring_register(struct uring* ring, const struct buffer_ring* buffers);
+void buffer_ring_unregister(struct uring* ring, const struct buffer_ring* buffers);
 
 // Submits what is queued, waits for `min_complete` completions and runs deferred work. Returns 0 or -errno.
-int uring_enter(struct uring *ring, uint32_t min_complete);
+int uring_enter(struct uring* ring, uint32_t min_complete);
 // A zeroed entry at the queue's tail. Submits when the queue is full.
-struct sqe *uring_next(struct uring *ring);
+struct sqe* uring_next(struct uring* ring);
 
 // Queues a buffer; the kernel sees it after `buffer_ring_publish`.
-static inline void buffer_ring_add(struct buffer_ring *buffers, uint64_t address, uint32_t length, uint16_t id) {
-  struct buffer_entry *entry = &buffers->entries[buffers->tail++ & buffers->mask];
+static inline void buffer_ring_add(struct buffer_ring* buffers, uint64_t address, uint32_t length, uint16_t id) {
+  struct buffer_entry* entry = &buffers->entries[buffers->tail++ & buffers->mask];
   entry->address = address;
   entry->length = length;
   entry->id = id;
 }
 
-static inline void buffer_ring_publish(struct buffer_ring *buffers) {
+static inline void buffer_ring_publish(struct buffer_ring* buffers) {
   __atomic_store_n(&buffers->entries[0].reserved, buffers->tail, __ATOMIC_RELEASE);
 }
 

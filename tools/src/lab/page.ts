@@ -85,7 +85,9 @@ function find({ results }: LabResults, variant: string, bufferBytes: number): Re
 function headline(lab: LabResults): string {
   const { link } = lab.method
   if (link !== undefined && lab.fills !== undefined) {
-    return `Bundles fill ${link.rate} ${fillText(lab.fills, bundles)}; one buffer a request ${fillText(lab.fills, baseline)}.`
+    const on = fillText(lab.fills, bundles)
+    const off = fillText(lab.fills, baseline)
+    return `Bundles fill ${link.rate} ${on}; one buffer a request ${off}.`
   }
   const smallest = Math.min(...lab.results.map(({ bufferBytes }) => bufferBytes))
   const off = find(lab, baseline.name, smallest)

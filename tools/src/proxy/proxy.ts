@@ -69,30 +69,36 @@ export class Proxy {
   #accepted(from: TcpConnection): void {
     // What the client sends meanwhile stays in the kernel, or is kept.
     from.pause()
-    const givenUp = new AbortController()
     this.#connections.add(from)
+    let abandon: (() => void) | undefined
     from.handler = {
       close: (_from: TcpConnection, error?: Error) => {
         this.#connections.delete(from)
-        givenUp.abort()
+        abandon?.()
         if (error !== undefined) this.#failed(error)
       },
     } satisfies StreamHandler<TcpConnection>
-    this.#join(from, givenUp.signal).catch((error: unknown) => {
+    const client = new AbortController()
+    abandon = () => { client.abort() }
+    this.#connect(client.signal).then((to) => {
+      // From now on forwarding decides what becomes of the target when the client closes: what it said last may still
+      // have to be sent.
+      abandon = undefined
+      from.forward(to)
+      // Without it what the target says is read and dropped, so that its end is seen.
+      if (this.#bidirectional) to.forward(from)
+      from.resume()
+    }).catch((error: unknown) => {
+      if (!client.signal.aborted) this.#failed(error as Error)
       from.reset()
-      if (!givenUp.signal.aborted) this.#failed(error as Error)
     })
   }
 
-  async #join(from: TcpConnection, signal: AbortSignal): Promise<void> {
-    const to = await connect({ ...this.#to, ...this.#socketOptions, signal }, {
+  #connect(signal: AbortSignal): Promise<TcpConnection> {
+    return connect({ ...this.#to, ...this.#socketOptions, signal }, {
       open: (connection) => { this.#connections.add(connection) },
       close: (connection) => { this.#connections.delete(connection) },
     })
-    from.forward(to)
-    // Without it what the target says is read and dropped, so that its end is seen.
-    if (this.#bidirectional) to.forward(from)
-    from.resume()
   }
 
   #failed(error: Error): void {
