@@ -233,11 +233,12 @@ static void on_receive(struct side* side, const struct cqe* cqe) {
       uint32_t length = left < stride ? left : stride;
       uint16_t id = pool.entries[at++ & pool.mask].id;
       forward(side, id, header, length - header);
-      if (header && length == header) end = true;
+      // A header alone is the end.
+      if (length == header) end = true;
+      if (length != header) count++;
       left -= length;
-      count++;
     }
-    totals.receives++;
+    if (count) totals.receives++;
     totals.buffers_received += count;
     totals.bytes += (uint32_t)cqe->result - header;
     if (count > totals.largest_receive) totals.largest_receive = count;
