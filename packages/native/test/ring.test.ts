@@ -81,7 +81,7 @@ describe('on an older kernel', () => {
       { SHEAF_TEST_UNKNOWN_CANCELLATIONS: '0x20' }, 'thread', -ETIME, true],
     ['without cancelling by opcode, and none', { SHEAF_TEST_UNKNOWN_CANCELLATIONS: '0x20' }, 'socket', 0, false],
     ['with both', {}, 'thread', 0, false],
-  ])('%s, memory is given back if every request is known to have ended', async (_case, unknown, where, result, kept) => {
+  ])('%s, memory is given back if all is known to have ended', async (_case, unknown, where, result, kept) => {
     const answer = report(await runFixture('lost-region.mjs', {
       arguments: [where, namedPipe()], environment: { LD_PRELOAD: preload(), ...unknown },
     }))

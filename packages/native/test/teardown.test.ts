@@ -45,6 +45,21 @@ describe('a worker with operations in flight', () => {
     expect(await settledFds(before)).toBe(before)
   })
 
+  it.each(['terminate', 'exit'])('leaves no descriptor that its ring owned: %s', async (end) => {
+    await runWorker('close', namedPipe())
+    const before = openFds().length
+    const worker = new Worker(fixture('worker-with-descriptors.mjs'), { workerData: { end }, execArgv: [] })
+    const exited = new Promise((resolve) => void worker.on('exit', resolve))
+    const counters = await new Promise((resolve) => void worker.once('message', resolve))
+    expect(counters).toMatchObject({ submitted: 24 })
+    if (end === 'terminate') {
+      expect(openFds().length).toBeGreaterThanOrEqual(before + 2 + 24 + 4)
+      await worker.terminate()
+    }
+    await exited
+    expect(await settledFds(before)).toBe(before)
+  })
+
   it('may be terminated a hundred times, leaving no descriptor and no mapping', async () => {
     const pipe = namedPipe()
     const some = async (count: number) => {

@@ -5,8 +5,9 @@
 #include <unistd.h>
 
 #include <cerrno>
-#include <cstring>
 #include <memory>
+#include <string>
+#include <system_error>
 
 #include "kernel/abi.h"
 #include "kernel/system_calls.h"
@@ -57,7 +58,7 @@ std::string ReasonFor(const char* call, int error) {
     case ENFILE:
       return "The system has no file descriptor left for a ring; raise fs.file-max.";
     default:
-      return std::string("The system call ") + call + " failed: " + std::strerror(error) + ".";
+      return std::string("The system call ") + call + " failed: " + std::system_category().message(error) + ".";
   }
 }
 

@@ -62,6 +62,7 @@ bool ProcessHasWorkers() {
   DIR* const threads = opendir("/proc/self/task");
   if (threads == nullptr) return true;
   bool found = false;
+  // NOLINTNEXTLINE(concurrency-mt-unsafe): nobody else reads this stream.
   while (const dirent* const entry = readdir(threads)) {
     const int fd = openat(dirfd(threads), (std::string(entry->d_name) + "/comm").c_str(), O_RDONLY | O_CLOEXEC);
     if (fd < 0) continue;
@@ -275,10 +276,16 @@ uint32_t Ring::CompletionTail() const {
 
 void Ring::CloseUnreadDescriptors() {
   const auto* const entries = reinterpret_cast<const abi::Completion*>(rings_->data() + params_.cq_off.cqes);
-  const uint32_t tail = CompletionTail();
-  for (uint32_t head = *Word(params_.cq_off.head); head != tail; head++) {
-    const abi::Completion& entry = entries[head & (params_.cq_entries - 1)];
-    if ((entry.user_data & kDescriptorBit) != 0 && entry.res >= 0) close(entry.res);
+  uint32_t* const head = Word(params_.cq_off.head);
+  while (HasCompletions()) {
+    const uint32_t tail = CompletionTail();
+    for (uint32_t index = *head; index != tail; index++) {
+      const abi::Completion& entry = entries[index & (params_.cq_entries - 1)];
+      if ((entry.user_data & kDescriptorBit) != 0 && entry.res >= 0) close(entry.res);
+    }
+    // What did not fit the queue is moved there by an enter.
+    __atomic_store_n(head, tail, __ATOMIC_RELEASE);
+    EnterRing(fd_, 0, 0, abi::kEnterGetEvents);
   }
 }
 

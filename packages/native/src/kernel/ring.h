@@ -70,9 +70,9 @@ class Ring {
 
   /**
    * Cancels what runs, within `kCloseTimeoutMs`, and closes the descriptor. Harmless when repeated.
+   * The ring's own mappings stay, for whoever holds them; the kernel frees the ring when they are gone too.
    * @param abandoned nobody will read the completions: what waits in the submission queue is submitted first (it may
    *   close descriptors), and descriptors that have arrived (`kDescriptorBit`) are closed.
-   * The ring's own mappings stay, for whoever holds them; the kernel frees the ring when they are gone too.
    * @returns whether every request is known to have ended, so that memory the kernel was told of may be given back.
    */
   bool Close(bool abandoned);

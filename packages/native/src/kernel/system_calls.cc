@@ -8,7 +8,7 @@ namespace sheaf::kernel {
 
 namespace {
 
-int ResultOf(long result) {
+int ResultOf(int64_t result) {
   return result < 0 ? -errno : static_cast<int>(result);
 }
 

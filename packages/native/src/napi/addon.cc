@@ -36,7 +36,7 @@ void Addon::HookClosed() {
   if (ending_ && open_hooks_ == 0) FinishEnding();
 }
 
-void Addon::OnEnvironmentEnding(napi_async_cleanup_hook_handle handle, void* self) {
+void Addon::OnEnvironmentEnding(napi_async_cleanup_hook_handle /*handle*/, void* self) {
   auto* const addon = static_cast<Addon*>(self);
   addon->ending_ = true;
   while (!addon->open_rings_.empty()) (*addon->open_rings_.begin())->CloseWithEnvironment();

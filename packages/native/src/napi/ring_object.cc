@@ -32,9 +32,8 @@ bool ReadOptions(Napi::Value value, kernel::RingOptions* options) {
     return false;
   }
   const auto object = value.As<Napi::Object>();
-  const auto property = [&object](const char* name) { return Napi::Value(object.Get(name)); };
   const auto read = [&](const char* name, auto reader) {
-    const Napi::Value found = property(name);
+    const Napi::Value found = object.Get(name);
     return !found.IsEmpty() && reader(found);
   };
   if (!read("submissionEntries", [&](Napi::Value found) {
@@ -168,9 +167,9 @@ void RingObject::CloseRing(ClosedBy by) {
     held_.clear();
   } else {
     // The kernel may write to these for as long as the process lives. Losing them is the lesser evil.
-    [[maybe_unused]] const auto* lost = new std::vector(std::move(held_));
+    [[maybe_unused]] const auto* const lost = new std::vector(std::move(held_));
   }
-}
+}  // NOLINT(clang-analyzer-cplusplus.NewDeleteLeaks): see above.
 
 /**
  * Detaches the ArrayBuffers and unmaps what was behind them. A buffer that can't be detached, or has been by somebody
@@ -318,12 +317,12 @@ void RingObject::Attach(const Napi::CallbackInfo& info) {
   Ref();
 }
 
-void RingObject::RefLoop(const Napi::CallbackInfo&) {
+void RingObject::RefLoop(const Napi::CallbackInfo& /*info*/) {
   referenced_ = true;
   if (hook_ != nullptr) hook_->SetReferenced(true);
 }
 
-void RingObject::UnrefLoop(const Napi::CallbackInfo&) {
+void RingObject::UnrefLoop(const Napi::CallbackInfo& /*info*/) {
   referenced_ = false;
   if (hook_ != nullptr) hook_->SetReferenced(false);
 }
@@ -338,7 +337,7 @@ Napi::Value RingObject::Counters(const Napi::CallbackInfo& info) {
   return counters;
 }
 
-void RingObject::Close(const Napi::CallbackInfo&) {
+void RingObject::Close(const Napi::CallbackInfo& /*info*/) {
   CloseRing(ClosedBy::kCaller);
 }
 
