@@ -8,9 +8,10 @@ import { baseline, bundles, type Variant } from './variants'
  */
 const style = `
 :root { color-scheme: light dark; --ground: #fff; --text: #1f2328; --quiet: #59636e; --grid: #e4e8ec; --axis: #8c959f;
-  --s0: #c04a00; --s1: #0068a8; --s2: #00795a; --s3: #a8478a; --s4: #8a6a00; --s5: #2b2b2b; }
+  --s0: #c04a00; --s1: #0068a8; --s2: #0f9bd7; --s3: #00795a; --s4: #a8478a; --s5: #8a6a00; --s6: #2b2b2b; }
 @media (prefers-color-scheme: dark) { :root { --ground: #101418; --text: #e6edf3; --quiet: #9aa5b1; --grid: #2a3138;
-  --axis: #6e7781; --s0: #ff8a4c; --s1: #58b2f0; --s2: #35c69c; --s3: #e59acb; --s4: #e6c34a; --s5: #f0f0f0; } }
+  --axis: #6e7781; --s0: #ff8a4c; --s1: #58a6f0; --s2: #a5d8ff; --s3: #35c69c; --s4: #e59acb; --s5: #e6c34a;
+  --s6: #f0f0f0; } }
 body { margin: 0 auto; max-width: 1320px; padding: 28px 24px 48px; background: var(--ground); color: var(--text);
   font: 15px/1.5 system-ui, "Segoe UI", "DejaVu Sans", sans-serif; }
 h1 { margin: 0 0 4px; font-size: 25px; }
@@ -26,8 +27,8 @@ h1 { margin: 0 0 4px; font-size: 25px; }
 .limit { stroke: var(--text); stroke-dasharray: 6 5; opacity: .55; fill: none; }
 .line { fill: none; stroke: currentColor; stroke-width: 2.2; stroke-linejoin: round; }
 .mark { fill: currentColor; stroke: var(--ground); stroke-width: 1.2; }
-${[0, 1, 2, 3, 4, 5].map((index) => `.s${index} { color: var(--s${index}); }`).join(' ')}
-.s5 .line { stroke-dasharray: 3 4; }
+${[0, 1, 2, 3, 4, 5, 6].map((index) => `.s${index} { color: var(--s${index}); }`).join(' ')}
+.s6 .line { stroke-dasharray: 3 4; }
 .scroll { overflow-x: auto; margin-top: 22px; }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
 th, td { padding: 3px 14px; text-align: right; white-space: nowrap; }
@@ -68,7 +69,7 @@ ${notes(results)}
 
 /** The C program has the last style, so that all others look the same with it and without. */
 function styleOf(variant: Variant, { variants }: LabResults): number {
-  if (variant.program === 'reference') return 5
+  if (variant.program === 'reference') return 6
   return variants.filter(({ program }) => program !== 'reference').indexOf(variant)
 }
 

@@ -11,7 +11,14 @@ export interface Variant {
 
 export const bundles: Variant = {
   name: 'bundles',
-  explanation: 'bundled receive and bundled send',
+  explanation: 'bundled receive and bundled send, each buffer as it is',
+  program: 'sheaf',
+  flags: ['--bundle', 'both', '--separate'],
+}
+
+const merged: Variant = {
+  name: 'merged',
+  explanation: 'the same with neighbouring buffers sent as one: what Sheaf does by itself',
   program: 'sheaf',
   flags: ['--bundle', 'both'],
 }
@@ -32,19 +39,20 @@ export const nodePipe: Variant = {
 
 export const referenceBundles: Variant = {
   name: 'C bundles',
-  explanation: 'the C program on raw io_uring, bundled receive and bundled send',
+  explanation: 'the C program on raw io_uring, bundled receive and bundled send, each buffer as it is',
   program: 'reference',
-  flags: bundles.flags,
+  flags: ['--bundle', 'both'],
 }
 
 const variants: readonly Variant[] = [
   baseline,
   bundles,
+  merged,
   {
     name: 'sendmsg',
-    explanation: 'bundled receive, vectored SENDMSG over the queue',
+    explanation: 'bundled receive, vectored SENDMSG over the queue, each buffer as it is',
     program: 'sheaf',
-    flags: ['--bundle', 'recv', '--send', 'sendmsg'],
+    flags: ['--bundle', 'recv', '--send', 'sendmsg', '--separate'],
   },
   {
     name: 'recvmsg',
