@@ -22,9 +22,29 @@ export { type ReceiveMethod, type RingOptions, type SendMethod } from './options
 export { createRing, defaultRing, Ring, type RingUsage } from './ring'
 export { type ConnectionOptions, StreamConnection } from './stream/connection'
 export { StreamListener } from './stream/listener'
+export {
+  checkCallbacks,
+  checkDescriptorOption,
+  checkInteger,
+  checkIntegerOption,
+  checkObject,
+  checkOption,
+  checkSignalOption,
+} from './option-checks'
 export type {
+export { adoptDescriptor, openSocket, prepared, type SocketKind } from './socket/descriptor'
+export { getSocketOption, getSocketOptionBytes, setSocketOption, type SocketOption } from './socket/socket-option'
+export { ConnectAttempt } from './stream/connect-attempt'
   Address,
   Chunk,
+export {
+  checkStreamConnectOptions,
+  checkStreamListenOptions,
+  checkStreamOptions,
+  type StreamConnectOptions,
+  type StreamListenOptions,
+  type StreamOptions,
+} from './stream/options'
   InternetAddress,
   Listener,
   ListenerHandler,

@@ -1,8 +1,9 @@
 import {
-  type InternetAddress, invalidArgumentType, outOfRange, StreamConnection, type StreamHandler, systemError,
+  checkInteger, getSocketOptionBytes, type InternetAddress, invalidArgumentType, StreamConnection, type StreamHandler,
+  systemError,
 } from '@sheaf/ring'
 import { decodeSocketAddress, socketAddressBytesMax } from './socket-address'
-import { getOption, getOptionBytes, setOption, socketOption } from './socket-options'
+import { getOption, setOption, socketOption } from './socket-options'
 import { decodeTcpInfo, type TcpInfo, tcpInfoBytes } from './tcp-info'
 
 /** The three timers of TCP keep-alive. What is absent keeps the system's default. */
@@ -59,31 +60,10 @@ export class TcpConnection extends StreamConnection {
     this.#set('linger', seconds === undefined ? 0 : 1, seconds ?? 0)
   }
 
-  /** Size of the kernel's send buffer in bytes. The kernel doubles what is set, and bounds it (`net.core.wmem_max`). */
-  get sendBufferBytes(): number {
-    return this.#get('sendBufferSize')
-  }
-
-  setSendBufferBytes(sizeBytes: number): void {
-    this.#setInteger('sendBufferSize', 'sizeBytes', sizeBytes, 1, 2 ** 30)
-  }
-
-  /**
-   * Size of the kernel's receive buffer in bytes. The kernel doubles what is set, and bounds it
-   * (`net.core.rmem_max`).
-   */
-  get receiveBufferBytes(): number {
-    return this.#get('receiveBufferSize')
-  }
-
-  setReceiveBufferBytes(sizeBytes: number): void {
-    this.#setInteger('receiveBufferSize', 'sizeBytes', sizeBytes, 1, 2 ** 30)
-  }
-
   /** What the kernel knows of the connection (`TCP_INFO`). */
   info(): TcpInfo {
     const bytes = new Uint8Array(tcpInfoBytes)
-    getOptionBytes(this.ring.sockets, this.openDescriptor, 'info', bytes)
+    getSocketOptionBytes(this.ring.sockets, this.openDescriptor, socketOption.info, bytes)
     return decodeTcpInfo(bytes)
   }
 
@@ -107,7 +87,8 @@ export class TcpConnection extends StreamConnection {
   /** Name of the congestion control algorithm in use. */
   get congestionControl(): string {
     const bytes = Buffer.alloc(congestionNameBytesMax)
-    const length = getOptionBytes(this.ring.sockets, this.openDescriptor, 'congestionControl', bytes)
+    const option = socketOption.congestionControl
+    const length = getSocketOptionBytes(this.ring.sockets, this.openDescriptor, option, bytes)
     return bytes.toString('latin1', 0, length).replace(/\0.*$/s, '')
   }
 
@@ -163,12 +144,5 @@ export class TcpConnection extends StreamConnection {
     const bytes = new Uint8Array(socketAddressBytesMax)
     const length = this.ring.sockets[call](this.fd, bytes)
     return length < 0 ? undefined : decodeSocketAddress(bytes.subarray(0, length))
-  }
-}
-
-function checkInteger(name: string, value: unknown, min: number, max: number): void {
-  if (typeof value !== 'number') throw invalidArgumentType(name, 'of type number', value)
-  if (!Number.isInteger(value) || value < min || value > max) {
-    throw outOfRange(name, `an integer >= ${min} and <= ${max}`, value)
   }
 }

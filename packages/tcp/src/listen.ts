@@ -1,17 +1,19 @@
 import { lookup } from 'node:dns/promises'
 import {
+  adoptDescriptor,
   defaultRing,
   limits,
   type InternetAddress,
   type Listener,
   type ListenerHandler,
+  prepared,
   type Ring,
   StreamListener,
   systemError,
 } from '@sheaf/ring'
 import { TcpConnection } from './connection'
 import { checkListenOptions, type ListenOptions } from './options'
-import { adoptDescriptor, applyStreamOptions, bindSocket, openSocket, prepared } from './socket'
+import { applyStreamOptions, bindSocket, openTcpSocket, tcpSocket } from './socket'
 import { decodeSocketAddress, familyOf, internet6Family, socketAddressBytesMax } from './socket-address'
 import { setOption } from './socket-options'
 
@@ -40,11 +42,7 @@ export async function listen(options: ListenOptions, handler: ListenerHandler<Tc
     handler,
     (accepted) => new TcpConnection(ring, accepted, handler, options),
   )
-  if (signal !== undefined) {
-    const abort = (): void => void listener.close()
-    if (signal.aborted) abort()
-    else signal.addEventListener('abort', abort, { once: true })
-  }
+  listener.closeOnAbort(signal)
   return listener as TcpListener
 }
 
@@ -65,7 +63,7 @@ async function listeningSocket(ring: Ring, options: ListenOptions): Promise<numb
 
 function bindAndListen(ring: Ring, address: string, options: ListenOptions): number {
   const port = options.port ?? 0
-  const fd = openSocket(ring, address)
+  const fd = openTcpSocket(ring, address)
   return prepared(ring, fd, () => {
     setOption(ring.sockets, fd, 'reuseAddress', 1)
     if (options.reusePort === true) setOption(ring.sockets, fd, 'reusePort', 1)
@@ -81,7 +79,7 @@ function bindAndListen(ring: Ring, address: string, options: ListenOptions): num
 }
 
 function adoptListening(ring: Ring, fd: number): number {
-  adoptDescriptor(ring, fd, true)
+  adoptDescriptor(ring, fd, tcpSocket, 'listening')
   return fd
 }
 

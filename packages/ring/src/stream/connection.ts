@@ -5,7 +5,9 @@ import { limits } from '../limits'
 import { countBundle } from '../metrics'
 import type { SendBlock } from '../memory/send-memory'
 import { Operation, type OperationOwner } from '../queue/operation-table'
+import { checkInteger } from '../option-checks'
 import type { Ring } from '../ring'
+import { commonSocketOption, getSocketOption, setSocketOption } from '../socket/socket-option'
 import type { Address, Chunk, StreamHandler, Transport, TransportState, WriteCallback } from '../transport'
 import { Forwarding } from './forwarding'
 import { SendQueue } from './send-queue'
@@ -221,12 +223,42 @@ export abstract class StreamConnection implements Transport, OperationOwner {
 
   /** The descriptor, for socket options. @throws SheafError `ERR_SHEAF_CLOSED`: its number may be another's by then. */
   protected get openDescriptor(): number {
+  /** Size of the kernel's send buffer in bytes. The kernel doubles what is set, and bounds it (`net.core.wmem_max`). */
+  get sendBufferBytes(): number {
+    return this.#socketOption('sendBufferSize')
+  }
+
+  setSendBufferBytes(sizeBytes: number): void {
+    this.#setBufferSize('sendBufferSize', sizeBytes)
+  }
+
+  /**
+   * Size of the kernel's receive buffer in bytes. The kernel doubles what is set, and bounds it
+   * (`net.core.rmem_max`).
+   */
+  get receiveBufferBytes(): number {
+    return this.#socketOption('receiveBufferSize')
+  }
+
+  setReceiveBufferBytes(sizeBytes: number): void {
+    this.#setBufferSize('receiveBufferSize', sizeBytes)
+  }
+
     if (this.#state === 'closing' || this.#state === 'closed') throw this.#closedError()
     return this.fd
   }
 
   /** Makes the coming close a reset, where the family has such a thing. */
   protected prepareReset(): void {
+  #socketOption(name: keyof typeof commonSocketOption): number {
+    return getSocketOption(this.ring.sockets, this.openDescriptor, commonSocketOption[name])
+  }
+
+  #setBufferSize(name: keyof typeof commonSocketOption, sizeBytes: number): void {
+    checkInteger('sizeBytes', sizeBytes, 1, 2 ** 30)
+    setSocketOption(this.ring.sockets, this.openDescriptor, commonSocketOption[name], sizeBytes)
+  }
+
     // Only TCP has resets.
   }
 

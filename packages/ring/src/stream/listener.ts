@@ -86,6 +86,13 @@ export class StreamListener implements Listener, OperationOwner {
     })
   }
 
+  /** Closes when `signal` is aborted. */
+  closeOnAbort(signal: AbortSignal | undefined): void {
+    const abort = (): void => void this.close()
+    if (signal?.aborted === true) abort()
+    else signal?.addEventListener('abort', abort, { once: true })
+  }
+
   complete(operation: Operation, result: number, flags: number): void {
     if (operation === Operation.Close) {
       this.#finish()

@@ -1,0 +1,103 @@
+import { Errno } from '../abi'
+import { systemError } from '../errors'
+import type { Ring } from '../ring'
+import type { StreamHandler } from '../transport'
+import type { StreamConnection } from './connection'
+import type { StreamConnectOptions } from './options'
+
+/** One call of `connect`: one address is tried, or several in turn, until time is up or it is aborted. */
+export class ConnectAttempt<C extends StreamConnection> {
+  readonly #ring: Ring
+  readonly #options: StreamConnectOptions
+  readonly #handler: StreamHandler<C>
+  #connecting: C | undefined
+  #timer: NodeJS.Timeout | undefined
+  /** Why no further address is tried. */
+  #givenUp: Error | undefined
+  #giveUp: (error: Error) => void = () => undefined
+
+  constructor(ring: Ring, options: StreamConnectOptions, handler: StreamHandler<C>) {
+    this.#ring = ring
+    this.#options = options
+    this.#handler = handler
+  }
+
+  /**
+   * Runs `attempt`, which calls {@link establish} for each address.
+   * @param address what `ETIMEDOUT` says could not be reached, with `port` where there is one.
+   * @returns its connection. Rejects with what it fails with, `ETIMEDOUT`, or an `AbortError`.
+   */
+  async run(attempt: () => Promise<C>, address: string, port?: number): Promise<C> {
+    const { signal, timeout } = this.#options
+    signal?.throwIfAborted()
+    const givenUp = new Promise<never>((_resolve, reject) => {
+      this.#giveUp = (error) => {
+        this.#givenUp = error
+        // A connection under way reports the error itself, once the kernel has let go of it.
+        if (this.#connecting === undefined) reject(error)
+        else this.#connecting.destroy(error)
+      }
+    })
+    if (timeout !== undefined) {
+      this.#timer = setTimeout(() => {
+        this.#giveUp(systemError(-Errno.ETIMEDOUT, 'connect', address, port))
+      }, timeout)
+    }
+    signal?.addEventListener('abort', this.#abort, { once: true })
+    try {
+      return await Promise.race([attempt(), givenUp])
+    } finally {
+      clearTimeout(this.#timer)
+      if (this.#connecting === undefined) signal?.removeEventListener('abort', this.#abort)
+    }
+  }
+
+  /** @throws what the attempt was given up for. */
+  throwIfGivenUp(): void {
+    if (this.#givenUp !== undefined) throw this.#givenUp
+  }
+
+  /**
+   * Connects to `target`, a `sockaddr` as the kernel wants it.
+   * @param create makes the connection of a prepared socket, with the handler given.
+   * @param address what the error says could not be reached, with `port` where there is one.
+   */
+  establish(
+    create: (handler: StreamHandler<C>) => C,
+    target: Uint8Array,
+    address: string,
+    port?: number,
+  ): Promise<C> {
+    return new Promise((resolve, reject) => {
+      const connection = create({
+        open: (opened) => {
+          opened.handler = this.#handler
+          resolve(opened)
+          this.#handler.open?.(opened)
+        },
+        close: (_connection, error) => {
+          this.#connecting = undefined
+          reject(withTarget(error as NodeJS.ErrnoException, address, port))
+        },
+      })
+      connection.onClosed = () => {
+        this.#options.signal?.removeEventListener('abort', this.#abort)
+      }
+      this.#connecting = connection
+      this.#ring.metrics.connected++
+      connection.connect(target)
+    })
+  }
+
+  readonly #abort = (): void => {
+    const { signal } = this.#options
+    const error = new Error('The operation was aborted', { cause: signal?.reason })
+    this.#giveUp(Object.assign(error, { name: 'AbortError', code: 'ABORT_ERR' }))
+  }
+}
+
+/** Puts into the error of a refused connection what Node puts there: where it was to go. */
+function withTarget(error: NodeJS.ErrnoException, address: string, port: number | undefined): Error {
+  if (error.syscall !== 'connect' || error.errno === undefined || 'address' in error) return error
+  return systemError(error.errno, 'connect', address, port)
+}

@@ -1,0 +1,61 @@
+import { invalidArgumentType } from '../errors'
+import { checkCallbacks, checkDescriptorOption, checkIntegerOption, checkObject, checkOption, checkSignalOption }
+  from '../option-checks'
+import { Ring } from '../ring'
+import type { ConnectionOptions } from './connection'
+
+/** What `listen`, `connect` and `adopt` have in common in every address family. */
+export interface StreamOptions extends ConnectionOptions {
+  /** Default: this thread's own, shared by all that name none. */
+  ring?: Ring
+}
+
+/** What every `listen` takes besides its address. */
+export interface StreamListenOptions extends StreamOptions {
+  /** A listening socket that is there already. It belongs to the listener from then on. */
+  fd?: number
+  /**
+   * Connections that may wait to be accepted, 1 to 2^31-1. Default 511; the system bounds it (`net.core.somaxconn`).
+   */
+  backlog?: number
+  /** Closes the listener when aborted. */
+  signal?: AbortSignal
+}
+
+/** What every `connect` takes besides its address. */
+export interface StreamConnectOptions extends StreamOptions {
+  /** Time that it may take in all, name resolution included, in ms, 1 to 2^31-1. Default: no bound. */
+  timeout?: number
+  /** Gives up connecting, or destroys the connection, when aborted. */
+  signal?: AbortSignal
+}
+
+const longestTimeoutMs = 2 ** 31 - 1
+const streamCallbacks = ['open', 'data', 'drain', 'end', 'close', 'acceptError'] as const
+
+/** @throws TypeError, RangeError as Node would. */
+export function checkStreamOptions(options: StreamOptions, handler: unknown): void {
+  checkObject('options', options)
+  checkCallbacks(handler, streamCallbacks)
+  checkOption('allowHalfOpen', options.allowHalfOpen, 'boolean')
+  checkOption('asyncContext', options.asyncContext, 'boolean')
+  checkIntegerOption('writableHighWaterMark', options.writableHighWaterMark, 1, 2 ** 40)
+  if (options.ring !== undefined && !(options.ring instanceof Ring)) {
+    throw invalidArgumentType('options.ring', 'an instance of Ring', options.ring)
+  }
+}
+
+/** @throws TypeError, RangeError as Node would. */
+export function checkStreamListenOptions(options: StreamListenOptions, handler: unknown): void {
+  checkStreamOptions(options, handler)
+  if (options.fd !== undefined) checkDescriptorOption(options.fd)
+  checkIntegerOption('backlog', options.backlog, 1, 2 ** 31 - 1)
+  checkSignalOption(options.signal)
+}
+
+/** @throws TypeError, RangeError as Node would. */
+export function checkStreamConnectOptions(options: StreamConnectOptions, handler: unknown): void {
+  checkStreamOptions(options, handler)
+  checkIntegerOption('timeout', options.timeout, 1, longestTimeoutMs)
+  checkSignalOption(options.signal)
+}
