@@ -30,7 +30,7 @@ export const baseline: Variant = {
   flags: ['--bundle', 'off'],
 }
 
-export const nodePipe: Variant = {
+const nodePipe: Variant = {
   name: 'node:net pipe',
   explanation: 'socket.pipe(target), whatever the buffer size',
   program: 'node',
