@@ -32,7 +32,6 @@ describe('the probe', () => {
   it.each([
     ['a seccomp profile forbids the set-up', 1, [setup], /io_uring_setup is forbidden.*seccomp profiles of Docker/],
     ['a seccomp profile forbids all three calls', 1, [setup, enter, register], /io_uring_setup is forbidden/],
-    ['a seccomp profile allows the set-up only', 1, [enter, register], /io_uring_enter is forbidden/],
     ['a seccomp profile forbids registering', 1, [register], /io_uring_register is forbidden/],
     ['the kernel has no io_uring', 38, [setup, enter, register], /no io_uring_setup: it is older than 5\.1/],
     ['there is no memory', 12, [setup], /got no memory.*ulimit -l/],
@@ -43,6 +42,16 @@ describe('the probe', () => {
     const answer = report(await runFixture('availability.mjs', refusing(errno, ...calls)))
     expect(answer).toEqual({ bound: false, unavailable: expect.stringMatching(reason) as string, available: false,
       reason: expect.stringMatching(reason) as string, errno, release: release(), opcodes: 0 })
+  })
+
+  it('says why not when a seccomp profile allows the set-up only', async (context) => {
+    const refused = refusing(1, enter, register)
+    // From 22 on libuv uses io_uring itself, and takes that for impossible.
+    const node = await runModule('', refused)
+    if (node.stderr.includes('libuv: io_uring_enter')) context.skip('this Node.js aborts where it cannot enter a ring')
+    const answer = report(await runFixture('availability.mjs', refused))
+    expect(answer).toMatchObject({ bound: false, errno: 1,
+      reason: expect.stringMatching(/io_uring_enter is forbidden.*seccomp/) as string })
   })
 
   it.each([

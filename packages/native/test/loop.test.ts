@@ -235,7 +235,7 @@ describe('a turn', () => {
       expect(performance.now() - started).toBeLessThan(1000)
     })
     ring.close()
-    expect(errors).toBeGreaterThan(4)
+    expect(errors).toBeGreaterThan(1)
   })
 
   it('that always makes more work leaves timers and immediates their turn', async () => {
