@@ -5,6 +5,7 @@
  */
 
 export const enum Opcode {
+  PollAdd = 6,
   SendMessage = 9,
   ReceiveMessage = 10,
   Accept = 13,
@@ -66,8 +67,11 @@ export const enum Feature {
   Bundle = 1 << 14,
 }
 
-/** `MSG_*` of `send(2)`. */
+/** `MSG_*` of `send(2)` and `recv(2)`. */
 export const enum MessageFlag {
+  /** `MSG_CTRUNC`, `MSG_TRUNC`: the control messages, or the payload, did not fit. */
+  ControlTruncated = 0x8,
+  Truncated = 0x20,
   WaitAll = 0x100,
   NoSignal = 0x4000,
   More = 0x8000,
@@ -75,6 +79,12 @@ export const enum MessageFlag {
 
 /** `SOCK_CLOEXEC`, for accepted sockets. */
 export const closeOnExec = 0o2000000
+
+/** `POLL*` of `poll(2)`. */
+export const enum PollEvent {
+  Error = 0x8,
+  HangUp = 0x10,
+}
 
 export const shutdownWrite = 1
 
@@ -88,20 +98,53 @@ export const vectorBytes = 16
 /** `struct io_uring_recvmsg_out`, which multishot `RECVMSG` puts before the payload in every buffer. */
 export const receivedMessageHeaderBytes = 16
 
+/** Word offsets in `struct msghdr` on 64-bit Linux. */
+export const enum MessageHeaderWord {
+  Name = 0,
+  NameBytes = 2,
+  Vector = 4,
+  VectorCount = 6,
+  Control = 8,
+  ControlBytes = 10,
+}
+
+/** Word offsets in `struct io_uring_recvmsg_out`. */
+export const enum ReceivedMessageWord {
+  NameBytes = 0,
+  ControlBytes = 1,
+  PayloadBytes = 2,
+  Flags = 3,
+}
+
+/** Bytes of `struct cmsghdr`; what follows is aligned to 8. */
+export const controlHeaderBytes = 16
+
 export const enum Errno {
   EPERM = 1,
   ENOENT = 2,
   EINTR = 4,
+  EIO = 5,
   EBADF = 9,
   EAGAIN = 11,
   ENOMEM = 12,
+  EACCES = 13,
   EINVAL = 22,
   ENFILE = 23,
   EMFILE = 24,
   EPIPE = 32,
   EALREADY = 114,
+  EPROTO = 71,
+  EMSGSIZE = 90,
+  ENOPROTOOPT = 92,
+  EOPNOTSUPP = 95,
+  ENETDOWN = 100,
+  ENETUNREACH = 101,
   ECONNABORTED = 103,
+  ECONNRESET = 104,
   ENOBUFS = 105,
   ETIMEDOUT = 110,
+  ECONNREFUSED = 111,
+  EHOSTDOWN = 112,
+  EHOSTUNREACH = 113,
   ECANCELED = 125,
 }

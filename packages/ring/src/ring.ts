@@ -165,6 +165,14 @@ export class Ring {
     if (turning !== undefined && turning !== this) disturbed.add(this)
   }
 
+  /**
+   * Receives without bundles must be told of resets: one that is armed when data and a reset are there already delivers
+   * more than 32 buffers and then waits for ever (6.18; with bundles the reset is always seen).
+   */
+  get receiveMissesResets(): boolean {
+    return this.#receiveMethod !== 'bundle'
+  }
+
   /** Arms a multishot receive on the pool. */
   receive(slot: number, fd: number): void {
     if (this.#receiveMethod === 'recvmsg') {

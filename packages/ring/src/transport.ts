@@ -92,8 +92,8 @@ export interface Transport {
   end(callback?: WriteCallback): void
   /** Drops what is queued and closes. `close` follows, with `error` if one was given. Harmless when repeated. */
   destroy(error?: Error): void
-  /** Like `destroy`, but the peer sees a reset (TCP). */
-  reset(): void
+  /** Like `destroy`, but the peer sees a reset (TCP), and can't take what it has got for the whole. */
+  reset(error?: Error): void
   /** No more `data` until {@link resume}. What has arrived, and still arrives, is kept. */
   pause(): void
   resume(): void
@@ -104,10 +104,122 @@ export interface Transport {
   /**
    * Sends everything that arrives from now on to `to`, without copying where both are on one ring; `data` is not
    * called any more. A full `to` holds back this side; the peer's end becomes `to.end()`; if either side is destroyed,
-   * so is the other.
+   * the other is reset, so that nobody takes a part for the whole.
    * @throws SheafError `ERR_SHEAF_FORWARDING` if this connection forwards already or `to` is itself.
    */
   forward(to: Transport): void
+}
+
+/**
+ * What is known of one received datagram besides its sender; each only if it was asked for when the socket was made.
+ */
+export interface MessageDetails {
+  /** The local address that the datagram was sent to, and the index of the interface that it came in by. */
+  localAddress?: string
+  interfaceIndex?: number
+  /** When the kernel received it, in microseconds since 1970. */
+  timestampUs?: number
+  /** Datagrams that the socket has lost since it was opened because its receive buffer was full, modulo 2^32. */
+  dropped?: number
+  /** The type of service (IPv4) or traffic class (IPv6), its lowest two bits being ECN. */
+  typeOfService?: number
+  /** The datagram was longer than the chunk. */
+  truncated?: true
+}
+
+/**
+ * Datagrams that arrived in one turn. It belongs to the socket: it, and the memory that it speaks of, is valid until
+ * the
+ * handler returns. Reading it allocates nothing, but for {@link chunk} and {@link view}.
+ */
+export interface MessageBatch<A extends Address = Address> {
+  /** Datagrams; the indexes below go from 0 to below it. */
+  readonly count: number
+  /**
+   * Where datagram `index` lies: `lengthBytes(index)` bytes of `memory(index)` from `offset(index)` on. Not to be
+   * changed.
+   */
+  memory(index: number): Buffer
+  offset(index: number): number
+  lengthBytes(index: number): number
+  /** The sender. The same object for all datagrams of one sender in a row. */
+  from(index: number): A
+  details(index: number): MessageDetails | undefined
+  /** A copy that belongs to the caller. */
+  chunk(index: number): Chunk
+  /** The bytes in place, valid until the handler returns. */
+  view(index: number): Chunk
+}
+
+/**
+ * What a datagram socket's owner wants to be told. One object serves any number of sockets. A method that throws is an
+ * `uncaughtException`; the socket goes on with what comes after.
+ */
+export interface MessageHandler<T = MessageTransport, A extends Address = Address> {
+  /** A datagram arrived. `chunk` is the receiver's own. Not called if there is `messages`. */
+  message?(transport: T, chunk: Chunk, from: A, details?: MessageDetails): void
+  /** Datagrams arrived: all of one turn, without an allocation for each. */
+  messages?(transport: T, batch: MessageBatch<A>): void
+  /** After a `send` that returned false: the queue is below the low-water mark again. */
+  drain?(transport: T): void
+  /**
+   * A datagram sent without a callback could not be sent, or receiving failed (`ECONNREFUSED`: an earlier datagram was
+   * refused). The socket stays open.
+   */
+  error?(transport: T, error: Error): void
+  /** Exactly once, and last. `error` says why if the socket was not closed by its owner. */
+  close?(transport: T, error?: Error): void
+}
+
+/** A datagram socket: every message is sent and received whole, or not at all. */
+export interface MessageTransport<A extends Address = Address> {
+  readonly state: TransportState
+  readonly localAddress: A | undefined
+  /** Of a connected socket. */
+  readonly remoteAddress: A | undefined
+  /** Payload bytes, and datagrams, that were received and sent. */
+  readonly bytesRead: number
+  readonly bytesWritten: number
+  readonly messagesRead: number
+  readonly messagesWritten: number
+  /** What `send` has accepted and the kernel has not taken yet. */
+  readonly bytesQueued: number
+  readonly messagesQueued: number
+  readonly writableHighWaterMark: number
+  readonly paused: boolean
+
+  /**
+   * Queues one datagram. It leaves at the end of this turn of the event loop, in the order of sending among those to
+   * the
+   * same destination. The chunk is copied: it may be reused as soon as `send` returns.
+   *
+   * @param to where to; absent on a connected socket.
+   * @param callback when the kernel has taken the datagram, or why it was not sent. Without one, an error is told to
+   * the
+   *   handler.
+   * @returns false when the queue has reached the high-water mark (the datagram is queued all the same, and `drain`
+   *   follows), or when the datagram was refused, with the reason to `callback`.
+   * @throws TypeError for arguments of the wrong type; RangeError for a bad port.
+   */
+  send(chunk: Uint8Array | string, to?: A, callback?: WriteCallback): boolean
+  send(chunk: Uint8Array | string, callback?: WriteCallback): boolean
+  /**
+   * Queues datagrams to one destination. @param callback once for all of them, with the first error if there was one.
+   */
+  sendMany(chunks: Iterable<Uint8Array | string>, to?: A, callback?: WriteCallback): boolean
+  /** Submits what is queued now, for whoever can't wait for the end of the turn. */
+  flush(): void
+  /** Sends what is queued, then closes. Harmless when repeated. */
+  close(): void
+  /** Drops what is queued and closes. `close` follows, with `error` if one was given. Harmless when repeated. */
+  destroy(error?: Error): void
+  /**
+   * Nothing is handed over until {@link resume}. What the kernel receives meanwhile it keeps as long as it has room.
+   */
+  pause(): void
+  resume(): void
+  ref(): void
+  unref(): void
 }
 
 /** What a listener's owner wants to be told, besides what happens on each connection. */

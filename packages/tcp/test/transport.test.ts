@@ -530,4 +530,81 @@ describe('forwarding', () => {
     expect(ring.metrics.spilledBytes).toBeGreaterThan(0)
     flood.destroy()
   })
+
+  it('receivers that never read leave buffers to others that forward', async () => {
+    // Regression: whoever forwarded waited for more buffers than the reserve; those that held the rest never gave any.
+    const ring = testRing({ receiveBufferBytes: 1024, receiveBuffers: 64, receiveBuffersMax: 64 })
+    const stuck = await server(ring, { open: (connection) => connection.pause() })
+    const reading = await server(ring, echo)
+    const proxyTo = (port: number) => server(ring, {
+      open(connection) {
+        connection.pause()
+        void connect({ host: loopback, port, ring }, {}).then((onward) => {
+          connection.forward(onward)
+          onward.forward(connection)
+          connection.resume()
+        })
+      },
+    })
+    const toStuck = await proxyTo(stuck.address.port)
+    const toReading = await proxyTo(reading.address.port)
+    for (let index = 0; index < 4; index++) (await client(ring, toStuck, {})).write(pattern(20_000_000, index))
+    await until(() => ring.usage.receiveBuffersHeld >= 32, 'the pool to be held')
+    const received = new Received()
+    const connection = await client(ring, toReading, received)
+    const sent = pattern(500_000, 9)
+    connection.write(sent)
+    connection.end()
+    await received.closed
+    expect(Buffer.concat(received.chunks).equals(sent)).toBe(true)
+  })
+
+  it('a sender that is destroyed resets the receiver, who could take a part for the whole otherwise', async () => {
+    const ring = testRing()
+    const peer = new Received()
+    const target = await server(ring, peer)
+    const accepted: TcpConnection[] = []
+    const proxy = await server(ring, {
+      open(connection) {
+        accepted.push(connection)
+        connection.pause()
+        void connect({ host: loopback, port: target.address.port, ring }, {}).then((onward) => {
+          connection.forward(onward)
+          connection.resume()
+        })
+      },
+    })
+    const connection = await client(ring, proxy, {})
+    connection.write('a part')
+    await until(() => peer.bytes === 6, 'the part')
+    accepted[0].destroy(new Error('broken'))
+    await peer.closed
+    expect(peer.ended).toBe(false)
+    expect(peer.error).toMatchObject({ code: 'ECONNRESET' })
+  })
+})
+
+describe.each(['bundle', 'single', 'recvmsg'] as const)('receiving by %s', (receiveMethod) => {
+  it('a reset that is there before receiving begins is seen, after all the data', async () => {
+    // Regression: without bundles the kernel (6.18) delivers more than 32 buffers and then never says ECONNRESET.
+    const ring = testRing({ receiveMethod, receiveBufferBytes: 32, receiveBuffers: 4096, receiveBuffersMax: 4096 })
+    const received = new Received()
+    let accepted: TcpConnection | undefined
+    const listener = await server(ring, {
+      open(connection) {
+        accepted = connection
+        connection.handler = received
+        connection.pause()
+      },
+    })
+    const socket = nodeConnect(listener.address.port, loopback)
+    await until(() => accepted !== undefined, 'the connection')
+    socket.write(Buffer.alloc(20_000))
+    await sleep(50)
+    socket.resetAndDestroy()
+    await sleep(50)
+    accepted?.resume()
+    await received.closed
+    expect(received.error).toMatchObject({ code: 'ECONNRESET' })
+  })
 })

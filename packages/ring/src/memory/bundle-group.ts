@@ -51,7 +51,8 @@ const chainMax = 256
 export class SingleBufferGroup extends BundleGroup {
   protected override handOver(queue: SubmissionQueue, slot: number, fd: number, spans: number) {
     this.ring.publish()
-    const requests = Math.min(spans, chainMax)
+    // A chain that is submitted in two parts would be two chains.
+    const requests = queue.reserve(Math.min(spans, chainMax))
     for (let left = requests; left > 0; left--) queue.sendBuffer(slot, fd, this.ring.group, left > 1)
     return { spans: requests, requests }
   }

@@ -12,6 +12,7 @@ export const enum Operation {
   Shutdown,
   Cancel,
   Close,
+  HangUp,
 }
 const operationBits = 4
 

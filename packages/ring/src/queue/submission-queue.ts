@@ -6,6 +6,7 @@ import {
   MessageFlag,
   Mode,
   Opcode,
+  PollEvent,
   shutdownWrite,
   submissionEntryBytes,
   SubmissionQueueFlag,
@@ -103,10 +104,23 @@ export class SubmissionQueue {
     this.#push(slot, Operation.Send, Opcode.Send, entryFlags, 0, fd, 0, 0, flags, group)
   }
 
-  /** Sends the vector of the `msghdr` at `header`. */
-  sendMessage(slot: number, fd: number, header: number): void {
+  /** Sends the vector of the `msghdr` at `header`; `linked` as in {@link sendBuffer}. */
+  sendMessage(slot: number, fd: number, header: number, linked = false): void {
     const flags = MessageFlag.WaitAll | MessageFlag.NoSignal
-    this.#push(slot, Operation.Send, Opcode.SendMessage, 0, 0, fd, header, 1, flags, 0)
+    this.#push(slot, Operation.Send, Opcode.SendMessage, linked ? EntryFlag.Link : 0, 0, fd, header, 1, flags, 0)
+  }
+
+  /** Makes room for a chain of linked requests, which must reach the kernel together. @returns how many fit. */
+  reserve(requests: number): number {
+    const entries = this.#mask + 1
+    if (this.pending !== 0 && entries - this.pending < requests) this.#submitFull()
+    return Math.min(requests, entries - this.pending)
+  }
+
+  /** Completes once when the peer has reset the connection, or both directions are shut. */
+  hangUp(slot: number, fd: number): void {
+    const events = PollEvent.Error | PollEvent.HangUp
+    this.#push(slot, Operation.HangUp, Opcode.PollAdd, 0, 0, fd, 0, 0, events, 0)
   }
 
   /** Accepts until the kernel ends it. */

@@ -55,6 +55,8 @@ export abstract class StreamConnection implements Transport, OperationOwner {
   #referenced = false
 
   #receiving = false
+  /** Where receives miss resets: whether the kernel is to tell of one, and whether it has. */
+  #hangUp: 'unknown' | 'awaited' | 'seen' = 'unknown'
   #cancellingReceive = false
   #paused = false
   /** Held back by the receiver of a forwarding. */
@@ -177,10 +179,10 @@ export abstract class StreamConnection implements Transport, OperationOwner {
     this.ring.schedule(this)
   }
 
-  reset(): void {
+  reset(error?: Error): void {
     if (this.#state === 'closing' || this.#state === 'closed') return
     this.prepareReset()
-    this.destroy()
+    this.destroy(error)
   }
 
   pause(): void {
@@ -221,8 +223,6 @@ export abstract class StreamConnection implements Transport, OperationOwner {
     else this.ring.schedule(this)
   }
 
-  /** The descriptor, for socket options. @throws SheafError `ERR_SHEAF_CLOSED`: its number may be another's by then. */
-  protected get openDescriptor(): number {
   /** Size of the kernel's send buffer in bytes. The kernel doubles what is set, and bounds it (`net.core.wmem_max`). */
   get sendBufferBytes(): number {
     return this.#socketOption('sendBufferSize')
@@ -244,12 +244,12 @@ export abstract class StreamConnection implements Transport, OperationOwner {
     this.#setBufferSize('receiveBufferSize', sizeBytes)
   }
 
+  /** The descriptor, for socket options. @throws SheafError `ERR_SHEAF_CLOSED`: its number may be another's by then. */
+  protected get openDescriptor(): number {
     if (this.#state === 'closing' || this.#state === 'closed') throw this.#closedError()
     return this.fd
   }
 
-  /** Makes the coming close a reset, where the family has such a thing. */
-  protected prepareReset(): void {
   #socketOption(name: keyof typeof commonSocketOption): number {
     return getSocketOption(this.ring.sockets, this.openDescriptor, commonSocketOption[name])
   }
@@ -259,6 +259,8 @@ export abstract class StreamConnection implements Transport, OperationOwner {
     setSocketOption(this.ring.sockets, this.openDescriptor, commonSocketOption[name], sizeBytes)
   }
 
+  /** Makes the coming close a reset, where the family has such a thing. */
+  protected prepareReset(): void {
     // Only TCP has resets.
   }
 
@@ -310,6 +312,10 @@ export abstract class StreamConnection implements Transport, OperationOwner {
       case Operation.Close:
         this.#finish()
         break
+      case Operation.HangUp:
+        this.#hangUp = 'seen'
+        this.ring.schedule(this)
+        break
       case Operation.Accept:
         invariant(false, 'a connection accepts')
     }
@@ -322,6 +328,7 @@ export abstract class StreamConnection implements Transport, OperationOwner {
       this.#receiving = false
       this.ring.schedule(this)
     }
+    if (this.#hangUp === 'seen') this.ring.schedule(this)
     if (result > 0) {
       this.#received(result, flags)
       // The last buffer ends a multishot with data and no error.
@@ -437,22 +444,30 @@ export abstract class StreamConnection implements Transport, OperationOwner {
   }
 
   #steerReceive(): void {
-    if (this.#wantsData()) {
-      if (!this.#receiving && !this.#cancellingReceive && !this.parked) this.#receive()
-    } else if (this.#receiving && !this.#cancellingReceive) {
-      this.#cancellingReceive = true
-      this.ring.submissions.cancelOperation(this.#slot, Operation.Receive)
+    if (this.#receiving) {
+      // A receive that may have missed the reset is armed anew: it ends at once when there is nothing left but that.
+      if ((!this.#wantsData() || this.#hangUp === 'seen') && !this.#cancellingReceive) {
+        this.#cancellingReceive = true
+        this.ring.submissions.cancelOperation(this.#slot, Operation.Receive)
+      }
+    } else if (this.#wantsData()) {
+      if (!this.#cancellingReceive && !this.parked) this.#receive()
     } else if (this.parked) {
       this.ring.unpark(this)
     }
   }
 
   #receive(): void {
-    // Armed on an empty pool it would fail at once; and what is forwarded must leave the reserve alone.
+    // Armed on an empty pool it would fail at once. A connection that holds buffers waits for those, and leaves the
+    // reserve to others; one that holds none may receive, to have it copied.
     const { pool } = this.ring
-    if (pool.available <= (this.#forwarding === undefined ? 0 : pool.reserve)) {
+    if (pool.available <= (this.#forwarding?.holding === true ? pool.reserve : 0)) {
       this.ring.park(this)
       return
+    }
+    if (this.#hangUp === 'unknown' && this.ring.receiveMissesResets) {
+      this.#hangUp = 'awaited'
+      this.ring.submissions.hangUp(this.#slot, this.fd)
     }
     this.#receiving = true
     this.ring.receive(this.#slot, this.fd)
@@ -621,7 +636,7 @@ export abstract class StreamConnection implements Transport, OperationOwner {
   /** What this connection forwards to is closed. */
   receiverClosed(error: Error | undefined): void {
     if (error === undefined && this.#peerEnded) this.end()
-    else this.destroy(error)
+    else this.reset(error)
   }
 
   /** A send is in the kernel. */

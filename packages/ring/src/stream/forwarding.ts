@@ -49,12 +49,17 @@ export class Forwarding {
   write(chunk: Uint8Array): void {
     const to = this.#to
     if (to.state !== 'open') {
-      this.from.destroy()
+      this.from.reset()
       return
     }
     if (this.#sameRing !== undefined) to.write(chunk)
     else if (!to.write(chunk, this.#drainedForeign)) this.from.holdBack(true)
     this.#checkPressure()
+  }
+
+  /** Buffers of the pool may be waiting to be sent. */
+  get holding(): boolean {
+    return this.#sameRing !== undefined && this.#sameRing.bytesQueued !== 0
   }
 
   /** The peer of `from` has finished. */
@@ -64,7 +69,7 @@ export class Forwarding {
 
   /** `from` is closed. */
   closed(error: Error | undefined): void {
-    if (error !== undefined || this.#to.state === 'open') this.#to.destroy(error)
+    if (error !== undefined || this.#to.state === 'open') this.#to.reset(error)
   }
 
   /** `to` is below its low-water mark. */
