@@ -18,6 +18,10 @@ export interface Capabilities {
   readonly ring: Capability
   readonly bundledSend: Capability
   readonly bundledReceive: Capability
+  /** Datagrams of one size to one destination leave in one request (`UDP_SEGMENT`). Lost for good when refused. */
+  segmentedSend: Capability
+  /** Datagrams that the kernel has coalesced are received together (`UDP_GRO`). */
+  coalescedReceive: Capability
 }
 
 const yes: Capability = { supported: true, enabled: true, reason: '' }
@@ -58,11 +62,26 @@ function bundled(direction: 'send' | 'recv', chosen: boolean): Capability {
   return chosen ? yes : no('not chosen in the ring options', true)
 }
 
+/** Environment switch that turns UDP offloads off: `SHEAF_UDP_OFFLOAD=off|recv|send`. */
+function offload(direction: 'send' | 'recv'): Capability {
+  if (binding === undefined) return no(unavailable)
+  const value = process.env.SHEAF_UDP_OFFLOAD
+  if (value === undefined || value === 'both' || value === direction) return yes
+  return no(`switched off by SHEAF_UDP_OFFLOAD=${value}`, true)
+}
+
+/** A capability that was lost while running. */
+export function lostCapability(reason: string): Capability {
+  return no(reason)
+}
+
 /** What this process can have, given what was asked for. */
 export function detectCapabilities(options: ResolvedRingOptions): Capabilities {
   return {
     ring: binding === undefined ? no(unavailable) : yes,
     bundledSend: bundled('send', options.sendMethod === 'bundle'),
     bundledReceive: bundled('recv', options.receiveMethod === 'bundle'),
+    segmentedSend: offload('send'),
+    coalescedReceive: offload('recv'),
   }
 }

@@ -17,11 +17,11 @@ export {
   socketAddressBytesMax,
 } from './internet/socket-address'
 export { limits } from './limits'
+export { type ControlReader, controlMessages } from './message/control'
+export { Lane } from './message/lane'
+export { MessageSocket, type MessageSocketOptions } from './message/socket'
 export { Metrics } from './metrics'
 export { type ReceiveMethod, type RingOptions, type SendMethod } from './options'
-export { createRing, defaultRing, Ring, type RingUsage } from './ring'
-export { type ConnectionOptions, StreamConnection } from './stream/connection'
-export { StreamListener } from './stream/listener'
 export {
   checkCallbacks,
   checkDescriptorOption,
@@ -31,12 +31,12 @@ export {
   checkOption,
   checkSignalOption,
 } from './option-checks'
-export type {
+export { createRing, defaultRing, Ring, type RingUsage } from './ring'
 export { adoptDescriptor, openSocket, prepared, type SocketKind } from './socket/descriptor'
 export { getSocketOption, getSocketOptionBytes, setSocketOption, type SocketOption } from './socket/socket-option'
 export { ConnectAttempt } from './stream/connect-attempt'
-  Address,
-  Chunk,
+export { type ConnectionOptions, StreamConnection } from './stream/connection'
+export { StreamListener } from './stream/listener'
 export {
   checkStreamConnectOptions,
   checkStreamListenOptions,
@@ -45,9 +45,16 @@ export {
   type StreamListenOptions,
   type StreamOptions,
 } from './stream/options'
+export type {
+  Address,
+  Chunk,
   InternetAddress,
   Listener,
   ListenerHandler,
+  MessageBatch,
+  MessageDetails,
+  MessageHandler,
+  MessageTransport,
   PathAddress,
   StreamHandler,
   Transport,

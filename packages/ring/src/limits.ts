@@ -67,6 +67,42 @@ export const limits = {
   bundleBuffersPerCompletion: 256,
 
   /**
+   * Datagram receive buffers of a ring to begin with. One holds one datagram, or as many as the kernel has coalesced,
+   * so its payload is as large as those get; pages that small datagrams do not reach are never touched.
+   */
+  messageBuffers: 64,
+  /** What their number doubles up to when a turn brings more datagrams than that: 17 MB if all are filled. */
+  messageBuffersMax: 256,
+  messagePayloadBytes: 64 * 1024,
+  /** Room for any socket address in front of a received datagram: `sockaddr_un` is the longest. */
+  messageNameBytes: 112,
+  /** Room for control messages: all that Sheaf asks for, and 253 descriptors (`SCM_MAX_FD`). */
+  messageControlBytes: 1152,
+  /** `UDP_MAX_SEGMENTS` was 64 before Linux 6.9. */
+  segmentsMax: 64,
+  /** The largest payload of an IPv4 datagram, and of a segmentation bundle. */
+  datagramBytesMax: 65507,
+  /** A request's vector: one piece for each segment, and one for each block boundary within a bundle. */
+  messagePiecesMax: 72,
+  /** Requests of datagrams are mapped in steps of this many and kept. */
+  messageRequestsPerRegion: 64,
+  /** Requests that all sockets of a ring may have queued: 22 MB. Past it sending fails with `ENOBUFS`. */
+  messageRequestsMax: 16384,
+  /** What `send` calls full: about a default send buffer of the kernel (`net.core.wmem_default`). */
+  messageHighWaterMark: 256 * 1024,
+  /** Datagrams, however small, from which on `send` calls the queue full. */
+  messagesHighWaterMark: 8192,
+  /** Linked requests of one destination: longer chains gain nothing and fill the submission queue. */
+  messageChainMax: 256,
+  /** Bytes that one socket may have queued when nobody heeds `send`. Past it sending fails with `ENOBUFS`. */
+  messageQueueBytesMax: 64 * 1024 * 1024,
+  /** Destinations and sources whose addresses a socket remembers in both forms. */
+  messagePeersMax: 4096,
+  /** Received datagrams up to this size share slabs; as `dgram` does, but with less to waste. */
+  messageSlabChunkBytes: 8 * 1024,
+  messageSlabBytes: 64 * 1024,
+
+  /**
    * Received chunks up to this size are carved from a slab of the connection's own; larger ones get memory of their
    * own.
    */

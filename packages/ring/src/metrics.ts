@@ -56,6 +56,14 @@ export class Metrics {
   /** Times a forwarding connection was held back because its receiver was full. */
   forwardPauses = 0
 
+  /** Datagrams received, and those that the kernel took for sending. */
+  messagesRead = 0
+  messagesWritten = 0
+  /** Datagrams that were not sent because of an error of their own. */
+  messageErrors = 0
+  /** Bundles of datagrams that the kernel refused to segment; they were sent one by one. */
+  segmentationRefusals = 0
+
   /** Connections accepted and connected. */
   accepted = 0
   connected = 0

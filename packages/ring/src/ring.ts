@@ -5,6 +5,7 @@ import { SheafError, systemError } from './errors'
 import { GroupPool } from './memory/group-pool'
 import { receiveGroup, ReceivePool } from './memory/receive-pool'
 import { SendMemory } from './memory/send-memory'
+import { MessageShare } from './message/share'
 import { Metrics } from './metrics'
 import { type ReceiveMethod, type ResolvedRingOptions, resolveRingOptions, type RingOptions } from './options'
 import { CompletionQueue } from './queue/completion-queue'
@@ -66,7 +67,9 @@ export class Ring {
   readonly receiveHeaderBytes: number
   /** Socket calls that have no opcode. */
   readonly sockets: SocketCalls
+  readonly #binding: Binding
   readonly #native: NativeRing
+  #messages: MessageShare | undefined
   readonly #completions: CompletionQueue
   readonly #receiveMethod: ReceiveMethod
   /** Address of an all-zero `msghdr`: multishot `RECVMSG` without addresses or control messages. */
@@ -82,6 +85,7 @@ export class Ring {
   /** @internal Use {@link createRing}. */
   constructor(binding: Binding, native: NativeRing, options: ResolvedRingOptions, capabilities: Capabilities) {
     this.sockets = binding.sockets
+    this.#binding = binding
     this.#native = native
     this.capabilities = capabilities
     this.mergeAdjacent = options.mergeAdjacent
@@ -113,6 +117,12 @@ export class Ring {
     return this.#closed
   }
 
+  /** What the datagram sockets of the ring share; made for the first of them. */
+  get messages(): MessageShare {
+    this.#messages ??= new MessageShare(this.#binding, this.#native, this)
+    return this.#messages
+  }
+
   /** @throws SheafError `ERR_SHEAF_RING_CLOSED` */
   assertOpen(): void {
     if (this.#closed) throw new SheafError('ERR_SHEAF_RING_CLOSED', 'The ring was closed')
@@ -121,7 +131,7 @@ export class Ring {
   get usage(): RingUsage {
     return {
       operationSlots: this.operations.size,
-      receiveBuffersHeld: this.pool.held,
+      receiveBuffersHeld: this.pool.held + (this.#messages?.pool.held ?? 0),
       sendBlocks: this.sendMemory.used,
       groups: this.groups.leased,
       members: this.members.size,

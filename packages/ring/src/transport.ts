@@ -129,8 +129,7 @@ export interface MessageDetails {
 
 /**
  * Datagrams that arrived in one turn. It belongs to the socket: it, and the memory that it speaks of, is valid until
- * the
- * handler returns. Reading it allocates nothing, but for {@link chunk} and {@link view}.
+ * the handler returns. Reading it allocates nothing, but for {@link chunk} and {@link view}.
  */
 export interface MessageBatch<A extends Address = Address> {
   /** Datagrams; the indexes below go from 0 to below it. */
@@ -172,7 +171,7 @@ export interface MessageHandler<T = MessageTransport, A extends Address = Addres
 }
 
 /** A datagram socket: every message is sent and received whole, or not at all. */
-export interface MessageTransport<A extends Address = Address> {
+export interface MessageTransport<A extends Address = Address, To = A> {
   readonly state: TransportState
   readonly localAddress: A | undefined
   /** Of a connected socket. */
@@ -190,23 +189,21 @@ export interface MessageTransport<A extends Address = Address> {
 
   /**
    * Queues one datagram. It leaves at the end of this turn of the event loop, in the order of sending among those to
-   * the
-   * same destination. The chunk is copied: it may be reused as soon as `send` returns.
+   * the same destination. The chunk is copied: it may be reused as soon as `send` returns.
    *
    * @param to where to; absent on a connected socket.
-   * @param callback when the kernel has taken the datagram, or why it was not sent. Without one, an error is told to
-   * the
-   *   handler.
+   * @param callback when the kernel has taken the datagram, or why it was not sent. Without one, an error is told
+   *   to the handler.
    * @returns false when the queue has reached the high-water mark (the datagram is queued all the same, and `drain`
    *   follows), or when the datagram was refused, with the reason to `callback`.
    * @throws TypeError for arguments of the wrong type; RangeError for a bad port.
    */
-  send(chunk: Uint8Array | string, to?: A, callback?: WriteCallback): boolean
+  send(chunk: Uint8Array | string, to?: To, callback?: WriteCallback): boolean
   send(chunk: Uint8Array | string, callback?: WriteCallback): boolean
   /**
    * Queues datagrams to one destination. @param callback once for all of them, with the first error if there was one.
    */
-  sendMany(chunks: Iterable<Uint8Array | string>, to?: A, callback?: WriteCallback): boolean
+  sendMany(chunks: Iterable<Uint8Array | string>, to?: To, callback?: WriteCallback): boolean
   /** Submits what is queued now, for whoever can't wait for the end of the turn. */
   flush(): void
   /** Sends what is queued, then closes. Harmless when repeated. */

@@ -9,6 +9,8 @@ import { EntryRing } from './entry-ring'
 export const receiveGroup = 0
 
 export interface ReceivePoolOptions {
+  /** Group id: that of the shared pool if absent. */
+  readonly group?: number
   readonly bufferBytes: number
   readonly buffers: number
   readonly buffersMax: number
@@ -69,7 +71,7 @@ export class ReceivePool {
     this.memory = new Uint8Array(region.buffer)
     const entries = 2 ** Math.ceil(Math.log2(options.buffersMax))
     this.#templates = new EntryRing(entries, new ArrayBuffer(entries * bufferEntryBytes))
-    this.#ring = new BufferRing(binding, native, receiveGroup, entries)
+    this.#ring = new BufferRing(binding, native, options.group ?? receiveGroup, entries)
     this.#add(options.buffers)
     this.publish()
   }

@@ -6,14 +6,21 @@ import { limits } from '../limits'
  * begins as zeros.
  */
 export class Slab {
+  readonly #sizeBytes: number
+  readonly #chunkBytesMax: number
   #memory: Buffer | undefined
   #used = 0
 
+  constructor(sizeBytes: number = limits.slabBytes, chunkBytesMax: number = limits.slabChunkBytes) {
+    this.#sizeBytes = sizeBytes
+    this.#chunkBytesMax = chunkBytesMax
+  }
+
   /** A chunk of the caller's own. */
   allocate(sizeBytes: number): Buffer {
-    if (sizeBytes > limits.slabChunkBytes) return Buffer.allocUnsafeSlow(sizeBytes)
-    if (this.#memory === undefined || this.#used + sizeBytes > limits.slabBytes) {
-      this.#memory = Buffer.from(new ArrayBuffer(limits.slabBytes))
+    if (sizeBytes > this.#chunkBytesMax) return Buffer.allocUnsafeSlow(sizeBytes)
+    if (this.#memory === undefined || this.#used + sizeBytes > this.#sizeBytes) {
+      this.#memory = Buffer.from(new ArrayBuffer(this.#sizeBytes))
       this.#used = 0
     }
     const start = this.#used

@@ -1,0 +1,108 @@
+import { limits } from '../limits'
+import type { ReceivePool } from '../memory/receive-pool'
+import { Slab } from '../stream/slab'
+import type { Address, Chunk, MessageBatch, MessageDetails } from '../transport'
+
+/**
+ * Datagrams that a socket has received and not handed over: first in receive buffers, which are held as long; in memory
+ * of their own ({@link detach}) if the owner pauses.
+ */
+export class ReceivedBatch<A extends Address> implements MessageBatch<A> {
+  readonly #slab = new Slab(limits.messageSlabBytes, limits.messageSlabChunkBytes)
+  readonly #memories: Buffer[] = []
+  readonly #offsets: number[] = []
+  readonly #lengths: number[] = []
+  readonly #senders: A[] = []
+  readonly #details: (MessageDetails | undefined)[] = []
+  /** Receive buffers, by id. */
+  readonly #held: number[] = []
+  /** Of those added, the first that has not been handed over. */
+  #next = 0
+  #added = 0
+
+  get count(): number {
+    return this.#added - this.#next
+  }
+
+  add(memory: Buffer, offset: number, lengthBytes: number, from: A, details: MessageDetails | undefined): void {
+    const at = this.#added++
+    this.#memories[at] = memory
+    this.#offsets[at] = offset
+    this.#lengths[at] = lengthBytes
+    this.#senders[at] = from
+    this.#details[at] = details
+  }
+
+  /** Keeps a receive buffer until {@link clear} or {@link detach}. */
+  hold(buffer: number): void {
+    this.#held.push(buffer)
+  }
+
+  memory(index: number): Buffer {
+    return this.#memories[this.#at(index)]
+  }
+
+  offset(index: number): number {
+    return this.#offsets[this.#at(index)]
+  }
+
+  lengthBytes(index: number): number {
+    return this.#lengths[this.#at(index)]
+  }
+
+  from(index: number): A {
+    return this.#senders[this.#at(index)]
+  }
+
+  details(index: number): MessageDetails | undefined {
+    return this.#details[this.#at(index)]
+  }
+
+  chunk(index: number): Chunk {
+    const view = this.view(index)
+    const chunk = this.#slab.allocate(view.byteLength)
+    chunk.set(view)
+    return chunk
+  }
+
+  view(index: number): Chunk {
+    const at = this.#at(index)
+    const offset = this.#offsets[at]
+    return this.#memories[at].subarray(offset, offset + this.#lengths[at])
+  }
+
+  /** The first datagram has been handed over. */
+  shift(): void {
+    this.#next++
+  }
+
+  /** Forgets everything and gives the receive buffers back. */
+  clear(pool: ReceivePool): void {
+    this.#next = this.#added = 0
+    // What is not overwritten soon would keep detached memory alive.
+    if (this.#memories.length > limits.messageBuffersMax) this.#memories.length = 0
+    this.#recycle(pool)
+  }
+
+  /** Moves what has not been handed over out of the receive buffers, and gives those back. */
+  detach(pool: ReceivePool): void {
+    if (this.#held.length === 0) return
+    for (let at = this.#next; at < this.#added; at++) {
+      if (this.#memories[at].buffer !== pool.memory.buffer) continue
+      this.#memories[at] = this.chunk(at - this.#next)
+      this.#offsets[at] = 0
+    }
+    this.#recycle(pool)
+  }
+
+  #recycle(pool: ReceivePool): void {
+    for (const buffer of this.#held) pool.recycle(buffer, 1)
+    this.#held.length = 0
+  }
+
+  #at(index: number): number {
+    const at = this.#next + index
+    if (!(index >= 0 && at < this.#added)) throw new RangeError(`The batch has no datagram ${index}`)
+    return at
+  }
+}

@@ -1,0 +1,36 @@
+import type { MessageRequest } from './request'
+
+/**
+ * What one socket has to send to one destination, in order. Datagrams of different lanes may overtake each other, those
+ * of one lane never do: its requests form one chain in the kernel, and no other is submitted before that has ended.
+ */
+export class Lane {
+  /** The `sockaddr`; empty for the peer of a connected socket. */
+  readonly name: Uint8Array
+  /** For error messages. */
+  readonly address: string | undefined
+  readonly port: number | undefined
+  /** The first {@link inFlight} of them are in the kernel. */
+  requests: MessageRequest[] = []
+  inFlight = 0
+  /** On the socket's list of lanes that have something to submit. */
+  active = false
+  /** Larger datagrams are not bundled: the path takes them only in fragments, which bundles can't be. */
+  segmentBytesMax = Infinity
+
+  constructor(name: Uint8Array, address?: string, port?: number) {
+    this.name = name
+    this.address = address
+    this.port = port
+  }
+
+  get idle(): boolean {
+    return this.requests.length === 0
+  }
+
+  /** The request that further datagrams may join. */
+  get open(): MessageRequest | undefined {
+    const count = this.requests.length
+    return count === this.inFlight ? undefined : this.requests[count - 1]
+  }
+}

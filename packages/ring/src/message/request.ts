@@ -1,0 +1,216 @@
+import type { Region } from '@sheaf/native'
+import { controlHeaderBytes, messageHeaderBytes, MessageHeaderWord, vectorBytes } from '../abi'
+import { limits } from '../limits'
+import type { SendBlock, SendMemory } from '../memory/send-memory'
+import type { Operation, OperationOwner } from '../queue/operation-table'
+import type { SubmissionQueue } from '../queue/submission-queue'
+import type { WriteCallback } from '../transport'
+import type { Lane } from './lane'
+
+const twoTo32 = 2 ** 32
+
+/** `SOL_UDP`, `UDP_SEGMENT` (`include/uapi/linux/udp.h`); its value is 16 bits. */
+const segmentLevel = 17
+const segmentType = 103
+const segmentControlBytes = controlHeaderBytes + 2
+
+/** A request's memory: header, one control message (24 bytes, in a line of its own), name, vector. */
+const controlOffsetBytes = messageHeaderBytes + 8
+const nameOffsetBytes = controlOffsetBytes + 32
+const vectorOffsetBytes = nameOffsetBytes + limits.messageNameBytes
+export const requestBytes = (vectorOffsetBytes + limits.messagePiecesMax * vectorBytes + 63) & ~63
+
+/** Whose request it is. */
+export interface RequestOwner {
+  requestCompleted(request: MessageRequest, result: number): void
+}
+
+/**
+ * One `SENDMSG`: a datagram, or consecutive ones of one size (the last may be shorter) to one destination, which the
+ * kernel is asked to segment. The memory that the kernel reads, the header here and the payload in send memory, is its
+ * until the completion.
+ */
+export class MessageRequest implements OperationOwner {
+  readonly #address: number
+  readonly #words: Uint32Array
+  readonly #bytes: Uint8Array
+  /** Where the payload lies: pieces of send memory, in order. */
+  readonly #pieceAddresses: number[] = []
+  readonly #pieceLengths: number[] = []
+  readonly #blocks: SendBlock[] = []
+  readonly #pieceEnd = { block: undefined as SendBlock | undefined, end: 0 }
+  /** One entry a datagram if any of them has a callback. */
+  #callbacks: (WriteCallback | undefined)[] | undefined
+  #lastBytes = 0
+  slot = -1
+  owner: RequestOwner | undefined
+  lane: Lane | undefined
+  /** Datagrams, and their payload, that have neither been sent nor failed. */
+  count = 0
+  sizeBytes = 0
+  /** Payload of each but the last. */
+  segmentBytes = 0
+  /** Nothing may be added behind a shorter datagram. */
+  #sealed = false
+  /** Datagrams that the request in the kernel covers. */
+  covered = 0
+
+  constructor(region: Region, offsetBytes: number) {
+    this.#address = region.address + offsetBytes
+    this.#words = new Uint32Array(region.buffer, offsetBytes, requestBytes / 4)
+    this.#bytes = new Uint8Array(region.buffer, offsetBytes, requestBytes)
+  }
+
+  begin(owner: RequestOwner, slot: number, lane: Lane): void {
+    this.owner = owner
+    this.slot = slot
+    this.lane = lane
+    this.#sealed = false
+    const { name } = lane
+    this.#bytes.set(name, nameOffsetBytes)
+    const words = this.#words
+    setAddress(words, MessageHeaderWord.Name, name.byteLength === 0 ? 0 : this.#address + nameOffsetBytes)
+    words[MessageHeaderWord.NameBytes] = name.byteLength
+    setAddress(words, MessageHeaderWord.Vector, this.#address + vectorOffsetBytes)
+  }
+
+  /** Whether a datagram of `lengthBytes` may join. */
+  takes(lengthBytes: number, segmentsMax: number): boolean {
+    return !this.#sealed
+      && this.count < segmentsMax
+      && lengthBytes <= this.segmentBytes
+      && lengthBytes !== 0
+      && this.sizeBytes + lengthBytes <= limits.datagramBytesMax
+  }
+
+  /** Counts one more datagram, whose bytes follow by {@link addPiece}. */
+  addDatagram(lengthBytes: number, callback: WriteCallback | undefined): void {
+    if (this.count === 0) this.segmentBytes = lengthBytes
+    if (lengthBytes !== this.segmentBytes || lengthBytes === 0) this.#sealed = true
+    if (callback !== undefined) {
+      this.#callbacks ??= new Array<WriteCallback | undefined>(this.count).fill(undefined)
+    }
+    this.#callbacks?.push(callback)
+    this.count++
+    this.sizeBytes += lengthBytes
+    this.#lastBytes = lengthBytes
+  }
+
+  /** Nothing may join any more: it must be sent as it is, or is too large to be bundled. */
+  seal(): void {
+    this.#sealed = true
+  }
+
+  /** The next bytes of the payload: those of `block` from `start` on. Takes a reference to the block. */
+  addPiece(block: SendBlock, start: number, lengthBytes: number): void {
+    const last = this.#pieceEnd
+    if (last.block === block && last.end === start) {
+      this.#pieceLengths[this.#pieceLengths.length - 1] += lengthBytes
+    } else {
+      if (last.block !== block) {
+        block.references++
+        this.#blocks.push(block)
+      }
+      this.#pieceAddresses.push(block.address + start)
+      this.#pieceLengths.push(lengthBytes)
+    }
+    last.block = block
+    last.end = start + lengthBytes
+  }
+
+  /** Asks the kernel to send the first datagrams, at most `segmentsMax`. */
+  submit(queue: SubmissionQueue, fd: number, segmentsMax: number, linked: boolean): void {
+    const words = this.#words
+    const covered = this.covered = Math.min(this.count, segmentsMax)
+    words[MessageHeaderWord.VectorCount] = this.#writeVector(this.#bytesOf(covered))
+    if (covered === 1) {
+      words[MessageHeaderWord.ControlBytes] = 0
+    } else {
+      setAddress(words, MessageHeaderWord.Control, this.#address + controlOffsetBytes)
+      words[MessageHeaderWord.ControlBytes] = segmentControlBytes + 6
+      const at = controlOffsetBytes / 4
+      words[at] = segmentControlBytes
+      words[at + 1] = 0
+      words[at + 2] = segmentLevel
+      words[at + 3] = segmentType
+      words[at + 4] = this.segmentBytes
+    }
+    queue.sendMessage(this.slot, fd, this.#address, linked)
+  }
+
+  /** Payload bytes of the first `count` datagrams. */
+  #bytesOf(count: number): number {
+    return count === this.count ? this.sizeBytes : count * this.segmentBytes
+  }
+
+  #writeVector(sizeBytes: number): number {
+    const words = this.#words
+    let at = vectorOffsetBytes / 4
+    let left = sizeBytes
+    let index = 0
+    for (; left > 0; index++) {
+      const length = Math.min(left, this.#pieceLengths[index])
+      setAddress(words, at, this.#pieceAddresses[index])
+      words[at + 2] = length
+      words[at + 3] = 0
+      left -= length
+      at += 4
+    }
+    return index
+  }
+
+  complete(_operation: Operation, result: number): void {
+    this.owner?.requestCompleted(this, result)
+  }
+
+  /**
+   * Takes the first `count` datagrams off and calls `settle` with the callback of each. @returns their payload bytes.
+   */
+  takeOff(count: number, settle: ((callback: WriteCallback | undefined) => void) | undefined): number {
+    const taken = this.#bytesOf(count)
+    if (this.#callbacks !== undefined || settle !== undefined) {
+      for (let index = 0; index < count; index++) settle?.(this.#callbacks?.[index])
+      this.#callbacks?.splice(0, count)
+    }
+    this.count -= count
+    this.sizeBytes -= taken
+    if (this.count === 1) this.segmentBytes = this.#lastBytes
+    if (this.count !== 0) this.#dropBytes(taken)
+    return taken
+  }
+
+  get hasCallbacks(): boolean {
+    return this.#callbacks !== undefined
+  }
+
+  #dropBytes(sizeBytes: number): void {
+    let left = sizeBytes
+    while (left > 0) {
+      const length = this.#pieceLengths[0]
+      if (length > left) {
+        this.#pieceAddresses[0] += left
+        this.#pieceLengths[0] -= left
+        return
+      }
+      left -= length
+      this.#pieceAddresses.shift()
+      this.#pieceLengths.shift()
+    }
+  }
+
+  /** Gives its send memory back. No request may be in the kernel. */
+  release(memory: SendMemory): void {
+    for (const block of this.#blocks) memory.release(block)
+    this.#blocks.length = this.#pieceAddresses.length = this.#pieceLengths.length = 0
+    this.#pieceEnd.block = undefined
+    this.#callbacks = undefined
+    this.count = this.sizeBytes = this.segmentBytes = this.covered = 0
+    this.owner = this.lane = undefined
+    this.slot = -1
+  }
+}
+
+function setAddress(words: Uint32Array, at: number, address: number): void {
+  words[at] = address >>> 0
+  words[at + 1] = (address / twoTo32) >>> 0
+}
