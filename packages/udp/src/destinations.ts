@@ -1,0 +1,64 @@
+import {
+  encodeSocketAddress, familyOf, invalidArgumentType, Lane, limits, type Ring, systemError,
+} from '@sheaf/ring'
+import { checkPort } from './options'
+import type { Destination } from './socket'
+
+/** The lanes of one socket, by destination. Idle ones are forgotten when there are too many. */
+export class Destinations {
+  readonly #ring: Ring
+  readonly #ipv6: boolean
+  readonly #lanes = new Map<string, Map<number, Lane>>()
+  #count = 0
+  #last: Lane | undefined
+
+  constructor(ring: Ring, ipv6: boolean) {
+    this.#ring = ring
+    this.#ipv6 = ipv6
+  }
+
+  /** @throws TypeError, RangeError if `to` is no destination. */
+  lane(to: Destination): Lane {
+    const last = this.#last
+    if (last?.port === to.port && last.address === to.address) return last
+    const lane = this.#lanes.get(to.address)?.get(to.port) ?? this.#add(to)
+    this.#last = lane
+    return lane
+  }
+
+  #add(to: Destination): Lane {
+    const { address, port } = to
+    if (typeof address !== 'string') throw invalidArgumentType('to.address', 'of type string', address)
+    checkPort('to.port', port, false)
+    const family = familyOf(address)
+    if (family === undefined) {
+      const error = new TypeError(`Invalid IP address: ${address}`)
+      throw Object.assign(error, { code: 'ERR_INVALID_IP_ADDRESS' })
+    }
+    const target = this.#ipv6 && !address.includes(':') ? `::ffff:${address}` : address
+    const name = encodeSocketAddress(target, port, (zone) => {
+      const index = this.#ring.sockets.interfaceIndex(zone)
+      if (index < 0) throw systemError(index, 'if_nametoindex', address)
+      return index
+    })
+    if (this.#count >= limits.messagePeersMax) this.#forgetIdle()
+    const lane = new Lane(name, address, port)
+    let lanes = this.#lanes.get(address)
+    if (lanes === undefined) this.#lanes.set(address, lanes = new Map<number, Lane>())
+    lanes.set(port, lane)
+    this.#count++
+    return lane
+  }
+
+  #forgetIdle(): void {
+    this.#last = undefined
+    for (const [address, lanes] of this.#lanes) {
+      for (const [port, lane] of lanes) {
+        if (!lane.idle) continue
+        lanes.delete(port)
+        this.#count--
+      }
+      if (lanes.size === 0) this.#lanes.delete(address)
+    }
+  }
+}

@@ -1,0 +1,88 @@
+import { networkInterfaces } from 'node:os'
+import { encodeSocketAddress, familyOf, invalidArgumentType, type Ring, systemError } from '@sheaf/ring'
+
+const noSuchDevice = -19
+const internetLevel = 0
+const internet6Level = 41
+const multicastInterface = [32, 17] as const
+
+/** `MCAST_*`: joining and leaving, the same for IPv4 and IPv6. */
+export const enum MembershipOption {
+  JoinGroup = 42,
+  LeaveGroup = 45,
+  JoinSourceGroup = 46,
+  LeaveSourceGroup = 47,
+}
+
+/** `struct group_req`, `struct group_source_req`: the interface, then one or two `sockaddr_storage`. */
+const storageBytes = 128
+const groupOffsetBytes = 8
+
+/** Joins or leaves a group. @param source in a source-specific one. @throws SystemError of `setsockopt`. */
+export function changeMembership(
+  ring: Ring,
+  fd: number,
+  option: MembershipOption,
+  group: string,
+  source: string | undefined,
+  networkInterface: string | undefined,
+): void {
+  const noZone = (): number => 0
+  checkAddress('group', group)
+  if (source !== undefined) checkAddress('source', source)
+  const bytes = new Uint8Array(groupOffsetBytes + storageBytes * (source === undefined ? 1 : 2))
+  const index = networkInterface === undefined ? 0 : interfaceIndex(ring, networkInterface)
+  new DataView(bytes.buffer).setUint32(0, index, true)
+  bytes.set(encodeSocketAddress(group, 0, noZone), groupOffsetBytes)
+  if (source !== undefined) bytes.set(encodeSocketAddress(source, 0, noZone), groupOffsetBytes + storageBytes)
+  const level = group.includes(':') ? internet6Level : internetLevel
+  const result = ring.sockets.setsockopt(fd, level, option, bytes)
+  if (result < 0) throw systemError(result, source === undefined ? membershipCall(option) : sourceCall(option))
+}
+
+/** Names of the calls in the errors of `node:dgram`. */
+function membershipCall(option: MembershipOption): string {
+  return option === MembershipOption.JoinGroup ? 'addMembership' : 'dropMembership'
+}
+
+function sourceCall(option: MembershipOption): string {
+  return option === MembershipOption.JoinSourceGroup ? 'addSourceSpecificMembership' : 'dropSourceSpecificMembership'
+}
+
+/** Sets the interface by which multicast leaves. @throws SystemError of `setsockopt`. */
+export function setMulticastInterface(ring: Ring, fd: number, ipv6: boolean, networkInterface: string): void {
+  const index = interfaceIndex(ring, networkInterface)
+  // IPv4 takes a `struct ip_mreqn`: two addresses, of which neither is needed, and the index.
+  const value = ipv6 ? Int32Array.of(index) : Int32Array.of(0, 0, index)
+  const level = ipv6 ? internet6Level : internetLevel
+  const result = ring.sockets.setsockopt(fd, level, multicastInterface[ipv6 ? 1 : 0], new Uint8Array(value.buffer))
+  if (result < 0) throw systemError(result, 'setMulticastInterface')
+}
+
+/** @param networkInterface its name, an address of it, or a scoped address like `::%eth0`. */
+function interfaceIndex(ring: Ring, networkInterface: string): number {
+  if (typeof networkInterface !== 'string') {
+    throw invalidArgumentType('networkInterface', 'of type string', networkInterface)
+  }
+  const zoneAt = networkInterface.indexOf('%')
+  const isName = familyOf(networkInterface) === undefined
+  const name = isName || zoneAt !== -1 ? networkInterface.slice(zoneAt + 1) : interfaceWith(networkInterface)
+  if (name === undefined) throw systemError(noSuchDevice, 'if_nametoindex', networkInterface)
+  if (/^\d+$/.test(name)) return Number(name)
+  const index = ring.sockets.interfaceIndex(name)
+  if (index < 0) throw systemError(index, 'if_nametoindex', networkInterface)
+  return index
+}
+
+function interfaceWith(address: string): string | undefined {
+  for (const [name, addresses] of Object.entries(networkInterfaces())) {
+    if (addresses?.some((info) => info.address === address) === true) return name
+  }
+  return undefined
+}
+
+function checkAddress(name: string, address: string): void {
+  if (typeof address !== 'string') throw invalidArgumentType(name, 'of type string', address)
+  if (familyOf(address) !== undefined) return
+  throw Object.assign(new TypeError(`Invalid IP address: ${address}`), { code: 'ERR_INVALID_IP_ADDRESS' })
+}

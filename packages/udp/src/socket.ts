@@ -1,0 +1,176 @@
+import {
+  checkInteger,
+  decodeSocketAddress,
+  getSocketOption,
+  type InternetAddress,
+  Lane,
+  type MessageHandler,
+  MessageSocket,
+  type Ring,
+  setSocketOption,
+  socketAddressBytesMax,
+} from '@sheaf/ring'
+import { Controls } from './controls'
+import { Destinations } from './destinations'
+import { changeMembership, MembershipOption, setMulticastInterface } from './multicast'
+import type { UdpOptions } from './options'
+import { type PairedOptionName, setPairedOption, socketOption } from './socket-options'
+import { Sources } from './sources'
+
+/** Where a datagram goes: an IPv4 or IPv6 address in text form, not a host name, and a port. */
+export interface Destination {
+  readonly address: string
+  readonly port: number
+}
+
+export type UdpHandler = MessageHandler<UdpSocket, InternetAddress>
+
+const maximumTransmissionUnit = [[0, 14], [41, 24]] as const
+
+/** A UDP socket: the {@link MessageSocket} with UDP's addresses, options and offloads. */
+export class UdpSocket extends MessageSocket<InternetAddress, Destination> {
+  declare handler: UdpHandler
+  protected override readonly segmentable = true
+  readonly #ipv6: boolean
+  readonly #peer: Lane | undefined
+  readonly #destinations: Destinations
+  readonly #sources = new Sources()
+  readonly #controls = new Controls()
+  #local: InternetAddress | undefined
+  #remote: InternetAddress | undefined
+
+  /** @internal Use `bind` or `connect`. */
+  constructor(ring: Ring, fd: number, ipv6: boolean, connected: boolean, handler: UdpHandler, options: UdpOptions) {
+    super(ring, fd, handler, options)
+    this.#ipv6 = ipv6
+    this.#peer = connected ? new Lane(new Uint8Array(0)) : undefined
+    this.#destinations = new Destinations(ring, ipv6)
+  }
+
+  override get localAddress(): InternetAddress | undefined {
+    this.#local ??= this.#address('getsockname')
+    return this.#local
+  }
+
+  override get remoteAddress(): InternetAddress | undefined {
+    if (this.#peer !== undefined) this.#remote ??= this.#address('getpeername')
+    return this.#remote
+  }
+
+  protected override lane(to: Destination | undefined): Lane {
+    const peer = this.#peer
+    if (to === undefined) {
+      if (peer !== undefined) return peer
+      throw Object.assign(new Error('Not connected'), { code: 'ERR_SOCKET_DGRAM_NOT_CONNECTED' })
+    }
+    if (peer !== undefined) {
+      throw Object.assign(new Error('Already connected'), { code: 'ERR_SOCKET_DGRAM_IS_CONNECTED' })
+    }
+    return this.#destinations.lane(to)
+  }
+
+  protected override decodeAddress(bytes: Buffer, offset: number, lengthBytes: number): InternetAddress {
+    return this.#sources.decode(bytes, offset, lengthBytes)
+  }
+
+  protected override readControls(words: Int32Array, offset: number, lengthBytes: number): number {
+    const controls = this.#controls
+    controls.read(words, offset, lengthBytes)
+    this.details = controls.details
+    return controls.segmentBytes
+  }
+
+  /** Allows sending to broadcast addresses. */
+  setBroadcast(enabled: boolean): void {
+    setSocketOption(this.ring.sockets, this.openDescriptor, socketOption.broadcast, enabled ? 1 : 0)
+  }
+
+  /** Hops that what is sent may take, 1 to 255. */
+  setTimeToLive(hops: number): void {
+    this.#setPaired('timeToLive', 'hops', hops, 1, 255)
+  }
+
+  /** Type of service (IPv4), traffic class (IPv6) of what is sent, 0 to 255; the lowest two bits are ECN. */
+  setTypeOfService(value: number): void {
+    this.#setPaired('typeOfService', 'value', value, 0, 255)
+  }
+
+  /** Size of the kernel's send buffer in bytes. The kernel doubles what is set, and bounds it (`net.core.wmem_max`). */
+  get sendBufferBytes(): number {
+    return getSocketOption(this.ring.sockets, this.openDescriptor, socketOption.sendBufferBytes)
+  }
+
+  setSendBufferBytes(sizeBytes: number): void {
+    checkInteger('sizeBytes', sizeBytes, 1, 2 ** 30)
+    setSocketOption(this.ring.sockets, this.openDescriptor, socketOption.sendBufferBytes, sizeBytes)
+  }
+
+  /**
+   * Size of the kernel's receive buffer in bytes. The kernel doubles what is set, and bounds it (`net.core.rmem_max`).
+   */
+  get receiveBufferBytes(): number {
+    return getSocketOption(this.ring.sockets, this.openDescriptor, socketOption.receiveBufferBytes)
+  }
+
+  setReceiveBufferBytes(sizeBytes: number): void {
+    checkInteger('sizeBytes', sizeBytes, 1, 2 ** 30)
+    setSocketOption(this.ring.sockets, this.openDescriptor, socketOption.receiveBufferBytes, sizeBytes)
+  }
+
+  /** What the kernel knows the path of a connected socket to take, in bytes with all headers. */
+  get pathMtuBytes(): number {
+    return getSocketOption(this.ring.sockets, this.openDescriptor, maximumTransmissionUnit[this.#ipv6 ? 1 : 0])
+  }
+
+  /**
+   * Receives what is sent to a multicast group. @param networkInterface its name or an address of it; absent, the
+   * system chooses.
+   */
+  addMembership(group: string, networkInterface?: string): void {
+    this.#membership(MembershipOption.JoinGroup, group, undefined, networkInterface)
+  }
+
+  dropMembership(group: string, networkInterface?: string): void {
+    this.#membership(MembershipOption.LeaveGroup, group, undefined, networkInterface)
+  }
+
+  /** As {@link addMembership}, but only what `source` sends. */
+  addSourceSpecificMembership(source: string, group: string, networkInterface?: string): void {
+    this.#membership(MembershipOption.JoinSourceGroup, group, source, networkInterface)
+  }
+
+  dropSourceSpecificMembership(source: string, group: string, networkInterface?: string): void {
+    this.#membership(MembershipOption.LeaveSourceGroup, group, source, networkInterface)
+  }
+
+  /** The interface, by name or an address of it, by which multicast leaves. */
+  setMulticastInterface(networkInterface: string): void {
+    setMulticastInterface(this.ring, this.openDescriptor, this.#ipv6, networkInterface)
+  }
+
+  /** Hops that multicast may take, 0 to 255. */
+  setMulticastTimeToLive(hops: number): void {
+    this.#setPaired('multicastTimeToLive', 'hops', hops, 0, 255)
+  }
+
+  /** Whether multicast that is sent is also received on this host, as it is by default. */
+  setMulticastLoopback(enabled: boolean): void {
+    setPairedOption(this.ring, this.openDescriptor, this.#ipv6, 'multicastLoopback', enabled ? 1 : 0)
+  }
+
+  #membership(option: MembershipOption, group: string, source: string | undefined, on: string | undefined): void {
+    changeMembership(this.ring, this.openDescriptor, option, group, source, on)
+  }
+
+  #setPaired(option: PairedOptionName, name: string, value: number, min: number, max: number): void {
+    checkInteger(name, value, min, max)
+    setPairedOption(this.ring, this.openDescriptor, this.#ipv6, option, value)
+  }
+
+  #address(call: 'getsockname' | 'getpeername'): InternetAddress | undefined {
+    if (this.state === 'closing' || this.state === 'closed') return undefined
+    const bytes = new Uint8Array(socketAddressBytesMax)
+    const length = this.ring.sockets[call](this.fd, bytes)
+    return length < 0 ? undefined : decodeSocketAddress(bytes.subarray(0, length))
+  }
+}
