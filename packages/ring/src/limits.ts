@@ -21,14 +21,14 @@ export const limits = {
    * input.
    */
   receiveBuffers: 128,
-  /** The pool doubles when it has run dry, up to this: 4 MB. */
+  /** The pool doubles when others hold all that a socket waits for, up to this (4 MB), or to twice its first size. */
   receiveBuffersMax: 1024,
   /** The pool is one mapping. Its bound is far from what anyone should want, and keeps offsets in 31 bits. */
   receivePoolBytesMax: 2 ** 30,
   /** Provided-buffer rings have at most this many entries (kernel). */
   bufferRingEntriesMax: 32768,
   /**
-   * Part of the pool that forwarding may not hold. Past it forwarded bytes are copied out of the pool, so that
+   * Part of the pool that forwarding may not hold once it can't grow. Past it forwarded bytes are copied, so that
    * connections whose receivers are slow can't leave the others without buffers. A fast flow takes the whole pool at
    * once, so this much of it is copied: 1/16 costs it little.
    */

@@ -83,7 +83,11 @@ export function resolveRingOptions(options: RingOptions = {}): ResolvedRingOptio
     2 ** 24,
   )
   const fitting = Math.floor(limits.receivePoolBytesMax / receiveBufferBytes)
-  const defaultBuffersMax = Math.min(limits.receiveBuffersMax, fitting)
+  const defaultBuffersMax = Math.min(
+    Math.max(limits.receiveBuffersMax, receiveBuffers * 2),
+    limits.bufferRingEntriesMax,
+    fitting,
+  )
   const resolved: ResolvedRingOptions = {
     submissionEntries,
     completionEntries: powerOfTwo('completionEntries', options.completionEntries, defaultCompletionEntries, 65536),

@@ -21,6 +21,8 @@ export interface Scheduled {
 /** A connection waiting for receive buffers. */
 interface Parked extends Scheduled {
   parked: boolean
+  /** It has none itself that would come back. */
+  readonly starving: boolean
 }
 
 /** Something with a descriptor that has to go when the ring does. */
@@ -263,10 +265,13 @@ export class Ring {
     this.submissions.publish()
   }
 
-  /** Lets those waiting for buffers try again, if there are any; enlarges the pool if all of it is held. */
+  /** Lets those waiting for buffers try again, if there are any; enlarges the pool if others hold all of it. */
   #unparkAll(): void {
-    if (this.pool.available === 0 && !(this.pool.grow() && this.pool.publish())) return
     const parked = this.#parked
+    if (this.pool.available === 0) {
+      if (!parked.some((member) => member.starving) || !this.pool.grow()) return
+      this.pool.publish()
+    }
     this.#parked = []
     for (const member of parked) {
       member.parked = false

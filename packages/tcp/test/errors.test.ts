@@ -397,6 +397,7 @@ describe('out of descriptors', () => {
     `
     const limited = 'ulimit -n 64; exec "$0" --input-type=module -e "$1"'
     const child = spawn('sh', ['-c', limited, process.execPath, program], { stdio: ['pipe', 'pipe', 'inherit'] })
+    onTestFinished(() => void child.kill())
     const lines = child.stdout.setEncoding('utf8')[Symbol.asyncIterator]() as AsyncIterator<string>
     const next = async (): Promise<string> => (await lines.next()).value as string
     const port = Number(await next())

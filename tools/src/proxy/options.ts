@@ -101,8 +101,6 @@ function ringOptions(flags: Flags): RingOptions {
   return {
     receiveBufferBytes: buffer,
     receiveBuffers: buffers,
-    // As many as were asked for, to be compared with others that have as many.
-    receiveBuffersMax: buffers,
     receiveMethod: recv ?? (bundle === 'recv' || bundle === 'both' ? 'bundle' : 'single'),
     sendMethod: send ?? (bundle === 'send' || bundle === 'both' ? 'bundle' : 'single'),
     // One request a buffer needs the buffers apart.

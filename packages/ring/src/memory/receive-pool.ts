@@ -91,9 +91,9 @@ export class ReceivePool {
     return this.buffers - ((this.#ring.tail - this.#taken) | 0)
   }
 
-  /** Buffers that must be left to sockets that recycle theirs at once. */
+  /** Buffers that must be left to sockets that recycle theirs at once: none as long as the pool can grow for them. */
   get reserve(): number {
-    return Math.ceil(this.buffers * this.#reserveFraction)
+    return this.buffers < this.#buffersMax ? 0 : Math.ceil(this.buffers * this.#reserveFraction)
   }
 
   /** How many more buffers may be held. */

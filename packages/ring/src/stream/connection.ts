@@ -457,11 +457,16 @@ export abstract class StreamConnection implements Transport, OperationOwner {
     }
   }
 
+  /** Of the pool it holds nothing that would come back to it. */
+  get starving(): boolean {
+    return this.#forwarding?.holding !== true
+  }
+
   #receive(): void {
     // Armed on an empty pool it would fail at once. A connection that holds buffers waits for those, and leaves the
     // reserve to others; one that holds none may receive, to have it copied.
     const { pool } = this.ring
-    if (pool.available <= (this.#forwarding?.holding === true ? pool.reserve : 0)) {
+    if (pool.available <= (this.starving ? 0 : pool.reserve)) {
       this.ring.park(this)
       return
     }

@@ -1,0 +1,11 @@
+import type { InternetAddress } from '@sheaf/ring'
+import { testStreams } from '@sheaf/ring/testing'
+import { describe, it } from 'vitest'
+import { connect, listen, type TcpConnection } from '../src/index'
+import { loopback } from './support'
+
+testStreams<TcpConnection>('TCP', {
+  listen: (ring, handler, options) => listen({ host: loopback, port: 0, ring, ...options }, handler),
+  connect: (ring, listener, handler, options) =>
+    connect({ host: loopback, port: (listener.address as InternetAddress).port, ring, ...options }, handler),
+}, { describe, it })
