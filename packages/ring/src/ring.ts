@@ -259,8 +259,10 @@ export class Ring {
     }
     this.#scheduled = []
     this.#advanced = 0
-    // Buffers may have come back while members were advanced, after some were parked for want of them.
-    const again = this.pool.publish() && this.#parked.length !== 0
+    // Buffers may have come back while members were advanced, after some were parked for want of them. Or all are held by
+    // connections that wait for those parked: then nothing else would bring about the turn that enlarges the pool.
+    const returned = this.pool.publish()
+    const again = this.#parked.length !== 0 && (returned || this.#mustGrow())
     this.#wanted[0] = again ? 1 : 0
     this.submissions.publish()
   }
@@ -269,7 +271,8 @@ export class Ring {
   #unparkAll(): void {
     const parked = this.#parked
     if (this.pool.available === 0) {
-      if (!parked.some((member) => member.starving) || !this.pool.grow()) return
+      if (!this.#mustGrow()) return
+      this.pool.grow()
       this.pool.publish()
     }
     this.#parked = []
@@ -277,6 +280,10 @@ export class Ring {
       member.parked = false
       this.schedule(member)
     }
+  }
+
+  #mustGrow(): boolean {
+    return this.pool.available === 0 && this.pool.canGrow && this.#parked.some((member) => member.starving)
   }
 
   /** Does what was scheduled now, outside the event loop's hook. */

@@ -224,11 +224,14 @@ export class ReceivePool {
     return true
   }
 
-  /** Doubles the pool. @returns false at its bound. */
+  get canGrow(): boolean {
+    return this.buffers < this.#buffersMax
+  }
+
+  /** Doubles the pool, up to its bound. @returns false at its bound. */
   grow(): boolean {
-    const more = Math.min(this.buffers, this.#buffersMax - this.buffers)
-    if (more === 0) return false
-    this.#add(more)
+    if (!this.canGrow) return false
+    this.#add(Math.min(this.buffers, this.#buffersMax - this.buffers))
     this.#metrics.poolGrowths++
     return true
   }
