@@ -1,7 +1,8 @@
 import { binding as nativeBinding, type Binding, type NativeRing, type SocketCalls, unavailable } from '@sheaf/native'
-import { receivedMessageHeaderBytes, SetupFlag } from './abi'
+import { EnterFlag, receivedMessageHeaderBytes, SetupFlag } from './abi'
 import { type Capabilities, detectCapabilities } from './capabilities'
 import { SheafError, systemError } from './errors'
+import { limits } from './limits'
 import { GroupPool } from './memory/group-pool'
 import { receiveGroup, ReceivePool } from './memory/receive-pool'
 import { SendMemory } from './memory/send-memory'
@@ -224,6 +225,8 @@ export class Ring {
    */
   close(): void {
     if (this.#closed) return
+    // Among what waits in the queue may be the closing of descriptors.
+    this.submit()
     this.#closed = true
     openRings.delete(this)
     this.#completions.stop()
@@ -259,8 +262,8 @@ export class Ring {
     }
     this.#scheduled = []
     this.#advanced = 0
-    // Buffers may have come back while members were advanced, after some were parked for want of them. Or all are held by
-    // connections that wait for those parked: then nothing else would bring about the turn that enlarges the pool.
+    // Buffers may have come back while members were advanced, after some were parked for want of them. Or all are held
+    // by connections that wait for those parked: then nothing else would bring about the turn that enlarges the pool.
     const returned = this.pool.publish()
     const again = this.#parked.length !== 0 && (returned || this.#mustGrow())
     this.#wanted[0] = again ? 1 : 0
@@ -291,13 +294,23 @@ export class Ring {
     this.#advance()
     this.submit()
   }
+
+  /** Has the kernel do what it puts off until it is entered again, such as the rest of a chain. */
+  finishSubmitted(): void {
+    for (let round = 0; round < limits.exitRounds && this.submissions.workWaits; round++) {
+      this.#native.enter(0, EnterFlag.GetEvents)
+    }
+  }
 }
 
 const openRings = new Set<Ring>()
 
 // What was written just before the process ends leaves, as it would have by a system call of `node:net`.
 process.on('exit', () => {
-  for (const ring of openRings) ring.advanceNow()
+  for (const ring of openRings) {
+    ring.advanceNow()
+    ring.finishSubmitted()
+  }
 })
 
 /** The ring whose turn it is, and the rings for which it made work. */

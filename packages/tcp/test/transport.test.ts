@@ -501,6 +501,9 @@ describe('forwarding', () => {
     const listener = await server(ring, echo)
     const one = await client(ring, listener, {})
     const other = await client(ring, listener, {})
+    for (const nothing of [undefined, null, 1, {}]) {
+      expect(() => one.forward(nothing as never)).toThrow(expect.objectContaining({ code: 'ERR_INVALID_ARG_TYPE' }))
+    }
     expect(() => one.forward(one)).toThrow(expect.objectContaining({ code: 'ERR_SHEAF_FORWARDING' }))
     one.forward(other)
     expect(() => one.forward(other)).toThrow(expect.objectContaining({ code: 'ERR_SHEAF_FORWARDING' }))

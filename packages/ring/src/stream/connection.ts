@@ -210,6 +210,9 @@ export abstract class StreamConnection implements Transport, OperationOwner {
   }
 
   forward(to: Transport): void {
+    if (typeof (to as Partial<Transport> | undefined)?.write !== 'function') {
+      throw invalidArgumentType('to', 'a Transport', to)
+    }
     if ((to as unknown) === this || this.#forwarding !== undefined) {
       throw new SheafError(
         'ERR_SHEAF_FORWARDING',
@@ -411,9 +414,8 @@ export abstract class StreamConnection implements Transport, OperationOwner {
   // ---------------------------------------------------------------- what is asked of the kernel
 
   /**
-   * Tells the owner what has happened since, then asks the kernel for what the state calls for. Called by the ring
-   * once a
-   * turn after {@link Ring.schedule}. If the owner throws, what it has not been told yet is told in the next turn.
+   * Tells the owner what has happened since, then asks the kernel for what the state calls for. Called by the ring once
+   * a turn after {@link Ring.schedule}. If the owner throws, what it has not been told yet is told in the next turn.
    */
   advance(): void {
     let told = false
@@ -526,11 +528,14 @@ export abstract class StreamConnection implements Transport, OperationOwner {
     this.#forwarding?.closed(this.#error)
     if (this.#sources !== undefined) for (const source of this.#sources) source.from.receiverClosed(this.#error)
     this.onClosed?.()
+    const thrown = this.#settleCallbacks()
     try {
-      this.#settleCallbacks()
-    } finally {
       this.#tell((handler) => handler.close?.(this, this.#error))
+    } catch (error) {
+      thrown.push(error)
     }
+    // Each becomes an uncaughtException of its own, and none keeps the others from being told.
+    for (const error of thrown) process.nextTick(() => { throw error })
   }
 
   /** The ring is closed: nothing is in the kernel any more. Closes the descriptor, and tells the owner. */
@@ -538,7 +543,7 @@ export abstract class StreamConnection implements Transport, OperationOwner {
     this.#error ??= error
     if (this.#state !== 'closing') this.#enter('closing')
     this.ring.operations.abandon(this.#slot)
-    this.ring.sockets.close(this.fd)
+    if (!this.#closeSubmitted) this.ring.sockets.close(this.fd)
     this.#tellClosed()
   }
 
@@ -596,19 +601,28 @@ export abstract class StreamConnection implements Transport, OperationOwner {
   }
 
   /** The FIN has been sent. */
-  #tellFinished(error?: Error): void {
-    const callbacks = this.#endCallbacks
-    this.#endCallbacks = undefined
-    if (callbacks !== undefined) for (const callback of callbacks) this.#call(callback, error)
+  #tellFinished(): void {
+    let callback: WriteCallback | undefined
+    while ((callback = this.#endCallbacks?.shift()) !== undefined) this.#call(callback)
   }
 
-  /** Calls back for every write and end that is still open when the connection is closed. */
-  #settleCallbacks(): void {
-    const error = this.#error ?? this.#closedError()
+  /** Calls back for every write and end that is still open when the connection is closed. @returns what they threw. */
+  #settleCallbacks(): unknown[] {
+    const failed = this.#error ?? this.#closedError()
+    const thrown: unknown[] = []
+    const settle = (callback: WriteCallback, error?: Error): void => {
+      try {
+        this.#call(callback, error)
+      } catch (what) {
+        thrown.push(what)
+      }
+    }
     let callback: WriteCallback | undefined
-    while ((callback = this.#callbacks?.takeUpTo(this.#send.sentBytes)) !== undefined) this.#call(callback)
-    while ((callback = this.#callbacks?.takeUpTo(Infinity)) !== undefined) this.#call(callback, error)
-    this.#tellFinished(this.#shutdown === 'done' ? undefined : error)
+    while ((callback = this.#callbacks?.takeUpTo(this.#send.sentBytes)) !== undefined) settle(callback)
+    while ((callback = this.#callbacks?.takeUpTo(Infinity)) !== undefined) settle(callback, failed)
+    for (callback of this.#endCallbacks ?? []) settle(callback, this.#shutdown === 'done' ? undefined : failed)
+    this.#endCallbacks = undefined
+    return thrown
   }
 
   #refuseWrite(callback: WriteCallback | undefined): boolean {
@@ -636,6 +650,11 @@ export abstract class StreamConnection implements Transport, OperationOwner {
     if (this.#heldBack === held) return
     this.#heldBack = held
     if (this.#state !== 'closed') this.ring.schedule(this)
+  }
+
+  /** A forwarding that ended here is over. */
+  forgetSource(source: Forwarding): void {
+    this.#sources = this.#sources?.filter((other) => other !== source)
   }
 
   /** What this connection forwards to is closed. */

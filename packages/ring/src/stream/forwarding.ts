@@ -69,6 +69,7 @@ export class Forwarding {
 
   /** `from` is closed. */
   closed(error: Error | undefined): void {
+    if (this.#to instanceof StreamConnection) this.#to.forgetSource(this)
     if (error !== undefined || this.#to.state === 'open') this.#to.reset(error)
   }
 

@@ -127,7 +127,7 @@ export class StreamListener implements Listener, OperationOwner {
   ringClosed(): void {
     clearTimeout(this.#retry)
     this.#ring.operations.abandon(this.#slot)
-    this.#ring.sockets.close(this.#fd)
+    if (!this.#closeSubmitted) this.#ring.sockets.close(this.#fd)
     this.#finish()
   }
 
