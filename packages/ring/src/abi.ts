@@ -50,6 +50,8 @@ export const enum EnterFlag {
 /** `IORING_SQ_*`: what the kernel says in the submission queue's flags word. */
 export const enum SubmissionQueueFlag {
   CompletionOverflow = 1 << 1,
+  /** Work waits that the kernel does when it is entered for events. */
+  TaskRun = 1 << 2,
 }
 
 export const enum SetupFlag {

@@ -111,6 +111,8 @@ export const limits = {
 
   /** Rounds of submit-reap-dispatch before the event loop's other handles have their turn. */
   roundsPerTurn: 8,
+  /** Times the kernel is entered when the process ends, for what it does a step at a time: chains, see below. */
+  exitRounds: 512,
   /** How long a listener out of descriptors waits before it tries again, unless a connection closes sooner. */
   acceptRetryMs: 100,
   /** `listen(2)` backlog, as in `node:net`. */

@@ -55,6 +55,11 @@ export class SubmissionQueue {
     Atomics.store(this.#tailWord, 0, this.#tail)
   }
 
+  /** Work waits until the kernel is entered for events: what follows in a chain of linked requests, for one. */
+  get workWaits(): boolean {
+    return (this.#flags[0] & SubmissionQueueFlag.TaskRun) !== 0
+  }
+
   /** The kernel keeps completions that did not fit the completion queue. */
   get completionsOverflowed(): boolean {
     return (this.#flags[0] & SubmissionQueueFlag.CompletionOverflow) !== 0
