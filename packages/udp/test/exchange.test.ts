@@ -153,7 +153,7 @@ describe('segmentation bundles', () => {
     for (let index = 0; index < 20; index++) sender.send(pattern(32, index), (error) => outcomes.push(error))
     await received.arrived(20)
     expect(received.chunks.every((chunk, index) => chunk.equals(pattern(32, index)))).toBe(true)
-    expect(outcomes).toEqual(new Array(20).fill(undefined))
+    expect(outcomes).toEqual(Array.from({ length: 20 }, () => undefined))
     expect(ring.metrics.segmentationRefusals).toBe(1)
     expect(ring.capabilities.segmentedSend).toEqual({
       supported: false, enabled: false, reason: 'the kernel refused to segment 32-byte datagrams (EINVAL)',

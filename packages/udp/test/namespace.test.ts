@@ -1,0 +1,63 @@
+import { execFileSync } from 'node:child_process'
+import { expect, it, type TestContext } from 'vitest'
+import { run } from './program'
+
+/** What network set-up only a namespace of its own can have. */
+function namespaceWith(context: TestContext, ...commands: string[]): string[] {
+  try {
+    execFileSync('unshare', ['-n', 'ip', 'link', 'set', 'lo', 'up'], { stdio: 'pipe' })
+  } catch {
+    context.skip('needs root and iproute2, for a network namespace')
+  }
+  const script = ['ip link set lo up', ...commands, 'exec "$0" "$@"'].join(' && ')
+  return ['unshare', '-n', 'sh', '-c', script]
+}
+
+it('multicast over IPv6', async (context) => {
+  const wrapper = namespaceWith(
+    context,
+    'ip link add d0 type veth peer name d1',
+    'ip link set d0 up',
+    'ip link set d1 up',
+    'ip -6 addr add fd00::1/64 dev d0 nodad',
+  )
+  const ended = await run(`
+    const socket = await bind({ host: '::' }, {
+      message(t, chunk, from) {
+        console.log(String(chunk), from.address)
+        t.close()
+      },
+    })
+    const sender = await bind({ host: 'fd00::1' }, { error(t, error) { throw error } })
+    sender.setMulticastInterface('d0')
+    sender.setMulticastTimeToLive(1)
+    socket.addMembership('ff12::1234', 'fd00::1')
+    sender.send('six', { address: 'ff12::1234', port: socket.localAddress.port }, () => sender.close())
+  `, 0, wrapper)
+  expect(ended).toMatchObject({ code: 0, errors: '', output: 'six fd00::1\n' })
+})
+
+it('datagrams larger than the path takes are sent in fragments, not bundled, and the others go on in bundles',
+  async (context) => {
+    const wrapper = namespaceWith(context, 'ip link set lo mtu 1500')
+    const ended = await run(`
+      import { createRing } from '@sheaf/udp'
+      const ring = createRing()
+      let sum = 0
+      let count = 0
+      const socket = await bind({ host: '127.0.0.1', ring }, {
+        message(t, chunk) { sum += chunk.length; count++ },
+      })
+      const to = { address: '127.0.0.1', port: socket.localAddress.port }
+      const sender = await bind({ host: '127.0.0.1', ring }, { error(t, error) { throw error } })
+      const settled = () => new Promise((resolve) => setTimeout(resolve, 30))
+      for (const size of [3000, 3000, 1400]) {
+        for (let index = 0; index < 10; index++) sender.send(Buffer.alloc(size), to)
+        await settled()
+      }
+      const { segmentationRefusals, sends } = ring.metrics
+      console.log(count, sum, segmentationRefusals, sends, ring.capabilities.segmentedSend.enabled)
+      ring.close()
+    `, 0, wrapper)
+    expect(ended).toMatchObject({ code: 0, errors: '', output: '30 74000 1 21 true\n' })
+  })
