@@ -2,22 +2,26 @@ import { writeFile } from 'node:fs/promises'
 import { defineConfig } from 'tsup'
 
 /**
- * Builds a published package: one ES module, one CommonJS module, and their declarations.
+ * Builds a published package: one ES module, one CommonJS module, and their declarations, for each entry.
  *
  * Nobody may get two copies of a class (`instanceof` would fail, and a process would have two rings). Where
  * `require()` can load ES modules (Node 20.19, 22.12 and later) the `module-sync` condition gives both module systems
  * the ES module. Everywhere else both get the CommonJS one: `import` finds it behind `index.import.js`, whose names
  * Node reads from the list that esbuild leaves in the CommonJS file for that purpose.
  *
- * Dependencies stay imports: `@sheaf/tcp` must find the same `@sheaf/ring` as everybody else in the process.
+ * Dependencies stay imports: `@sheaf/tcp` must find the same `@sheaf/ring` as everybody else in the process. For the
+ * same reason one entry of a package imports another by the package's name.
+ * @param entries further ones than `src/index.ts`, by the name of what is built.
  */
-export function library() {
+export function library(entries: Record<string, string> = {}) {
+  const entry = { index: 'src/index.ts', ...entries }
   return defineConfig({
-    entry: { index: 'src/index.ts' },
+    entry,
     format: ['esm', 'cjs'],
     platform: 'node',
     target: 'node20.12',
     shims: true,
+    external: [/^@sheaf\//],
     clean: true,
     silent: true,
     sourcemap: true,
@@ -25,6 +29,10 @@ export function library() {
     esbuildOptions: (options) => { options.sourcesContent = false },
     // tsup sets `baseUrl`, which TypeScript 6 calls deprecated.
     dts: { compilerOptions: { ignoreDeprecations: '6.0' } },
-    onSuccess: () => writeFile('dist/index.import.js', "export * from './index.cjs'\n"),
+    onSuccess: async () => {
+      for (const name of Object.keys(entry)) {
+        await writeFile(`dist/${name}.import.js`, `export * from './${name}.cjs'\n`)
+      }
+    },
   })
 }

@@ -1,0 +1,518 @@
+import assert from 'node:assert/strict'
+import { setTimeout as sleep } from 'node:timers/promises'
+import {
+  type ConnectionOptions,
+  createRing,
+  type Listener,
+  type ListenerHandler,
+  type Ring,
+  type RingOptions,
+  type StreamHandler,
+  type Transport,
+} from '@sheaf/ring'
+import { echo, pattern, Random, Received, sha, until, untilIdle, Writer } from './fixtures'
+
+/** How an address family's streams are made. */
+export interface StreamFamily<T extends Transport = Transport> {
+  /** Listens at an address that nobody uses. */
+  listen(ring: Ring, handler: ListenerHandler<T>, options: ConnectionOptions): Promise<Listener>
+  /** Connects to what {@link listen} answered. */
+  connect(ring: Ring, listener: Listener, handler: StreamHandler<T>, options: ConnectionOptions): Promise<T>
+}
+
+/** What the suite needs of a test framework; those of vitest, mocha and `node:test` fit. */
+export interface TestFramework {
+  readonly describe: (name: string, define: () => void) => unknown
+  readonly it: (name: string, test: () => Promise<void>) => unknown
+}
+
+/** One test's rings and listeners, which are closed when it is over. */
+class Bench {
+  readonly #family: StreamFamily
+  readonly #rings: Ring[] = []
+  readonly #listeners: Listener[] = []
+
+  constructor(family: StreamFamily) {
+    this.#family = family
+  }
+
+  ring(options?: RingOptions): Ring {
+    const ring = createRing(options)
+    this.#rings.push(ring)
+    return ring
+  }
+
+  async listen(ring: Ring, handler: ListenerHandler, options: ConnectionOptions = {}): Promise<Listener> {
+    const listener = await this.#family.listen(ring, handler, options)
+    this.#listeners.push(listener)
+    return listener
+  }
+
+  connect(
+    ring: Ring,
+    listener: Listener,
+    handler: StreamHandler,
+    options: ConnectionOptions = {},
+  ): Promise<Transport> {
+    return this.#family.connect(ring, listener, handler, options)
+  }
+
+  /** Closes the listeners; then nothing may be left in the rings. */
+  async assertEmpty(): Promise<void> {
+    for (const listener of this.#listeners) await listener.close()
+    for (const ring of this.#rings) {
+      await untilIdle(ring)
+      assert.equal(ring.metrics.staleCompletions, 0)
+    }
+  }
+
+  async close(): Promise<void> {
+    for (const listener of this.#listeners) await listener.close()
+    for (const ring of this.#rings) ring.close()
+  }
+}
+
+type Test = (bench: Bench) => Promise<void>
+
+function hasCode(code: string): (error: unknown) => boolean {
+  return (error) => (error as NodeJS.ErrnoException).code === code
+}
+
+/** Ring options under which the same bytes must arrive. */
+const configurations: Record<string, RingOptions> = {
+  'bundles': {},
+  'vectored sends': { sendMethod: 'sendmsg' },
+  'one buffer a request': { sendMethod: 'single', groupEntries: 16 },
+  'one buffer a receive': { receiveMethod: 'single' },
+  'multishot recvmsg': { receiveMethod: 'recvmsg', receiveBufferBytes: 512, receiveBuffers: 64 },
+  'tiny buffers': { receiveBufferBytes: 16, receiveBuffers: 512, receiveBuffersMax: 512 },
+  'two receive buffers': { receiveBufferBytes: 64, receiveBuffers: 2, receiveBuffersMax: 2 },
+  'a group of two entries': { groupEntries: 2 },
+  'short queues': { submissionEntries: 4, completionEntries: 8 },
+}
+
+/** Sends `sizeBytes` to an echo server in random chunks and compares what comes back. */
+async function echoed(
+  bench: Bench,
+  ring: Ring,
+  listener: Listener,
+  sizeBytes: number,
+  seed: number,
+  chunkBytesMax: number,
+): Promise<void> {
+  const sent = pattern(sizeBytes, seed)
+  const writer = new Writer(sent, new Random(seed), chunkBytesMax)
+  const back = sha()
+  let bytes = 0
+  await new Promise<void>((resolve, reject) => {
+    bench.connect(ring, listener, {
+      open: (connection) => writer.write(connection),
+      drain: (connection) => writer.write(connection),
+      data(_connection, chunk) {
+        bytes += chunk.byteLength
+        back.update(chunk)
+      },
+      close: (_connection, error) => error === undefined ? resolve() : reject(error),
+    }).catch(reject)
+  })
+  assert.equal(bytes, sizeBytes)
+  assert.equal(back.digest('hex'), sha().update(sent).digest('hex'))
+}
+
+const connectionTests: Record<string, Test> = {
+  async 'is told open, data, end and close, in this order and once each'(bench) {
+    const ring = bench.ring()
+    const told: string[] = []
+    const listener = await bench.listen(ring, {
+      open: () => told.push('open'),
+      data: (_connection, chunk) => told.push(`data ${chunk.toString()}`),
+      end: () => told.push('end'),
+      close: (_connection, error) => told.push(`close ${String(error)}`),
+    })
+    const received = new Received()
+    const connection = await bench.connect(ring, listener, received)
+    connection.write('hello')
+    connection.end()
+    await received.closed
+    await until(() => told.length === 4, 'the server side to close')
+    assert.deepEqual(told, ['open', 'data hello', 'end', 'close undefined'])
+    assert.equal(received.ended, true)
+    assert.equal(received.closes, 1)
+    assert.equal(received.error, undefined)
+    assert.equal(connection.state, 'closed')
+    await bench.assertEmpty()
+  },
+
+  async 'writes strings in every encoding that Node has, short and long'(bench) {
+    const ring = bench.ring()
+    const listener = await bench.listen(ring, echo)
+    const texts: [string, BufferEncoding][] = [
+      ['häß…€😀', 'utf8'], ['häß', 'latin1'], ['h€😀', 'utf16le'], ['abc', 'ascii'], ['c0ffee', 'hex'],
+      ['c2hlYWY=', 'base64'], ['c2hlYWY', 'base64url'], ['€'.repeat(30_000), 'utf8'],
+    ]
+    const received = new Received()
+    const connection = await bench.connect(ring, listener, received)
+    for (const [text, encoding] of texts) connection.write(text, encoding)
+    connection.end()
+    await received.closed
+    const expected = Buffer.concat(texts.map(([text, encoding]) => Buffer.from(text, encoding)))
+    assert.ok(Buffer.concat(received.chunks).equals(expected))
+  },
+
+  async 'refuses what is no chunk, encoding or callback, and sends nothing of it'(bench) {
+    const ring = bench.ring()
+    const listener = await bench.listen(ring, echo)
+    const connection = await bench.connect(ring, listener, {})
+    for (const chunk of [undefined, null, 1, {}, [1], new ArrayBuffer(1), new DataView(new ArrayBuffer(1))]) {
+      assert.throws(() => connection.write(chunk as never), hasCode('ERR_INVALID_ARG_TYPE'))
+    }
+    assert.throws(() => connection.write('x', 'utf7' as never), hasCode('ERR_UNKNOWN_ENCODING'))
+    assert.throws(() => connection.write('x', 'utf8', 1 as never), hasCode('ERR_INVALID_ARG_TYPE'))
+    assert.throws(() => connection.end('x' as never), hasCode('ERR_INVALID_ARG_TYPE'))
+    assert.equal(connection.bytesQueued, 0)
+    connection.destroy()
+    await bench.assertEmpty()
+  },
+
+  async 'calls back for each write in order, and counts bytes'(bench) {
+    const ring = bench.ring()
+    const listener = await bench.listen(ring, echo)
+    const received = new Received()
+    const connection = await bench.connect(ring, listener, received)
+    const order: string[] = []
+    connection.write('a', () => order.push('a'))
+    connection.write('bc', 'latin1', () => order.push('bc'))
+    connection.write(pattern(3_000_000, 1), (error) => order.push(`large ${String(error)} ${connection.bytesQueued}`))
+    connection.write(new Uint8Array(0), () => order.push('empty'))
+    connection.end(() => order.push('end'))
+    assert.equal(connection.bytesQueued, 3_000_003)
+    await received.closed
+    assert.deepEqual(order, ['a', 'bc', 'large undefined 0', 'empty', 'end'])
+    assert.equal(received.bytes, 3_000_003)
+    assert.equal(connection.bytesRead, 3_000_003)
+    assert.equal(connection.bytesWritten, 3_000_003)
+  },
+
+  async 'says false at the high-water mark, and drain below the low one'(bench) {
+    const ring = bench.ring()
+    const listener = await bench.listen(ring, {})
+    let drains = 0
+    const connection = await bench.connect(ring, listener, { drain: () => drains++ }, { writableHighWaterMark: 1000 })
+    assert.equal(connection.writableHighWaterMark, 1000)
+    assert.equal(connection.write(Buffer.alloc(999)), true)
+    assert.equal(connection.write('x'), false)
+    await until(() => drains === 1, 'drain')
+    assert.equal(connection.bytesQueued, 0)
+    connection.destroy()
+  },
+
+  async 'keeps what arrives while paused, and the end too'(bench) {
+    const ring = bench.ring()
+    const listener = await bench.listen(ring, {
+      open(connection) {
+        connection.write('one')
+        connection.end()
+      },
+    })
+    const received = new Received()
+    const connection = await bench.connect(ring, listener, received)
+    connection.pause()
+    assert.equal(connection.paused, true)
+    await sleep(50)
+    assert.equal(received.bytes, 0)
+    assert.equal(received.ended, false)
+    connection.resume()
+    await received.closed
+    assert.equal(received.text, 'one')
+    assert.equal(received.ended, true)
+  },
+
+  async 'pausing within data stops the events at once and loses nothing'(bench) {
+    const ring = bench.ring({ receiveBufferBytes: 64, receiveBuffers: 32 })
+    const listener = await bench.listen(ring, echo)
+    const sent = pattern(200_000, 9)
+    const chunks: Buffer[] = []
+    let told = 0
+    await new Promise<void>((resolve, reject) => {
+      bench.connect(ring, listener, {
+        open(connection) {
+          connection.write(sent)
+          connection.end()
+        },
+        data(connection, chunk) {
+          if (connection.paused) reject(new Error('data while paused'))
+          chunks.push(chunk)
+          connection.pause()
+          if (told++ % 7 === 0) connection.resume()
+          else setTimeout(() => connection.resume(), told % 3)
+        },
+        close: (_connection, error) => error ? reject(error) : resolve(),
+      }).catch(reject)
+    })
+    assert.ok(Buffer.concat(chunks).equals(sent))
+    await bench.assertEmpty()
+  },
+
+  async 'can be handed to another handler'(bench) {
+    const ring = bench.ring()
+    const listener = await bench.listen(ring, echo)
+    const first = new Received()
+    const second = new Received()
+    const connection = await bench.connect(ring, listener, first)
+    connection.write('1')
+    await until(() => first.bytes === 1, 'the first echo')
+    connection.handler = second
+    connection.write('2')
+    connection.end()
+    await second.closed
+    assert.equal(first.text, '1')
+    assert.equal(second.text, '2')
+    assert.equal(first.closes, 0)
+  },
+}
+
+const endingTests: Record<string, Test> = {
+  async 'half-open: a side that has ended still receives'(bench) {
+    const ring = bench.ring()
+    const listener = await bench.listen(ring, {
+      end(connection) {
+        connection.write('after your end')
+        connection.end()
+      },
+    }, { allowHalfOpen: true })
+    const received = new Received()
+    const connection = await bench.connect(ring, listener, received, { allowHalfOpen: true })
+    connection.end()
+    connection.end()
+    assert.equal(connection.state, 'ended')
+    await received.closed
+    assert.equal(received.text, 'after your end')
+    assert.equal(received.error, undefined)
+  },
+
+  async 'without allowHalfOpen a side ends by itself after the peer has, once its queue is out'(bench) {
+    const ring = bench.ring()
+    const large = pattern(3_000_000, 2)
+    const listener = await bench.listen(ring, { open: (connection) => { connection.write(large) } })
+    const received = new Received()
+    const connection = await bench.connect(ring, listener, received, { allowHalfOpen: true })
+    connection.end()
+    await received.closed
+    assert.equal(received.ended, true)
+    assert.ok(Buffer.concat(received.chunks).equals(large))
+  },
+
+  async 'write after end throws, and write after close says so to its callback'(bench) {
+    const ring = bench.ring()
+    const listener = await bench.listen(ring, echo)
+    const received = new Received()
+    const connection = await bench.connect(ring, listener, received)
+    connection.write('sent')
+    connection.end()
+    assert.throws(() => connection.write('x'), hasCode('ERR_SHEAF_WRITE_AFTER_END'))
+    await received.closed
+    assert.equal(received.text, 'sent')
+    const told: unknown[] = []
+    assert.equal(connection.write('x', (error) => told.push(error)), false)
+    await until(() => told.length === 1, 'the callback')
+    assert.ok(hasCode('ERR_SHEAF_CLOSED')(told[0]))
+  },
+
+  async 'everything may be called on a closed connection, and nothing happens twice'(bench) {
+    const ring = bench.ring()
+    const listener = await bench.listen(ring, echo)
+    const received = new Received()
+    const connection = await bench.connect(ring, listener, received)
+    const reason = new Error('mine')
+    connection.destroy(reason)
+    connection.destroy(new Error('late'))
+    connection.end()
+    connection.reset()
+    await received.closed
+    for (const method of ['destroy', 'end', 'reset', 'pause', 'resume', 'ref', 'unref', 'flush'] as const) {
+      connection[method]()
+    }
+    await sleep(10)
+    assert.equal(received.closes, 1)
+    assert.equal(received.error, reason)
+    await bench.assertEmpty()
+  },
+
+  async 'destroying with everything in flight leaves nothing behind, and the peer is told'(bench) {
+    const ring = bench.ring()
+    const peers: Received[] = []
+    const paused: Transport[] = []
+    const listener = await bench.listen(ring, {
+      open(connection) {
+        const peer = new Received()
+        peers.push(peer)
+        paused.push(connection)
+        connection.handler = peer
+        connection.pause()
+      },
+    })
+    const received = Array.from({ length: 20 }, () => new Received())
+    const connections = await Promise.all(received.map((handler) => bench.connect(ring, listener, handler)))
+    await until(() => peers.length === 20, 'the peers')
+    const errors: unknown[] = []
+    for (const connection of connections) {
+      connection.write(pattern(2_000_000, 1), (error) => errors.push(error))
+    }
+    await sleep(5)
+    for (const connection of connections) connection.destroy()
+    await Promise.all(received.map(({ closed }) => closed))
+    assert.equal(errors.length, 20)
+    assert.ok(errors.every(hasCode('ERR_SHEAF_CLOSED')))
+    for (const connection of paused) connection.resume()
+    await Promise.all(peers.map(({ closed }) => closed))
+    await bench.assertEmpty()
+  },
+
+  async 'a closed listener keeps its connections, and closes once'(bench) {
+    const ring = bench.ring()
+    const listener = await bench.listen(ring, echo)
+    const received = new Received()
+    const connection = await bench.connect(ring, listener, received)
+    await until(() => listener.connections === 1, 'the connection')
+    await Promise.all([listener.close(), listener.close()])
+    assert.equal(listener.listening, false)
+    await assert.rejects(bench.connect(ring, listener, {}))
+    connection.write('still here')
+    await until(() => received.bytes === 10, 'the echo')
+    connection.end()
+    await received.closed
+    await until(() => listener.connections === 0, 'the count')
+    await bench.assertEmpty()
+  },
+
+  async 'a ring that is closed tells its connections, and refuses newcomers'(bench) {
+    const ring = bench.ring()
+    const received = new Received()
+    const listener = await bench.listen(ring, echo)
+    const connection = await bench.connect(ring, listener, received)
+    connection.write(pattern(20_000_000, 1))
+    ring.close()
+    ring.close()
+    assert.equal(received.closes, 1)
+    assert.ok(hasCode('ERR_SHEAF_RING_CLOSED')(received.error))
+    assert.equal(connection.state, 'closed')
+    await assert.rejects(bench.connect(ring, listener, {}), hasCode('ERR_SHEAF_RING_CLOSED'))
+    await assert.rejects(bench.listen(ring, {}), hasCode('ERR_SHEAF_RING_CLOSED'))
+  },
+}
+
+/** A proxy to `target` on `ring`, whose connections go on from `onwardRing`. */
+function proxyTo(bench: Bench, target: Listener, ring: Ring, onwardRing: Ring): Promise<Listener> {
+  return bench.listen(ring, {
+    open(connection) {
+      connection.pause()
+      void bench.connect(onwardRing, target, {}, { allowHalfOpen: true }).then((onward) => {
+        connection.forward(onward)
+        onward.forward(connection)
+        connection.resume()
+      })
+    },
+  }, { allowHalfOpen: true })
+}
+
+async function throughProxy(bench: Bench, ring: Ring, proxy: Listener, sizeBytes: number): Promise<void> {
+  const sent = pattern(sizeBytes, 6)
+  const received = new Received()
+  const connection = await bench.connect(ring, proxy, received, { allowHalfOpen: true })
+  connection.write(sent)
+  connection.end()
+  await received.closed
+  assert.equal(received.error, undefined)
+  assert.ok(Buffer.concat(received.chunks).equals(sent))
+}
+
+const forwardingTests: Record<string, Test> = {
+  async 'carries bytes both ways without copying, half-close and back-pressure included'(bench) {
+    const ring = bench.ring()
+    const target = await bench.listen(ring, { ...echo, end: (connection) => connection.end() }, { allowHalfOpen: true })
+    await throughProxy(bench, ring, await proxyTo(bench, target, ring, ring), 20_000_000)
+    await bench.assertEmpty()
+    assert.ok(ring.metrics.forwardPauses > 0)
+  },
+
+  async 'goes between two rings as well'(bench) {
+    const one = bench.ring()
+    const other = bench.ring()
+    const target = await bench.listen(other, { ...echo, end: (connection) => connection.end() })
+    await throughProxy(bench, one, await proxyTo(bench, target, one, other), 5_000_000)
+    await bench.assertEmpty()
+  },
+
+  async 'refuses a second receiver and itself'(bench) {
+    const ring = bench.ring()
+    const listener = await bench.listen(ring, echo)
+    const one = await bench.connect(ring, listener, {})
+    const other = await bench.connect(ring, listener, {})
+    assert.throws(() => one.forward(one), hasCode('ERR_SHEAF_FORWARDING'))
+    one.forward(other)
+    assert.throws(() => one.forward(other), hasCode('ERR_SHEAF_FORWARDING'))
+    one.destroy()
+    other.destroy()
+    await bench.assertEmpty()
+  },
+}
+
+function integrityTests(options: RingOptions): Record<string, Test> {
+  return {
+    async 'an echo of random chunks from 1 byte to 8 MB comes back whole and in order'(bench) {
+      const ring = bench.ring(options)
+      const listener = await bench.listen(ring, echo)
+      const tiny = (options.receiveBufferBytes ?? 4096) < 512
+      const sizes = tiny ? [1, 100, 200 * 1024] : [1, 100 * 1024, 8 * 2 ** 20]
+      let seed = 1
+      for (const size of sizes) {
+        for (const chunkBytesMax of [1024, 8 * 2 ** 20]) {
+          await echoed(bench, ring, listener, size, seed++, chunkBytesMax)
+        }
+      }
+      await echoed(bench, ring, listener, 5000, seed, 1)
+      await bench.assertEmpty()
+    },
+
+    async 'a hundred connections at once keep their bytes apart'(bench) {
+      const ring = bench.ring(options)
+      const listener = await bench.listen(ring, echo)
+      const sizeBytes = options.receiveBuffers === 2 ? 2048 : 20 * 1024
+      await Promise.all(
+        Array.from({ length: 100 }, (_, index) => echoed(bench, ring, listener, sizeBytes, index + 1, 3072)),
+      )
+      await bench.assertEmpty()
+    },
+  }
+}
+
+/**
+ * Defines the tests that the streams of every address family must pass: the contract in `transport.ts`, integrity of
+ * bytes under every tier and with small pools, forwarding, and that nothing is left in the ring.
+ */
+export function testStreams<T extends Transport>(
+  name: string,
+  family: StreamFamily<T>,
+  { describe, it }: TestFramework,
+): void {
+  const define = (group: string, tests: Record<string, Test>): void => {
+    describe(group, () => {
+      for (const [title, test] of Object.entries(tests)) {
+        it(title, async () => {
+          const bench = new Bench(family)
+          try {
+            await test(bench)
+          } finally {
+            await bench.close()
+          }
+        })
+      }
+    })
+  }
+  describe(name, () => {
+    define('a connection', connectionTests)
+    define('ending', endingTests)
+    define('forwarding', forwardingTests)
+    for (const [title, options] of Object.entries(configurations)) define(`with ${title}`, integrityTests(options))
+  })
+}

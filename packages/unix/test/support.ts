@@ -1,0 +1,35 @@
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { createRing, type Ring, type RingOptions } from '@sheaf/ring'
+import { onTestFinished } from 'vitest'
+import { listen, type ListenerHandler, type ListenOptions, type UnixConnection, type UnixListener } from '../src/index'
+
+/** A ring for one test, closed when it is over. */
+export function testRing(options?: RingOptions): Ring {
+  const ring = createRing(options)
+  onTestFinished(() => {
+    ring.close()
+  })
+  return ring
+}
+
+/** A directory of one test's own. */
+export function directory(): string {
+  const path = mkdtempSync(join(tmpdir(), 'sheaf-'))
+  onTestFinished(() => {
+    rmSync(path, { recursive: true })
+  })
+  return path
+}
+
+/** A listener on a path of its own, closed when the test is over. */
+export async function server(
+  ring: Ring,
+  handler: ListenerHandler<UnixConnection>,
+  options: Partial<ListenOptions> = {},
+): Promise<UnixListener> {
+  const listener = await listen({ path: join(directory(), 's'), ring, ...options }, handler)
+  onTestFinished(() => listener.close())
+  return listener
+}
