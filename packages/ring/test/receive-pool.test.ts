@@ -91,9 +91,10 @@ it('payload behind a header is copied without it', () => {
   expect([...target]).toEqual([...made.memory.subarray(16, bufferBytes)])
 })
 
-it('grows by doubling, up to its bound, and leaves its reserve to others', () => {
+it('grows by doubling up to its bound, and only then leaves a reserve to others', () => {
   const { made, kernel } = pool(2, 5)
-  expect(made.allowance).toBe(1)
+  expect(made.reserve).toBe(0)
+  expect(made.allowance).toBe(2)
   expect([made.grow(), made.grow(), made.grow()]).toEqual([true, true, false])
   expect(made.buffers).toBe(5)
   expect(made.reserve).toBe(2)

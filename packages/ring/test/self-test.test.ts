@@ -27,7 +27,7 @@ it('bundles pass their self-test on this kernel, and it leaves nothing behind', 
 
 it('capabilities say what is used', () => {
   const yes = { supported: true, enabled: true, reason: '' }
-  expect(capabilities({})).toEqual({ ring: yes, bundledSend: yes, bundledReceive: yes })
+  expect(capabilities({})).toMatchObject({ ring: yes, bundledSend: yes, bundledReceive: yes })
 })
 
 it.each([

@@ -1,8 +1,7 @@
 import { AsyncResource } from 'node:async_hooks'
-import { bufferIdShift, CompletionFlag, Errno } from '../abi'
+import { Errno } from '../abi'
 import { invalidArgumentType, invariant, SheafError, systemError, unknownEncoding } from '../errors'
 import { limits } from '../limits'
-import { countBundle } from '../metrics'
 import type { SendBlock } from '../memory/send-memory'
 import { Operation, type OperationOwner } from '../queue/operation-table'
 import { checkInteger } from '../option-checks'
@@ -10,8 +9,8 @@ import type { Ring } from '../ring'
 import { commonSocketOption, getSocketOption, setSocketOption } from '../socket/socket-option'
 import type { Address, Chunk, StreamHandler, Transport, TransportState, WriteCallback } from '../transport'
 import { Forwarding } from './forwarding'
+import { Receiver, type ReceiverOwner } from './receiver'
 import { SendQueue } from './send-queue'
-import { Slab } from './slab'
 import { assertTransition } from './state'
 import { WriteCallbacks } from './write-callbacks'
 
@@ -37,14 +36,14 @@ export interface ConnectionOptions {
  * What happens to it arrives in {@link complete}; what it wants from the kernel is asked for in {@link advance}, which
  * the ring calls once a turn after anything has changed. In between, methods only change state and schedule.
  */
-export abstract class StreamConnection implements Transport, OperationOwner {
+export abstract class StreamConnection implements Transport, OperationOwner, ReceiverOwner {
   readonly ring: Ring
   readonly fd: number
   handler: StreamHandler
   readonly writableHighWaterMark: number
   readonly #slot: number
+  readonly #receiver: Receiver
   readonly #send: SendQueue
-  readonly #slab = new Slab()
   readonly #allowHalfOpen: boolean
   readonly #context: AsyncResource | undefined
   #state: TransportState = 'connecting'
@@ -54,25 +53,11 @@ export abstract class StreamConnection implements Transport, OperationOwner {
   parked = false
   #referenced = false
 
-  #receiving = false
-  /** Where receives miss resets: whether the kernel is to tell of one, and whether it has. */
-  #hangUp: 'unknown' | 'awaited' | 'seen' = 'unknown'
-  #cancellingReceive = false
-  #paused = false
-  /** Held back by the receiver of a forwarding. */
-  #heldBack = false
-  /** The peer's FIN has come; it is told after everything in `#kept`. */
-  #peerEnded = false
+  /** `end` has been told. */
   #endTold = false
-  #kept: Chunk[] | undefined
-  #bytesRead = 0
-
   #needsDrain = false
   #shutdown: 'no' | 'submitted' | 'done' = 'no'
   #callbacks: WriteCallbacks | undefined
-  #endCallbacks: WriteCallback[] | undefined
-
-  #forwarding: Forwarding | undefined
   /** Forwardings that end here. */
   #sources: Forwarding[] | undefined
 
@@ -92,6 +77,7 @@ export abstract class StreamConnection implements Transport, OperationOwner {
     this.#allowHalfOpen = options.allowHalfOpen ?? false
     this.#context = options.asyncContext === true ? new AsyncResource('SHEAFCONNECTION') : undefined
     this.#slot = ring.operations.allocate(this)
+    this.#receiver = new Receiver(this, this.#slot)
     this.#send = new SendQueue(ring, this.#slot, fd)
     ring.members.add(this)
     ring.own(fd)
@@ -106,7 +92,7 @@ export abstract class StreamConnection implements Transport, OperationOwner {
   }
 
   get bytesRead(): number {
-    return this.#bytesRead
+    return this.#receiver.bytesRead
   }
 
   get bytesWritten(): number {
@@ -118,7 +104,7 @@ export abstract class StreamConnection implements Transport, OperationOwner {
   }
 
   get paused(): boolean {
-    return this.#paused
+    return this.#receiver.paused
   }
 
   // ---------------------------------------------------------------- what the owner asks for
@@ -163,7 +149,7 @@ export abstract class StreamConnection implements Transport, OperationOwner {
         return
       }
       if (this.#shutdown === 'done') process.nextTick(callback)
-      else (this.#endCallbacks ??= []).push(callback)
+      else (this.#callbacks ??= new WriteCallbacks()).addEnd(callback)
     }
     if (this.#state !== 'open') return
     this.#enter('ended')
@@ -175,7 +161,7 @@ export abstract class StreamConnection implements Transport, OperationOwner {
     this.#error = error
     this.#enter('closing')
     if (this.parked) this.ring.unpark(this)
-    this.#kept = undefined
+    this.#receiver.discard()
     this.ring.schedule(this)
   }
 
@@ -186,14 +172,14 @@ export abstract class StreamConnection implements Transport, OperationOwner {
   }
 
   pause(): void {
-    if (this.#paused) return
-    this.#paused = true
+    if (this.paused) return
+    this.#receiver.paused = true
     if (this.#state !== 'closed') this.ring.schedule(this)
   }
 
   resume(): void {
-    if (!this.#paused) return
-    this.#paused = false
+    if (!this.paused) return
+    this.#receiver.paused = false
     if (this.#state !== 'closed') this.ring.schedule(this)
   }
 
@@ -213,14 +199,14 @@ export abstract class StreamConnection implements Transport, OperationOwner {
     if (typeof (to as Partial<Transport> | undefined)?.write !== 'function') {
       throw invalidArgumentType('to', 'a Transport', to)
     }
-    if ((to as unknown) === this || this.#forwarding !== undefined) {
+    if ((to as unknown) === this || this.#receiver.forwarding !== undefined) {
       throw new SheafError(
         'ERR_SHEAF_FORWARDING',
         (to as unknown) === this ? 'A connection cannot forward to itself' : 'The connection forwards already',
       )
     }
     const forwarding = new Forwarding(this, to)
-    this.#forwarding = forwarding
+    this.#receiver.forwarding = forwarding
     if (to instanceof StreamConnection) (to.#sources ??= []).push(forwarding)
     if (to.state === 'closing' || to.state === 'closed') this.destroy()
     else this.ring.schedule(this)
@@ -309,15 +295,13 @@ export abstract class StreamConnection implements Transport, OperationOwner {
         this.ring.schedule(this)
         break
       case Operation.Cancel:
-        this.#cancellingReceive = false
-        this.ring.schedule(this)
+        this.#receiver.cancelled()
         break
       case Operation.Close:
         this.#finish()
         break
       case Operation.HangUp:
-        this.#hangUp = 'seen'
-        this.ring.schedule(this)
+        this.#receiver.hungUp()
         break
       case Operation.Accept:
         invariant(false, 'a connection accepts')
@@ -325,68 +309,8 @@ export abstract class StreamConnection implements Transport, OperationOwner {
   }
 
   #completeReceive(result: number, flags: number): void {
-    const { metrics, pool } = this.ring
-    const ended = (flags & CompletionFlag.More) === 0
-    if (ended) {
-      this.#receiving = false
-      this.ring.schedule(this)
-    }
-    if (this.#hangUp === 'seen') this.ring.schedule(this)
-    if (result > 0) {
-      this.#received(result, flags)
-      // The last buffer ends a multishot with data and no error.
-      if (ended && pool.available === 0) metrics.poolExhausted++
-    } else if (result === 0) {
-      this.#receivedEnd(flags)
-    } else if (result === -Errno.ENOBUFS) {
-      metrics.poolExhausted++
-    } else if (result !== -Errno.ECANCELED) {
-      this.destroy(systemError(result, 'read'))
-    }
-  }
-
-  #received(bytes: number, flags: number): void {
-    const ring = this.ring
-    const pool = ring.pool
-    const first = flags >>> bufferIdShift
-    pool.expect(first)
-    const skipped = ring.receiveHeaderBytes
-    const payload = bytes - skipped
-    const metrics = ring.metrics
-    if (payload === 0) {
-      pool.skip(bytes)
-      this.#receivedEnd(0)
-      return
-    }
-    metrics.receives++
-    metrics.bytesRead += payload
-    this.#bytesRead += payload
-    if (this.#state === 'closing') {
-      pool.skip(bytes)
-      return
-    }
-    const before = pool.taken
-    const forwarding = this.#kept === undefined ? this.#forwarding : undefined
-    forwarding?.received(payload, skipped)
-    const chunk = forwarding === undefined ? this.#copyOut(payload, skipped) : undefined
-    const buffers = (pool.taken - before) | 0
-    metrics.receiveBuffers += buffers
-    countBundle(metrics.receiveBundles, buffers)
-    if (chunk === undefined) return
-    if (this.#paused || this.#kept !== undefined) (this.#kept ??= []).push(chunk)
-    else this.#tellData(chunk)
-  }
-
-  #copyOut(bytes: number, skipped: number): Chunk {
-    const chunk = this.#slab.allocate(bytes)
-    this.ring.pool.copyOut(chunk, skipped)
-    return chunk
-  }
-
-  #receivedEnd(flags: number): void {
-    if ((flags & CompletionFlag.Buffer) !== 0) this.ring.pool.reconcile(flags >>> bufferIdShift)
-    this.#peerEnded = true
-    this.ring.schedule(this)
+    const failed = this.#receiver.complete(result, flags)
+    if (failed < 0) this.destroy(systemError(failed, 'read'))
   }
 
   #completeSend(result: number, flags: number): void {
@@ -436,48 +360,14 @@ export abstract class StreamConnection implements Transport, OperationOwner {
   }
 
   #steer(): void {
-    if (this.#active()) this.#steerReceive()
+    if (this.#active()) this.#receiver.steer()
     if (this.#active()) this.#steerSend()
     if (this.#state === 'closing') this.#steerClose()
   }
 
-  #wantsData(): boolean {
-    return !this.#paused && !this.#heldBack && !this.#peerEnded
-  }
-
-  #steerReceive(): void {
-    if (this.#receiving) {
-      // A receive that may have missed the reset is armed anew: it ends at once when there is nothing left but that.
-      if ((!this.#wantsData() || this.#hangUp === 'seen') && !this.#cancellingReceive) {
-        this.#cancellingReceive = true
-        this.ring.submissions.cancelOperation(this.#slot, Operation.Receive)
-      }
-    } else if (this.#wantsData()) {
-      if (!this.#cancellingReceive && !this.parked) this.#receive()
-    } else if (this.parked) {
-      this.ring.unpark(this)
-    }
-  }
-
   /** Of the pool it holds nothing that would come back to it. */
   get starving(): boolean {
-    return this.#forwarding?.holding !== true
-  }
-
-  #receive(): void {
-    // Armed on an empty pool it would fail at once. A connection that holds buffers waits for those, and leaves the
-    // reserve to others; one that holds none may receive, to have it copied.
-    const { pool } = this.ring
-    if (pool.available <= (this.starving ? 0 : pool.reserve)) {
-      this.ring.park(this)
-      return
-    }
-    if (this.#hangUp === 'unknown' && this.ring.receiveMissesResets) {
-      this.#hangUp = 'awaited'
-      this.ring.submissions.hangUp(this.#slot, this.fd)
-    }
-    this.#receiving = true
-    this.ring.receive(this.#slot, this.fd)
+    return this.#receiver.forwarding?.holding !== true
   }
 
   #steerSend(): void {
@@ -525,7 +415,7 @@ export abstract class StreamConnection implements Transport, OperationOwner {
     this.ring.members.delete(this)
     this.ring.metrics.closed++
     this.unref()
-    this.#forwarding?.closed(this.#error)
+    this.#receiver.forwarding?.closed(this.#error)
     if (this.#sources !== undefined) for (const source of this.#sources) source.from.receiverClosed(this.#error)
     this.onClosed?.()
     const thrown = this.#settleCallbacks()
@@ -555,8 +445,8 @@ export abstract class StreamConnection implements Transport, OperationOwner {
     if (this.#callbacks !== undefined) {
       let callback: WriteCallback | undefined
       while ((callback = this.#callbacks.takeUpTo(send.sentBytes)) !== undefined) this.#call(callback)
+      while (this.#shutdown === 'done' && (callback = this.#callbacks.takeEnd()) !== undefined) this.#call(callback)
     }
-    if (this.#shutdown === 'done') this.#tellFinished()
     if (send.queuedBytes > this.writableHighWaterMark * limits.writableLowWaterFraction) return
     if (this.#sources !== undefined) for (const source of this.#sources) source.drained()
     if (!this.#needsDrain) return
@@ -565,27 +455,27 @@ export abstract class StreamConnection implements Transport, OperationOwner {
   }
 
   #tellKept(): void {
-    while (this.#kept !== undefined && !this.#paused) {
-      const chunk = this.#kept.shift()
-      if (this.#kept.length === 0) this.#kept = undefined
-      if (chunk === undefined) return
-      if (this.#forwarding !== undefined) this.#forwarding.write(chunk)
-      else this.#tellData(chunk)
+    let chunk: Chunk | undefined
+    while ((chunk = this.#receiver.takeKept()) !== undefined) {
+      if (this.#receiver.forwarding === undefined) this.received(chunk)
+      else this.#receiver.forwarding.write(chunk)
     }
   }
 
   #tellEnd(): void {
-    if (!this.#peerEnded || this.#endTold || this.#kept !== undefined || this.#paused) return
+    if (this.#endTold || !this.#receiver.endReached) return
     this.#endTold = true
-    this.#forwarding?.ended()
+    const { forwarding } = this.#receiver
+    forwarding?.ended()
     try {
       this.#tell((handler) => handler.end?.(this))
     } finally {
-      if (!this.#allowHalfOpen && this.#forwarding === undefined) this.end()
+      if (!this.#allowHalfOpen && forwarding === undefined) this.end()
     }
   }
 
-  #tellData(chunk: Chunk): void {
+  /** Tells the owner `data`. */
+  received(chunk: Chunk): void {
     if (this.#context === undefined) this.handler.data?.(this, chunk)
     else this.#context.runInAsyncScope(() => this.handler.data?.(this, chunk))
   }
@@ -600,29 +490,12 @@ export abstract class StreamConnection implements Transport, OperationOwner {
     else this.#context.runInAsyncScope(callback, undefined, error)
   }
 
-  /** The FIN has been sent. */
-  #tellFinished(): void {
-    let callback: WriteCallback | undefined
-    while ((callback = this.#endCallbacks?.shift()) !== undefined) this.#call(callback)
-  }
-
   /** Calls back for every write and end that is still open when the connection is closed. @returns what they threw. */
   #settleCallbacks(): unknown[] {
+    if (this.#callbacks === undefined) return []
+    const call = (callback: WriteCallback, error?: Error): void => this.#call(callback, error)
     const failed = this.#error ?? this.#closedError()
-    const thrown: unknown[] = []
-    const settle = (callback: WriteCallback, error?: Error): void => {
-      try {
-        this.#call(callback, error)
-      } catch (what) {
-        thrown.push(what)
-      }
-    }
-    let callback: WriteCallback | undefined
-    while ((callback = this.#callbacks?.takeUpTo(this.#send.sentBytes)) !== undefined) settle(callback)
-    while ((callback = this.#callbacks?.takeUpTo(Infinity)) !== undefined) settle(callback, failed)
-    for (callback of this.#endCallbacks ?? []) settle(callback, this.#shutdown === 'done' ? undefined : failed)
-    this.#endCallbacks = undefined
-    return thrown
+    return this.#callbacks.settle(call, this.#send.sentBytes, this.#shutdown === 'done', failed)
   }
 
   #refuseWrite(callback: WriteCallback | undefined): boolean {
@@ -647,9 +520,7 @@ export abstract class StreamConnection implements Transport, OperationOwner {
 
   /** Keeps the peer's bytes in the kernel while the receiver of a forwarding is full. */
   holdBack(held: boolean): void {
-    if (this.#heldBack === held) return
-    this.#heldBack = held
-    if (this.#state !== 'closed') this.ring.schedule(this)
+    this.#receiver.holdBack(held)
   }
 
   /** A forwarding that ended here is over. */
@@ -659,7 +530,7 @@ export abstract class StreamConnection implements Transport, OperationOwner {
 
   /** What this connection forwards to is closed. */
   receiverClosed(error: Error | undefined): void {
-    if (error === undefined && this.#peerEnded) this.end()
+    if (error === undefined && this.#receiver.ended) this.end()
     else this.reset(error)
   }
 

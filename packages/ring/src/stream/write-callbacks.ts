@@ -1,23 +1,26 @@
 import type { WriteCallback } from '../transport'
 
-/** Callbacks that wait until the kernel has taken the stream up to their position. */
+/** Callbacks of one connection's writes and ends: who is called when, and that everybody is called in the end. */
 export class WriteCallbacks {
   #positions: number[] = []
   #callbacks: WriteCallback[] = []
   #head = 0
+  readonly #ends: WriteCallback[] = []
 
-  get empty(): boolean {
-    return this.#head === this.#callbacks.length
-  }
-
+  /** To be taken when the kernel has taken the stream up to `position`. */
   add(position: number, callback: WriteCallback): void {
     this.#positions.push(position)
     this.#callbacks.push(callback)
   }
 
-  /** Takes the next callback at or before `position`, or undefined. */
+  /** To be taken when the FIN has been sent. */
+  addEnd(callback: WriteCallback): void {
+    this.#ends.push(callback)
+  }
+
+  /** Takes the next callback of a write at or before `position`. */
   takeUpTo(position: number): WriteCallback | undefined {
-    if (this.empty || this.#positions[this.#head] > position) return undefined
+    if (this.#head === this.#callbacks.length || this.#positions[this.#head] > position) return undefined
     const callback = this.#callbacks[this.#head++]
     if (this.#head === this.#callbacks.length) {
       this.#positions = []
@@ -25,5 +28,34 @@ export class WriteCallbacks {
       this.#head = 0
     }
     return callback
+  }
+
+  takeEnd(): WriteCallback | undefined {
+    return this.#ends.shift()
+  }
+
+  /**
+   * The connection is closed: calls everybody who is left, with `failed` where what they wait for has not happened.
+   * @returns what was thrown; nobody is left out because of it.
+   */
+  settle(
+    call: (callback: WriteCallback, error?: Error) => void,
+    sentBytes: number,
+    finished: boolean,
+    failed: Error,
+  ): unknown[] {
+    const thrown: unknown[] = []
+    const settleOne = (callback: WriteCallback, error?: Error): void => {
+      try {
+        call(callback, error)
+      } catch (what) {
+        thrown.push(what)
+      }
+    }
+    let callback: WriteCallback | undefined
+    while ((callback = this.takeUpTo(sentBytes)) !== undefined) settleOne(callback)
+    while ((callback = this.takeUpTo(Infinity)) !== undefined) settleOne(callback, failed)
+    while ((callback = this.takeEnd()) !== undefined) settleOne(callback, finished ? undefined : failed)
+    return thrown
   }
 }

@@ -1,0 +1,178 @@
+import { bufferIdShift, CompletionFlag, Errno } from '../abi'
+import { countBundle } from '../metrics'
+import { Operation } from '../queue/operation-table'
+import type { Ring, Scheduled } from '../ring'
+import type { Chunk, TransportState } from '../transport'
+import type { Forwarding } from './forwarding'
+import { Slab } from './slab'
+
+/** The connection that a receiver receives for. */
+export interface ReceiverOwner extends Scheduled {
+  readonly ring: Ring
+  readonly fd: number
+  readonly state: TransportState
+  /** On the ring's list of those that wait for receive buffers. */
+  parked: boolean
+  readonly starving: boolean
+  /** Hands out a chunk that is nobody else's. */
+  received(chunk: Chunk): void
+}
+
+/**
+ * The receiving half of a connection: keeps one multishot receive armed as long as data is wanted, takes what arrives
+ * out of the pool, and keeps what arrives all the same.
+ */
+export class Receiver {
+  readonly #owner: ReceiverOwner
+  readonly #ring: Ring
+  readonly #slot: number
+  readonly #slab = new Slab()
+  #armed = false
+  #cancelling = false
+  #heldBack = false
+  /** What arrived while paused. */
+  #kept: Chunk[] | undefined
+  /** Where receives miss resets: whether the kernel is to tell of one, and whether it has. */
+  #hangUp: 'unknown' | 'awaited' | 'seen' = 'unknown'
+  /** The peer's FIN has come. It is told after everything that was kept. */
+  #ended = false
+  /** Nothing is handed out while set by the owner's user. */
+  paused = false
+  /** Where what arrives goes instead of to the owner. */
+  forwarding: Forwarding | undefined
+  bytesRead = 0
+
+  constructor(owner: ReceiverOwner, slot: number) {
+    this.#owner = owner
+    this.#ring = owner.ring
+    this.#slot = slot
+  }
+
+  /** The peer has finished and everything before has been handed out, so this may be told. */
+  get endReached(): boolean {
+    return this.#ended && this.#kept === undefined && !this.paused
+  }
+
+  get ended(): boolean {
+    return this.#ended
+  }
+
+  /** Keeps the peer's bytes in the kernel, or no longer. */
+  holdBack(held: boolean): void {
+    if (this.#heldBack === held) return
+    this.#heldBack = held
+    if (this.#owner.state !== 'closed') this.#ring.schedule(this.#owner)
+  }
+
+  /** Takes the next chunk that was kept and may be handed out now. */
+  takeKept(): Chunk | undefined {
+    if (this.#kept === undefined || this.paused) return undefined
+    const chunk = this.#kept.shift()
+    if (this.#kept.length === 0) this.#kept = undefined
+    return chunk
+  }
+
+  /** Forgets what was kept. */
+  discard(): void {
+    this.#kept = undefined
+  }
+
+  /** A receive completion. @returns 0, or `-errno` if the connection has failed. */
+  complete(result: number, flags: number): number {
+    const { metrics, pool } = this.#ring
+    const ended = (flags & CompletionFlag.More) === 0
+    if (ended) this.#armed = false
+    if (ended || this.#hangUp === 'seen') this.#ring.schedule(this.#owner)
+    if (result > 0) {
+      this.#take(result, flags)
+      // The last buffer ends a multishot with data and no error.
+      if (ended && pool.available === 0) metrics.poolExhausted++
+    } else if (result === 0) {
+      if ((flags & CompletionFlag.Buffer) !== 0) pool.reconcile(flags >>> bufferIdShift)
+      this.#end()
+    } else if (result === -Errno.ENOBUFS) {
+      metrics.poolExhausted++
+    } else if (result !== -Errno.ECANCELED) {
+      return result
+    }
+    return 0
+  }
+
+  /** A cancel request has ended. */
+  cancelled(): void {
+    this.#cancelling = false
+    this.#ring.schedule(this.#owner)
+  }
+
+  /** The kernel tells of a reset, or that both directions are shut. */
+  hungUp(): void {
+    this.#hangUp = 'seen'
+    this.#ring.schedule(this.#owner)
+  }
+
+  /** Arms or cancels the receive, as is called for. */
+  steer(): void {
+    const wanted = !this.paused && !this.#heldBack && !this.#ended
+    if (this.#armed) {
+      // A receive that may have missed the reset is armed anew: it ends at once when there is nothing left but that.
+      if ((wanted && this.#hangUp !== 'seen') || this.#cancelling) return
+      this.#cancelling = true
+      this.#ring.submissions.cancelOperation(this.#slot, Operation.Receive)
+    } else if (wanted) {
+      if (!this.#cancelling && !this.#owner.parked) this.#arm()
+    } else if (this.#owner.parked) {
+      this.#ring.unpark(this.#owner)
+    }
+  }
+
+  #arm(): void {
+    // Armed on an empty pool it would fail at once. A connection that holds buffers waits for those, and leaves the
+    // reserve to others; one that holds none may receive, to have it copied.
+    const ring = this.#ring
+    if (ring.pool.available <= (this.#owner.starving ? 0 : ring.pool.reserve)) {
+      ring.park(this.#owner)
+      return
+    }
+    if (this.#hangUp === 'unknown' && ring.receiveMissesResets) {
+      this.#hangUp = 'awaited'
+      ring.submissions.hangUp(this.#slot, this.#owner.fd)
+    }
+    this.#armed = true
+    ring.receive(this.#slot, this.#owner.fd)
+  }
+
+  #take(bytes: number, flags: number): void {
+    const { metrics, pool, receiveHeaderBytes: skipped } = this.#ring
+    pool.expect(flags >>> bufferIdShift)
+    const payload = bytes - skipped
+    if (payload === 0 || this.#owner.state === 'closing') {
+      pool.skip(bytes)
+      if (payload === 0) this.#end()
+      return
+    }
+    metrics.receives++
+    metrics.bytesRead += payload
+    this.bytesRead += payload
+    const before = pool.taken
+    const forwarding = this.#kept === undefined ? this.forwarding : undefined
+    forwarding?.received(payload, skipped)
+    const chunk = forwarding === undefined ? this.#copyOut(payload, skipped) : undefined
+    const buffers = (pool.taken - before) | 0
+    metrics.receiveBuffers += buffers
+    countBundle(metrics.receiveBundles, buffers)
+    if (chunk === undefined) return
+    if (this.paused || this.#kept !== undefined) (this.#kept ??= []).push(chunk)
+    else this.#owner.received(chunk)
+  }
+
+  #copyOut(bytes: number, skipped: number): Chunk {
+    const chunk = this.#slab.allocate(bytes)
+    this.#ring.pool.copyOut(chunk, skipped)
+    return chunk
+  }
+
+  #end(): void {
+    this.#ended = true
+    this.#ring.schedule(this.#owner)
+  }
+}
