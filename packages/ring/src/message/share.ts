@@ -20,7 +20,7 @@ export interface ParkedSocket extends Scheduled {
 
 /**
  * What the datagram sockets of a ring share: a pool of receive buffers that hold the largest datagram each (streams
- * have another, of smaller ones; `docs/decisions/datagram-receive-pool.md`), and the requests that they send with.
+ * have another, of smaller ones; `docs/decisions/0007-datagrams.md`), and the requests that they send with.
  */
 export class MessageShare {
   readonly #binding: Binding
