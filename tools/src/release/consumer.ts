@@ -28,12 +28,12 @@ export class Consumer {
     return new Consumer(directory, npm, signal)
   }
 
-  /** Installs the adapter, and sees to it that nothing else came along, and that no code was run for it. */
+  /** Installs the adapters, and sees to it that nothing else came along, and that no code was run for it. */
   async install(): Promise<void> {
-    await this.#npm.run(['install', '@sheaf/tcp'], this.#directory)
+    await this.#npm.run(['install', '@sheaf/tcp', '@sheaf/unix'], this.#directory)
     const modules = join(this.#directory, 'node_modules')
     const installed = (await readdir(join(modules, '@sheaf'))).sort().join(' ')
-    if (installed !== 'native ring tcp') throw new Error(`installed for @sheaf/tcp: ${installed}`)
+    if (installed !== 'native ring tcp unix') throw new Error(`installed for the adapters: ${installed}`)
     if ((await readdir(join(modules, '@sheaf/native'))).includes('build')) {
       throw new Error('npm compiled @sheaf/native on installation')
     }

@@ -18,7 +18,7 @@ import { packInstalled, packOwn, type Tarball } from './tarballs'
 
 const workspace = fileURLToPath(new URL('../..', import.meta.url))
 /** In the order in which they depend on one another. */
-const released = ['native', 'ring', 'tcp']
+const released = ['native', 'ring', 'tcp', 'unix']
 /** What a consumer gets from elsewhere, packed again as it is installed here: no other registry is needed. */
 const others = ['node-addon-api', 'typescript', '@types/node', 'undici-types']
 
@@ -66,7 +66,7 @@ async function rehearse(directory: string, signal: AbortSignal): Promise<void> {
     })
     const programs = join(workspace, 'tools/src/release/programs')
     const consumer = await Consumer.create(join(directory, 'consumer'), programs, npm, signal)
-    await step('install @sheaf/tcp in an empty directory', () => consumer.install())
+    await step('install @sheaf/tcp and @sheaf/unix in an empty directory', () => consumer.install())
     for (const node of [process.execPath, ...await fetchNodes(join(directory, 'nodes'), signal)]) {
       await useJavaScript(consumer, node)
     }
@@ -95,7 +95,7 @@ async function packAll(into: string, signal: AbortSignal): Promise<Tarball[]> {
 async function useJavaScript(consumer: Consumer, node: string): Promise<void> {
   const { version, canRequireModules } = await consumer.askNode(node)
   for (const flags of canRequireModules ? [[], ['--no-experimental-require-module']] : [[]]) {
-    for (const program of ['echo.mjs', 'echo.cjs', 'one-class.cjs']) {
+    for (const program of ['echo.mjs', 'echo.cjs', 'unix.mjs', 'one-class.cjs']) {
       await step(['Node', version, ...flags, program].join(' '), () => consumer.use(program, node, flags))
     }
   }

@@ -2,16 +2,20 @@ const assert = require('node:assert')
 const { randomBytes } = require('node:crypto')
 const { readdirSync, readlinkSync } = require('node:fs')
 
-/** A client sends a megabyte and its FIN to a server of the same process, which sends it back. */
-exports.echo = async function echo({ connect, defaultRing, listen }) {
-  const server = await listen({ host: '127.0.0.1', port: 0 }, {
+/**
+ * A client sends a megabyte and its FIN to a server of the same process, which sends it back. `path` is that of a Unix
+ * socket; without one it is TCP.
+ */
+exports.echo = async function echo({ connect, defaultRing, listen }, path) {
+  const tcp = (port) => ({ host: '127.0.0.1', port })
+  const server = await listen(path === undefined ? tcp(0) : { path }, {
     data(transport, chunk) { transport.write(chunk) },
     end(transport) { transport.end() },
   })
   const sent = randomBytes(1 << 20)
   const received = await new Promise((resolve, reject) => {
     const chunks = []
-    connect({ host: '127.0.0.1', port: server.address.port }, {
+    connect(path === undefined ? tcp(server.address.port) : { path }, {
       open(transport) {
         for (let at = 0; at < sent.length; at += 4096) transport.write(sent.subarray(at, at + 4096))
         transport.end()

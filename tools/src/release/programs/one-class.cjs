@@ -15,4 +15,4 @@ async function compare(name) {
   }
 }
 
-void Promise.all(['@sheaf/native', '@sheaf/ring', '@sheaf/tcp'].map(compare))
+void Promise.all(['@sheaf/native', '@sheaf/ring', '@sheaf/ring/testing', '@sheaf/tcp', '@sheaf/unix'].map(compare))
