@@ -10,7 +10,7 @@ import {
 export const loopback = '127.0.0.1'
 
 /** As much as the system lets a socket keep without privileges, so that a test's bursts find room. */
-export const receiveBufferBytes = 212_992
+const receiveBufferBytes = 212_992
 
 export function testRing(options?: RingOptions): Ring {
   const ring = createRing(options)

@@ -1,0 +1,110 @@
+/** Compares UDP on Sheaf with `node:dgram`: the two take turns, and the medians are printed. */
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { createInterface } from 'node:readline'
+import { fileURLToPath } from 'node:url'
+import Table from 'cli-table3'
+import { Command } from 'commander'
+
+interface Flags {
+  readonly seconds: string
+  readonly rounds: string
+  readonly receiver: string
+}
+
+/** Who is compared is at one end; at the other is always Sheaf. */
+interface Scenario {
+  readonly name: string
+  readonly measured: 'sender' | 'receiver'
+  readonly kinds: readonly string[]
+  readonly connection: 'connected' | 'unconnected'
+  readonly sizeBytes: number
+  readonly burst: number
+  readonly destinations: number
+  readonly task: 'receive' | 'echo'
+}
+
+interface Count {
+  readonly datagrams: number
+  readonly cpuMicroseconds: number
+}
+
+function sending(
+  name: string, connection: Scenario['connection'], sizeBytes: number, burst: number, destinations: number,
+): Scenario {
+  const kinds = ['sheaf', 'node']
+  return { name, measured: 'sender', kinds, connection, sizeBytes, burst, destinations, task: 'receive' }
+}
+
+function receiving(name: string, sizeBytes: number, kind: string, task: Scenario['task']): Scenario {
+  const kinds = [kind, 'node']
+  return { name, measured: 'receiver', kinds, connection: 'connected', sizeBytes, burst: 64, destinations: 1, task }
+}
+
+const scenarios: readonly Scenario[] = [
+  ...[32, 1200].flatMap((size) => [
+    sending(`send 64 to one, connected, ${size} B`, 'connected', size, 64, 1),
+    sending(`send 64 to one, ${size} B`, 'unconnected', size, 64, 1),
+    sending(`send 16 to each of 64, ${size} B`, 'unconnected', size, 16, 64),
+    sending(`send 1 to each of 64, ${size} B`, 'unconnected', size, 1, 64),
+    receiving(`receive, coalesced, ${size} B`, size, 'sheaf', 'receive'),
+    receiving(`receive, one by one, ${size} B`, size, 'sheaf-single', 'receive'),
+    receiving(`echo, ${size} B`, size, 'sheaf', 'echo'),
+  ]),
+]
+
+const flags = new Command('datagram')
+  .description('UDP on Sheaf and on node:dgram, alternating, on loopback: CPU time per datagram at the end measured.')
+  .option('--seconds <s>', 'length of one measurement', '1')
+  .option('--rounds <n>', 'measurements of each', '5')
+  .option('--receiver <kind>', 'what senders send to: sheaf (coalesces), sheaf-single, node', 'sheaf-single')
+  .parse()
+  .opts<Flags>()
+
+function start(name: string, args: readonly string[]) {
+  const path = fileURLToPath(new URL(`${name}.js`, import.meta.url))
+  const child = spawn(process.execPath, [path, ...args], { stdio: ['pipe', 'pipe', 'inherit'] })
+  const lines = createInterface(child.stdout)[Symbol.asyncIterator]()
+  return { child, line: async () => String((await lines.next()).value) }
+}
+
+/** @returns CPU time per datagram at the end that is measured, in microseconds. */
+async function measure(scenario: Scenario, kind: string): Promise<number> {
+  const { measured, connection, sizeBytes, burst, destinations, task } = scenario
+  // On loopback a receiver that coalesces spares the sender the segmenting.
+  const receiverKind = measured === 'receiver' ? kind : flags.receiver
+  const receiver = start('datagram-receiver', [receiverKind, task, String(destinations)])
+  const ports = (await receiver.line()).split(' ')
+  const senderKind = measured === 'sender' ? kind : 'sheaf'
+  const sender = start(
+    'datagram-sender',
+    [senderKind, connection, String(sizeBytes), String(burst), flags.seconds, ...ports],
+  )
+  const sent = JSON.parse(await sender.line()) as Count
+  const ended = once(receiver.child, 'exit')
+  receiver.child.stdin.end()
+  const received = JSON.parse(await receiver.line()) as Count
+  await ended
+  const { cpuMicroseconds, datagrams } = measured === 'sender' ? sent : received
+  return cpuMicroseconds / datagrams
+}
+
+function median(values: readonly number[]): number {
+  return [...values].sort((a, b) => a - b)[Math.floor(values.length / 2)]
+}
+
+const table = new Table({
+  head: ['CPU µs per datagram', '@sheaf/udp', 'node:dgram', 'factor'],
+  colAligns: ['left', 'right', 'right', 'right'],
+  style: { head: [], border: [], compact: true },
+})
+for (const scenario of scenarios) {
+  const figures = scenario.kinds.map((): number[] => [])
+  for (let round = 0; round < Number(flags.rounds); round++) {
+    for (const [index, kind] of scenario.kinds.entries()) figures[index].push(await measure(scenario, kind))
+  }
+  const [ours, theirs] = figures.map(median)
+  table.push([scenario.name, ours.toFixed(2), theirs.toFixed(2), `${(theirs / ours).toFixed(1)} ×`])
+  process.stderr.write(`${scenario.name}: ${ours.toFixed(2)} / ${theirs.toFixed(2)}\n`)
+}
+console.log(table.toString())

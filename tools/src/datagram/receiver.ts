@@ -1,0 +1,60 @@
+/**
+ * Receives datagrams on loopback ports, echoing them if asked to. Prints the ports, and when its input ends, how many
+ * there were since it had warmed up and the CPU time they took. Arguments: sheaf | sheaf-single | node, receive | echo,
+ * number of ports.
+ */
+import { createSocket } from 'node:dgram'
+import { once } from 'node:events'
+import { bind, type InternetAddress, type MessageBatch, type UdpSocket } from '@sheaf/udp'
+
+const [kind, task, count] = process.argv.slice(2)
+const host = '127.0.0.1'
+const warmUpMs = 300
+/** What the system gives without privileges. */
+const receiveBufferBytes = 212_992
+let received = 0
+
+async function sheafPort(): Promise<number> {
+  const echo = task === 'echo'
+  const socket = await bind({ host, receiveBufferBytes, coalesce: kind === 'sheaf' }, {
+    messages(socket: UdpSocket, batch: MessageBatch<InternetAddress>) {
+      received += batch.count
+      if (!echo) return
+      for (let index = 0; index < batch.count; index++) socket.send(batch.view(index), batch.from(index))
+    },
+  })
+  return socket.localAddress?.port ?? 0
+}
+
+async function nodePort(): Promise<number> {
+  const socket = createSocket({ type: 'udp4', recvBufferSize: receiveBufferBytes })
+  socket.on('message', task === 'echo'
+    ? (chunk, from) => {
+        received++
+        socket.send(chunk, from.port, from.address)
+      }
+    : () => { received++ })
+  const listening = once(socket, 'listening')
+  socket.bind(0, host)
+  await listening
+  return socket.address().port
+}
+
+const ports: number[] = []
+for (let index = 0; index < Number(count); index++) ports.push(await (kind === 'node' ? nodePort() : sheafPort()))
+console.log(ports.join(' '))
+
+let before = process.cpuUsage()
+const waitForFirst = setInterval(() => {
+  if (received === 0) return
+  clearInterval(waitForFirst)
+  setTimeout(() => {
+    received = 0
+    before = process.cpuUsage()
+  }, warmUpMs)
+}, 10)
+process.stdin.resume()
+await once(process.stdin, 'end')
+const { user, system } = process.cpuUsage(before)
+console.log(JSON.stringify({ datagrams: received, cpuMicroseconds: user + system }))
+process.exit()
