@@ -45,9 +45,11 @@ export async function bench(hosts: Hosts, processes: Processes, options: BenchOp
       return { variant, proxy: await processes.startProxy(hosts.proxy, command), samples: [] }
     }))
     for (let round = 0; round < options.plan.rounds; round++) {
+      const { firstWarmUpMs, warmUpMs, windowMs } = options.plan
+      const window = { warmUpMs: round === 0 ? firstWarmUpMs : warmUpMs, windowMs }
       for (const { variant, proxy, samples } of candidates) {
         options.onMeasurement(variant, bufferBytes)
-        samples.push(await measure(load, proxy, options.plan))
+        samples.push(await measure(load, proxy, window))
       }
     }
     results.push(...await Promise.all(candidates.map((candidate) => conclude(candidate, bufferBytes))))

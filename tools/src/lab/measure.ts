@@ -22,13 +22,16 @@ interface Moment {
   readonly cpuSeconds: number
 }
 
+/** How long to send before measuring, and how long to measure. */
+export type MeasuredWindow = Pick<Plan, 'warmUpMs' | 'windowMs'>
+
 /** Sends through a proxy for a while. @throws Error if nothing came through. */
-export async function measure(load: Load, proxy: ProxyProgram, plan: Plan): Promise<Sample> {
+export async function measure(load: Load, proxy: ProxyProgram, window: MeasuredWindow): Promise<Sample> {
   const { source, sink, proxyHost, connections } = load
   source.send({ kind: 'start', host: proxyHost, port: proxy.port, connections })
-  await sleep(plan.warmUpMs)
+  await sleep(window.warmUpMs)
   const before = await moment(sink, proxy)
-  await sleep(plan.windowMs)
+  await sleep(window.windowMs)
   const after = await moment(sink, proxy)
   source.send({ kind: 'stop' })
   await source.next('sent')
