@@ -118,10 +118,18 @@ export class MessageRequest implements OperationOwner {
     last.end = start + lengthBytes
   }
 
-  /** Asks the kernel to send the first datagrams, at most `segmentsMax`. */
-  submit(queue: SubmissionQueue, fd: number, segmentsMax: number, linked: boolean): void {
+  /**
+   * Asks the kernel to send the first datagrams, at most `segmentsMax`. @param namedSends a plain send may have a name.
+   */
+  submit(queue: SubmissionQueue, fd: number, segmentsMax: number, linked: boolean, namedSends: boolean): void {
     const words = this.#words
     const covered = this.covered = Math.min(this.count, segmentsMax)
+    const nameBytes = words[MessageHeaderWord.NameBytes]
+    if (covered === 1 && (nameBytes === 0 || namedSends) && this.#pieceLengths[0] >= this.segmentBytes) {
+      const name = this.#address + nameOffsetBytes
+      queue.sendDatagram(this.slot, fd, this.#pieceAddresses[0], this.segmentBytes, name, nameBytes, linked)
+      return
+    }
     words[MessageHeaderWord.VectorCount] = this.#writeVector(this.#bytesOf(covered))
     if (covered === 1) {
       words[MessageHeaderWord.ControlBytes] = 0

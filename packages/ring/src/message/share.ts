@@ -1,5 +1,5 @@
 import type { Binding, NativeRing } from '@sheaf/native'
-import { Errno, messageHeaderBytes, MessageHeaderWord, receivedMessageHeaderBytes } from '../abi'
+import { Errno, Feature, messageHeaderBytes, MessageHeaderWord, receivedMessageHeaderBytes } from '../abi'
 import { systemError } from '../errors'
 import { limits } from '../limits'
 import { receiveGroup, ReceivePool } from '../memory/receive-pool'
@@ -30,6 +30,8 @@ export class MessageShare {
   readonly bytes: Buffer
   readonly words: Int32Array
   readonly #header: number
+  /** A plain send may have an address: since 6.2, which has no bit; that of 6.10 is asked. */
+  readonly namedSends: boolean
   readonly #free: MessageRequest[] = []
   #requests = 0
   #parked: ParkedSocket[] = []
@@ -37,6 +39,7 @@ export class MessageShare {
   constructor(binding: Binding, native: NativeRing, ring: Ring) {
     this.#binding = binding
     this.#ring = ring
+    this.namedSends = (native.features & Feature.Bundle) !== 0
     this.pool = new ReceivePool(binding, native, ring.metrics, {
       group: messageGroup,
       bufferBytes: payloadOffsetBytes + limits.messagePayloadBytes,

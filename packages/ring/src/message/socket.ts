@@ -512,7 +512,7 @@ implements MessageTransport<A, To>, OperationOwner, RequestOwner, ParkedSocket, 
       const segmentsMax = this.#segmentsMax(lane, request.segmentBytes)
       // Nothing may follow a request that is sent in parts.
       if (request.count > segmentsMax) count = index + 1
-      request.submit(submissions, this.fd, segmentsMax, index !== count - 1)
+      request.submit(submissions, this.fd, segmentsMax, index !== count - 1, this.#share.namedSends)
       this.#unsubmitted -= request.covered
     }
     lane.inFlight = count
