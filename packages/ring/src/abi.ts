@@ -92,7 +92,6 @@ export const shutdownWrite = 1
 
 /** Sizes in bytes of what is laid out by hand. */
 export const submissionEntryBytes = 64
-export const completionEntryBytes = 16
 export const bufferEntryBytes = 16
 /** `struct msghdr` and `struct iovec` on 64-bit Linux. */
 export const messageHeaderBytes = 56
