@@ -21,8 +21,15 @@ export const limits = {
    * input.
    */
   receiveBuffers: 128,
-  /** The pool doubles when others hold all that a socket waits for, up to this (4 MB), or to twice its first size. */
+  /**
+   * The pool doubles when it has stayed empty for `starvationMs` with sockets waiting that hold none of it, up to this
+   * (4 MB), or to twice its first size.
+   */
   receiveBuffersMax: 1024,
+  /** Long beside a burst (100 µs), short beside what a person or a timeout notices. */
+  starvationMs: 2,
+  /** Of those that wait for buffers, one is let go for each so many: a busy one takes all it can get. */
+  buffersPerUnparked: 32,
   /** The pool is one mapping. Its bound is far from what anyone should want, and keeps offsets in 31 bits. */
   receivePoolBytesMax: 2 ** 30,
   /** Provided-buffer rings have at most this many entries (kernel). */

@@ -82,6 +82,11 @@ export class Ring {
   #scheduled: Scheduled[] = []
   #advanced = 0
   #parked: Parked[] = []
+  /** In this turn connections that forward may use the reserve of the pool. */
+  reserveOpen = false
+  /** Times that buffers were there for those parked. */
+  #refills = 0
+  #starvation: NodeJS.Timeout | undefined
   #references = 0
   #closed = false
 
@@ -229,6 +234,7 @@ export class Ring {
     this.submit()
     this.#closed = true
     openRings.delete(this)
+    clearTimeout(this.#starvation)
     this.#completions.stop()
     this.#native.close()
     const error = new SheafError('ERR_SHEAF_RING_CLOSED', 'The ring was closed')
@@ -253,7 +259,8 @@ export class Ring {
     if (this.#closed) return
     this.#wanted[0] = this.#scheduled.length === 0 ? 0 : 1
     this.pool.publish()
-    if (this.#parked.length !== 0) this.#unparkAll()
+    const unparked = this.#parked.length === 0 ? 0 : this.#unpark()
+    const stillParked = this.#parked.length
     while (this.#advanced < this.#scheduled.length) {
       const member = this.#scheduled[this.#advanced++]
       member.advance()
@@ -262,31 +269,59 @@ export class Ring {
     }
     this.#scheduled = []
     this.#advanced = 0
-    // Buffers may have come back while members were advanced, after some were parked for want of them. Or all are held
-    // by connections that wait for those parked: then nothing else would bring about the turn that enlarges the pool.
+    // Those still parked have their try in the next round, as long as there are buffers that somebody can use: more
+    // came
+    // back while members were advanced, or those that were let go did not all park again.
     const returned = this.pool.publish()
-    const again = this.#parked.length !== 0 && (returned || this.#mustGrow())
+    const usable = returned || unparked > this.#parked.length - stillParked
+    const again = this.#parked.length !== 0 && usable && this.pool.available !== 0
+    // Else nothing may be left that would bring about another turn.
+    if (!again && this.#parked.length !== 0) this.#watchStarvation()
     this.#wanted[0] = again ? 1 : 0
+    this.reserveOpen = false
     this.submissions.publish()
   }
 
-  /** Lets those waiting for buffers try again, if there are any; enlarges the pool if others hold all of it. */
-  #unparkAll(): void {
-    const parked = this.#parked
-    if (this.pool.available === 0) {
-      if (!this.#mustGrow()) return
-      this.pool.grow()
-      this.pool.publish()
-    }
-    this.#parked = []
-    for (const member of parked) {
+  /**
+   * Lets those that have waited longest try again, no more than the buffers there are can serve: each that finds none
+   * left costs a request and a completion.
+   * @returns how many.
+   */
+  #unpark(): number {
+    const { available, reserve } = this.pool
+    if (available > reserve) this.#refills++
+    if (available === 0) return 0
+    const members = this.#parked.splice(0, Math.max(1, Math.floor(available / limits.buffersPerUnparked)))
+    for (const member of members) {
       member.parked = false
       this.schedule(member)
     }
+    return members.length
   }
 
-  #mustGrow(): boolean {
-    return this.pool.available === 0 && this.pool.canGrow && this.#parked.some((member) => member.starving)
+  /**
+   * If the pool stays empty for a while with somebody waiting who holds none of it, it is enlarged; if it can't be,
+   * those may have the reserve for a turn. In a burst it is empty for a moment, again and again: a larger pool would
+   * only be colder, and copying out of the reserve only slower than waiting.
+   */
+  #watchStarvation(): void {
+    if (this.#starvation !== undefined || !this.#starving()) return
+    const refills = this.#refills
+    this.#starvation = setTimeout(() => {
+      this.#starvation = undefined
+      if (this.#closed || !this.#starving()) return
+      if (refills === this.#refills) {
+        if (!this.pool.grow()) this.reserveOpen = true
+        this.wake()
+      } else {
+        this.#watchStarvation()
+      }
+    }, limits.starvationMs)
+    this.#starvation.unref()
+  }
+
+  #starving(): boolean {
+    return this.pool.available <= this.pool.reserve && this.#parked.some((member) => member.starving)
   }
 
   /** Does what was scheduled now, outside the event loop's hook. */

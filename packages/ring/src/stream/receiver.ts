@@ -126,10 +126,11 @@ export class Receiver {
   }
 
   #arm(): void {
-    // Armed on an empty pool it would fail at once. A connection that holds buffers waits for those, and leaves the
-    // reserve to others; one that holds none may receive, to have it copied.
+    // Armed on an empty pool it would fail at once. What is forwarded leaves the reserve to others, unless nothing else
+    // has been there for a while: then it is copied.
     const ring = this.#ring
-    if (ring.pool.available <= (this.#owner.starving ? 0 : ring.pool.reserve)) {
+    const mayUseReserve = this.forwarding === undefined || (ring.reserveOpen && this.#owner.starving)
+    if (ring.pool.available <= (mayUseReserve ? 0 : ring.pool.reserve)) {
       ring.park(this.#owner)
       return
     }
