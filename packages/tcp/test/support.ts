@@ -1,6 +1,4 @@
-import { createHash, type Hash } from 'node:crypto'
 import { readdirSync } from 'node:fs'
-import { setTimeout as sleep } from 'node:timers/promises'
 import { createRing, type Ring, type RingOptions } from '@sheaf/ring'
 import { onTestFinished } from 'vitest'
 import {
@@ -45,136 +43,9 @@ export function client(
   return connect({ host: listener.address.address, port: listener.address.port, ring, ...options }, handler)
 }
 
-/** Sends everything back, with back-pressure: receiving pauses while the peer does not read. */
-export const echo: ListenerHandler<TcpConnection> = {
-  data(connection, chunk) {
-    if (!connection.write(chunk)) connection.pause()
-  },
-  drain(connection) {
-    connection.resume()
-  },
-}
-
-/** What arrived on a connection, and how it ended. */
-export class Received implements StreamHandler<TcpConnection> {
-  readonly chunks: Buffer[] = []
-  bytes = 0
-  ended = false
-  closes = 0
-  error: Error | undefined
-  readonly closed: Promise<void>
-  #close: () => void = () => undefined
-
-  constructor() {
-    this.closed = new Promise((resolve) => {
-      this.#close = resolve
-    })
-  }
-
-  get text(): string {
-    return Buffer.concat(this.chunks).toString()
-  }
-
-  data(_connection: TcpConnection, chunk: Buffer): void {
-    this.chunks.push(chunk)
-    this.bytes += chunk.byteLength
-  }
-
-  end(): void {
-    this.ended = true
-  }
-
-  close(_connection: TcpConnection, error?: Error): void {
-    this.closes++
-    this.error = error
-    this.#close()
-  }
-}
-
-/** Waits until `condition` holds. Fails the test by its own timeout, naming `what`. */
-export async function until(condition: () => boolean, what: string, timeoutMs = 20_000): Promise<void> {
-  const deadline = Date.now() + timeoutMs
-  while (!condition()) {
-    if (Date.now() > deadline) throw new Error(`timed out waiting for ${what}`)
-    await sleep(2)
-  }
-}
-
-/** Waits until a ring holds nothing but what is meant to be open. */
-export async function untilIdle(ring: Ring, members = 0): Promise<void> {
-  await until(() => {
-    const { receiveBuffersHeld, sendBlocks, groups, operationSlots } = ring.usage
-    return operationSlots === members && receiveBuffersHeld === 0 && sendBlocks === 0 && groups === 0
-  }, `an idle ring, which has ${JSON.stringify(ring.usage)}`)
-}
-
 /** Descriptors of this process. */
 export function openDescriptors(): number {
   return readdirSync('/proc/self/fd').length
 }
 
-/** Numbers that look random and are the same in every run (a xorshift). */
-export class Random {
-  #state: number
-
-  constructor(seed: number) {
-    this.#state = seed | 0 || 1
-  }
-
-  /** An integer from 0 to below `bound`. */
-  below(bound: number): number {
-    let x = this.#state
-    x ^= x << 13
-    x ^= x >>> 17
-    x ^= x << 5
-    this.#state = x
-    return (x >>> 0) % bound
-  }
-
-  /** A chunk size from 1 to `max`, small ones as likely as large ones. */
-  size(max: number): number {
-    return Math.min(max, 1 + this.below(2 ** (1 + this.below(Math.ceil(Math.log2(max + 1))))))
-  }
-}
-
-/** Bytes that differ from position to position, so that none can be lost, doubled or swapped unseen. */
-export function pattern(sizeBytes: number, seed: number): Buffer {
-  const bytes = Buffer.allocUnsafeSlow(sizeBytes)
-  const words = new Uint32Array(bytes.buffer, 0, sizeBytes >>> 2)
-  let x = seed | 1
-  for (let index = 0; index < words.length; index++) {
-    x = (Math.imul(x, 1664525) + 1013904223) | 0
-    words[index] = x
-  }
-  for (let index = words.length * 4; index < sizeBytes; index++) bytes[index] = index
-  return bytes
-}
-
-export function sha(): Hash {
-  return createHash('sha256')
-}
-
-/** Writes `bytes` in chunks of random sizes, as fast as back-pressure lets it, then ends. */
-export class Writer {
-  readonly #bytes: Buffer
-  readonly #random: Random
-  readonly #chunkMax: number
-  #offset = 0
-
-  constructor(bytes: Buffer, random: Random, chunkMax: number) {
-    this.#bytes = bytes
-    this.#random = random
-    this.#chunkMax = chunkMax
-  }
-
-  write(connection: TcpConnection): void {
-    const bytes = this.#bytes
-    while (this.#offset < bytes.byteLength) {
-      const end = Math.min(bytes.byteLength, this.#offset + this.#random.size(this.#chunkMax))
-      const chunk = bytes.subarray(this.#offset, end)
-      this.#offset = end
-      if (!connection.write(chunk)) return
-    }
-    connection.end()
-  }
-}
+export { echo, pattern, Random, Received, sha, until, untilIdle, Writer } from '@sheaf/ring/testing'
