@@ -3,6 +3,7 @@ import { EnterFlag, receivedMessageHeaderBytes, SetupFlag } from './abi'
 import { type Capabilities, detectCapabilities } from './capabilities'
 import { SheafError, systemError } from './errors'
 import { limits } from './limits'
+import { type BufferWaiter, BufferWaiters } from './memory/buffer-waiters'
 import { GroupPool } from './memory/group-pool'
 import { receiveGroup, ReceivePool } from './memory/receive-pool'
 import { SendMemory } from './memory/send-memory'
@@ -17,13 +18,6 @@ import { SubmissionQueue } from './queue/submission-queue'
 export interface Scheduled {
   scheduled: boolean
   advance(): void
-}
-
-/** A connection waiting for receive buffers. */
-interface Parked extends Scheduled {
-  parked: boolean
-  /** It has none itself that would come back. */
-  readonly starving: boolean
 }
 
 /** Something with a descriptor that has to go when the ring does. */
@@ -61,6 +55,8 @@ export class Ring {
   readonly operations = new OperationTable(this.metrics)
   readonly submissions: SubmissionQueue
   readonly pool: ReceivePool
+  /** Who waits for buffers of the pool. */
+  readonly waiters: BufferWaiters<BufferWaiter & Scheduled>
   readonly sendMemory: SendMemory
   readonly groups: GroupPool
   /** Connections and listeners that are not closed. */
@@ -81,12 +77,6 @@ export class Ring {
   readonly #descriptors: Uint8Array
   #scheduled: Scheduled[] = []
   #advanced = 0
-  #parked: Parked[] = []
-  /** In this turn connections that forward may use the reserve of the pool. */
-  reserveOpen = false
-  /** Times that buffers were there for those parked. */
-  #refills = 0
-  #starvation: NodeJS.Timeout | undefined
   #references = 0
   #closed = false
 
@@ -109,6 +99,9 @@ export class Ring {
       buffers: options.receiveBuffers,
       buffersMax: options.receiveBuffersMax,
       reserveFraction: options.receiveReserveFraction,
+    })
+    this.waiters = new BufferWaiters(this.pool, this.metrics, () => {
+      this.wake()
     })
     this.sendMemory = new SendMemory(binding)
     this.groups = new GroupPool(binding, native, this, this.metrics, sendMethod, options.groupEntries)
@@ -201,20 +194,6 @@ export class Ring {
     this.metrics.receivesArmed++
   }
 
-  /** Has `member` advanced when there are receive buffers again. */
-  park(member: Parked): void {
-    member.parked = true
-    this.#parked.push(member)
-    this.metrics.parks++
-    this.#wanted[0] = 1
-  }
-
-  unpark(member: Parked): void {
-    member.parked = false
-    const index = this.#parked.indexOf(member)
-    if (index !== -1) this.#parked.splice(index, 1)
-  }
-
   /** One more reason, or one less, to keep the process alive. */
   ref(): void {
     if (this.#references++ === 0) this.#native.ref()
@@ -234,7 +213,7 @@ export class Ring {
     this.submit()
     this.#closed = true
     openRings.delete(this)
-    clearTimeout(this.#starvation)
+    this.waiters.close()
     this.#completions.stop()
     this.#native.close()
     const error = new SheafError('ERR_SHEAF_RING_CLOSED', 'The ring was closed')
@@ -259,8 +238,7 @@ export class Ring {
     if (this.#closed) return
     this.#wanted[0] = this.#scheduled.length === 0 ? 0 : 1
     this.pool.publish()
-    const unparked = this.#parked.length === 0 ? 0 : this.#unpark()
-    const stillParked = this.#parked.length
+    for (const waiter of this.waiters.release()) this.schedule(waiter)
     while (this.#advanced < this.#scheduled.length) {
       const member = this.#scheduled[this.#advanced++]
       member.advance()
@@ -269,59 +247,8 @@ export class Ring {
     }
     this.#scheduled = []
     this.#advanced = 0
-    // Those still parked have their try in the next round, as long as there are buffers that somebody can use: more
-    // came
-    // back while members were advanced, or those that were let go did not all park again.
-    const returned = this.pool.publish()
-    const usable = returned || unparked > this.#parked.length - stillParked
-    const again = this.#parked.length !== 0 && usable && this.pool.available !== 0
-    // Else nothing may be left that would bring about another turn.
-    if (!again && this.#parked.length !== 0) this.#watchStarvation()
-    this.#wanted[0] = again ? 1 : 0
-    this.reserveOpen = false
+    this.#wanted[0] = this.waiters.settle(this.pool.publish()) ? 1 : 0
     this.submissions.publish()
-  }
-
-  /**
-   * Lets those that have waited longest try again, no more than the buffers there are can serve: each that finds none
-   * left costs a request and a completion.
-   * @returns how many.
-   */
-  #unpark(): number {
-    const { available, reserve } = this.pool
-    if (available > reserve) this.#refills++
-    if (available === 0) return 0
-    const members = this.#parked.splice(0, Math.max(1, Math.floor(available / limits.buffersPerUnparked)))
-    for (const member of members) {
-      member.parked = false
-      this.schedule(member)
-    }
-    return members.length
-  }
-
-  /**
-   * If the pool stays empty for a while with somebody waiting who holds none of it, it is enlarged; if it can't be,
-   * those may have the reserve for a turn. In a burst it is empty for a moment, again and again: a larger pool would
-   * only be colder, and copying out of the reserve only slower than waiting.
-   */
-  #watchStarvation(): void {
-    if (this.#starvation !== undefined || !this.#starving()) return
-    const refills = this.#refills
-    this.#starvation = setTimeout(() => {
-      this.#starvation = undefined
-      if (this.#closed || !this.#starving()) return
-      if (refills === this.#refills) {
-        if (!this.pool.grow()) this.reserveOpen = true
-        this.wake()
-      } else {
-        this.#watchStarvation()
-      }
-    }, limits.starvationMs)
-    this.#starvation.unref()
-  }
-
-  #starving(): boolean {
-    return this.pool.available <= this.pool.reserve && this.#parked.some((member) => member.starving)
   }
 
   /** Does what was scheduled now, outside the event loop's hook. */

@@ -160,7 +160,7 @@ export abstract class StreamConnection implements Transport, OperationOwner, Rec
     if (this.#state === 'closing' || this.#state === 'closed') return
     this.#error = error
     this.#enter('closing')
-    if (this.parked) this.ring.unpark(this)
+    if (this.parked) this.ring.waiters.unpark(this)
     this.#receiver.discard()
     this.ring.schedule(this)
   }

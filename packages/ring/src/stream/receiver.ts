@@ -121,7 +121,7 @@ export class Receiver {
     } else if (wanted) {
       if (!this.#cancelling && !this.#owner.parked) this.#arm()
     } else if (this.#owner.parked) {
-      this.#ring.unpark(this.#owner)
+      this.#ring.waiters.unpark(this.#owner)
     }
   }
 
@@ -129,9 +129,9 @@ export class Receiver {
     // Armed on an empty pool it would fail at once. What is forwarded leaves the reserve to others, unless nothing else
     // has been there for a while: then it is copied.
     const ring = this.#ring
-    const mayUseReserve = this.forwarding === undefined || (ring.reserveOpen && this.#owner.starving)
+    const mayUseReserve = this.forwarding === undefined || (ring.waiters.reserveOpen && this.#owner.starving)
     if (ring.pool.available <= (mayUseReserve ? 0 : ring.pool.reserve)) {
-      ring.park(this.#owner)
+      ring.waiters.park(this.#owner)
       return
     }
     if (this.#hangUp === 'unknown' && ring.receiveMissesResets) {

@@ -1,0 +1,109 @@
+import { limits } from '../limits'
+import type { Metrics } from '../metrics'
+import type { ReceivePool } from './receive-pool'
+
+/** A socket that can wait for receive buffers. */
+export interface BufferWaiter {
+  /** On the list of those that wait. */
+  parked: boolean
+  /** It has none itself that would come back. */
+  readonly starving: boolean
+}
+
+/**
+ * Sockets that found the receive pool empty, in the order they came, and what is done when it stays so.
+ *
+ * In a burst the pool is empty for a moment, again and again: a larger one would only be colder, and copying out of its
+ * reserve only slower than waiting. So only after `limits.starvationMs` without a refill, with somebody waiting who
+ * holds none of it, is it enlarged; if it can't be, those may have the reserve for a turn.
+ */
+export class BufferWaiters<W extends BufferWaiter> {
+  readonly #pool: ReceivePool
+  readonly #metrics: Metrics
+  /** Makes another turn come. */
+  readonly #wake: () => void
+  #waiting: W[] = []
+  /** Times that there were buffers for those who wait. */
+  #refills = 0
+  #watch: NodeJS.Timeout | undefined
+  /** Let go in this turn, and left on the list then. */
+  #released = 0
+  #left = 0
+  /** In this turn sockets that forward may use the reserve of the pool. */
+  reserveOpen = false
+
+  constructor(pool: ReceivePool, metrics: Metrics, wake: () => void) {
+    this.#pool = pool
+    this.#metrics = metrics
+    this.#wake = wake
+  }
+
+  park(waiter: W): void {
+    waiter.parked = true
+    this.#waiting.push(waiter)
+    this.#metrics.parks++
+    this.#wake()
+  }
+
+  unpark(waiter: W): void {
+    waiter.parked = false
+    const index = this.#waiting.indexOf(waiter)
+    if (index !== -1) this.#waiting.splice(index, 1)
+  }
+
+  /**
+   * Takes off those that have waited longest, no more than the buffers there are can serve: each that finds none left
+   * costs a request and a completion.
+   */
+  release(): readonly W[] {
+    const { available, reserve } = this.#pool
+    if (available > reserve && this.#waiting.length !== 0) this.#refills++
+    const count = available === 0 ? 0 : Math.max(1, Math.floor(available / limits.buffersPerUnparked))
+    const released = this.#waiting.splice(0, count)
+    for (const waiter of released) waiter.parked = false
+    this.#released = released.length
+    this.#left = this.#waiting.length
+    return released
+  }
+
+  /**
+   * Ends a turn.
+   * @param refilled buffers came back in it after {@link release}.
+   * @returns whether those who wait should have their try in another at once: more buffers came, or those let go did
+   *   not all come back, so somebody can use what there is.
+   */
+  settle(refilled: boolean): boolean {
+    this.reserveOpen = false
+    if (this.#waiting.length === 0) return false
+    const usable = refilled || this.#released > this.#waiting.length - this.#left
+    if (usable && this.#pool.available !== 0) return true
+    // Nothing may be left that would bring about another turn.
+    this.#watchStarvation()
+    return false
+  }
+
+  close(): void {
+    clearTimeout(this.#watch)
+    this.#waiting = []
+  }
+
+  #watchStarvation(): void {
+    if (this.#watch !== undefined || !this.#starving()) return
+    const refills = this.#refills
+    this.#watch = setTimeout(() => {
+      this.#watch = undefined
+      if (!this.#starving()) return
+      if (refills !== this.#refills) {
+        this.#watchStarvation()
+        return
+      }
+      if (!this.#pool.grow()) this.reserveOpen = true
+      this.#wake()
+    }, limits.starvationMs)
+    this.#watch.unref()
+  }
+
+  #starving(): boolean {
+    return this.#pool.available <= this.#pool.reserve && this.#waiting.some((waiter) => waiter.starving)
+  }
+}
