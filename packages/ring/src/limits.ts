@@ -27,7 +27,7 @@ export const limits = {
    */
   receiveBuffersMax: 1024,
   /** Long beside a burst (100 µs), short beside what a person or a timeout notices. */
-  starvationMs: 2,
+  starvationMs: 5,
   /** Of those that wait for buffers, one is let go for each so many: a busy one takes all it can get. */
   buffersPerUnparked: 32,
   /** The pool is one mapping. Its bound is far from what anyone should want, and keeps offsets in 31 bits. */

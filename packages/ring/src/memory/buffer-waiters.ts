@@ -91,16 +91,24 @@ export class BufferWaiters<W extends BufferWaiter> {
     if (this.#watch !== undefined || !this.#starving()) return
     const refills = this.#refills
     this.#watch = setTimeout(() => {
-      this.#watch = undefined
-      if (!this.#starving()) return
-      if (refills !== this.#refills) {
-        this.#watchStarvation()
-        return
-      }
-      if (!this.#pool.grow()) this.reserveOpen = true
-      this.#wake()
+      // If it was this thread that stood still, the refills are there and have not been looked at yet: after the loop's
+      // next poll they have.
+      setImmediate(() => {
+        this.#watch = undefined
+        this.#decide(refills)
+      }).unref()
     }, limits.starvationMs)
     this.#watch.unref()
+  }
+
+  #decide(refillsBefore: number): void {
+    if (!this.#starving()) return
+    if (refillsBefore !== this.#refills) {
+      this.#watchStarvation()
+      return
+    }
+    if (!this.#pool.grow()) this.reserveOpen = true
+    this.#wake()
   }
 
   #starving(): boolean {
