@@ -96,7 +96,7 @@ export class BufferWaiters<W extends BufferWaiter> {
       setImmediate(() => {
         this.#watch = undefined
         this.#decide(refills)
-      }).unref()
+      })
     }, limits.starvationMs)
     this.#watch.unref()
   }
