@@ -19,7 +19,7 @@ export {
 export { limits } from './limits'
 export { type ControlReader, controlMessages } from './message/control'
 export { Lane } from './message/lane'
-export { MessageSocket, type MessageSocketOptions } from './message/socket'
+export { type MessageFamily, MessageSocket, type MessageSocketOptions } from './message/socket'
 export { Metrics } from './metrics'
 export { type ReceiveMethod, type RingOptions, type SendMethod } from './options'
 export {

@@ -83,8 +83,20 @@ export const limits = {
   messagePayloadBytes: 64 * 1024,
   /** Room for any socket address in front of a received datagram: `sockaddr_un` is the longest. */
   messageNameBytes: 112,
-  /** Room for control messages: all that Sheaf asks for, and 253 descriptors (`SCM_MAX_FD`). */
-  messageControlBytes: 1152,
+  /** Room for the control messages of UDP: all that Sheaf asks for take 152 bytes. */
+  messageControlBytes: 192,
+  /**
+   * Unix datagrams are as large as their sender's buffer: this one is what a program may ask for where nobody changed
+   * `net.core.wmem_max` (212992, which the kernel doubles). Larger ones are cut off. Pages are touched as with UDP.
+   */
+  localMessagePayloadBytes: 416 * 1024,
+  localMessageBuffers: 32,
+  /** 54 MB if all are filled. */
+  localMessageBuffersMax: 128,
+  /** Room for control messages with descriptors: 253 of them (`SCM_MAX_FD`), and credentials. */
+  localMessageControlBytes: 1088,
+  /** The largest Unix datagram that is shown to the kernel: as many pieces of send memory as a request has. */
+  localMessageBytesMax: 1024 * 1024,
   /** `UDP_MAX_SEGMENTS` was 64 before Linux 6.9. */
   segmentsMax: 64,
   /** The largest payload of an IPv4 datagram, and of a segmentation bundle. */

@@ -7,7 +7,7 @@ import { type BufferWaiter, BufferWaiters } from './memory/buffer-waiters'
 import { GroupPool } from './memory/group-pool'
 import { receiveGroup, ReceivePool } from './memory/receive-pool'
 import { SendMemory } from './memory/send-memory'
-import { MessageShare } from './message/share'
+import { internetMessages, localMessages, MessageShare } from './message/share'
 import { Metrics } from './metrics'
 import { type ReceiveMethod, type ResolvedRingOptions, resolveRingOptions, type RingOptions } from './options'
 import { CompletionQueue } from './queue/completion-queue'
@@ -30,6 +30,7 @@ export interface RingUsage {
   readonly operationSlots: number
   readonly receiveBuffersHeld: number
   readonly sendBlocks: number
+  readonly messageRequests: number
   readonly groups: number
   readonly members: number
 }
@@ -68,7 +69,8 @@ export class Ring {
   readonly sockets: SocketCalls
   readonly #binding: Binding
   readonly #native: NativeRing
-  #messages: MessageShare | undefined
+  #internetMessages: MessageShare | undefined
+  #localMessages: MessageShare | undefined
   readonly #completions: CompletionQueue
   readonly #receiveMethod: ReceiveMethod
   /** Address of an all-zero `msghdr`: multishot `RECVMSG` without addresses or control messages. */
@@ -118,10 +120,16 @@ export class Ring {
     return this.#closed
   }
 
-  /** What the datagram sockets of the ring share; made for the first of them. */
-  get messages(): MessageShare {
-    this.#messages ??= new MessageShare(this.#binding, this.#native, this)
-    return this.#messages
+  /** What the UDP sockets of the ring share; made for the first of them. */
+  get internetMessages(): MessageShare {
+    this.#internetMessages ??= new MessageShare(this.#binding, this.#native, this, internetMessages)
+    return this.#internetMessages
+  }
+
+  /** What the Unix datagram and seqpacket sockets of the ring share; made for the first of them. */
+  get localMessages(): MessageShare {
+    this.#localMessages ??= new MessageShare(this.#binding, this.#native, this, localMessages)
+    return this.#localMessages
   }
 
   /** @throws SheafError `ERR_SHEAF_RING_CLOSED` */
@@ -132,8 +140,10 @@ export class Ring {
   get usage(): RingUsage {
     return {
       operationSlots: this.operations.size,
-      receiveBuffersHeld: this.pool.held + (this.#messages?.pool.held ?? 0),
+      receiveBuffersHeld:
+        this.pool.held + (this.#internetMessages?.pool.held ?? 0) + (this.#localMessages?.pool.held ?? 0),
       sendBlocks: this.sendMemory.used,
+      messageRequests: (this.#internetMessages?.used ?? 0) + (this.#localMessages?.used ?? 0),
       groups: this.groups.leased,
       members: this.members.size,
     }

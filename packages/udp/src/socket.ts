@@ -4,6 +4,7 @@ import {
   getSocketOption,
   type InternetAddress,
   Lane,
+  limits,
   type MessageHandler,
   MessageSocket,
   type Ring,
@@ -25,12 +26,14 @@ export interface Destination {
 
 export type UdpHandler = MessageHandler<UdpSocket, InternetAddress>
 
+/** The largest payload of any UDP datagram: the length field less the header. */
+const payloadBytesMax = 65_527
+
 const maximumTransmissionUnit = [[0, 14], [41, 24]] as const
 
 /** A UDP socket: the {@link MessageSocket} with UDP's addresses, options and offloads. */
 export class UdpSocket extends MessageSocket<InternetAddress, Destination> {
   declare handler: UdpHandler
-  protected override readonly segmentable = true
   readonly #ipv6: boolean
   readonly #peer: Lane | undefined
   readonly #destinations: Destinations
@@ -41,7 +44,12 @@ export class UdpSocket extends MessageSocket<InternetAddress, Destination> {
 
   /** @internal Use `bind` or `connect`. */
   constructor(ring: Ring, fd: number, ipv6: boolean, connected: boolean, handler: UdpHandler, options: UdpOptions) {
-    super(ring, fd, handler, options)
+    super(ring, fd, handler, {
+      share: ring.internetMessages,
+      controlBytesMax: limits.messageControlBytes,
+      segmentable: true,
+      messageBytesMax: payloadBytesMax,
+    }, options)
     this.#ipv6 = ipv6
     this.#peer = connected ? new Lane(new Uint8Array(0)) : undefined
     this.#destinations = new Destinations(ring, ipv6)
@@ -69,11 +77,11 @@ export class UdpSocket extends MessageSocket<InternetAddress, Destination> {
     return this.#destinations.lane(to)
   }
 
-  protected override decodeAddress(bytes: Buffer, offset: number, lengthBytes: number): InternetAddress {
+  override decodeAddress(bytes: Buffer, offset: number, lengthBytes: number): InternetAddress {
     return this.#sources.decode(bytes, offset, lengthBytes)
   }
 
-  protected override readControls(words: Int32Array, offset: number, lengthBytes: number): number {
+  override readControls(words: Int32Array, offset: number, lengthBytes: number): number {
     const controls = this.#controls
     controls.read(words, offset, lengthBytes)
     this.details = controls.details

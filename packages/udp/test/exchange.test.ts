@@ -324,6 +324,6 @@ it('more datagrams than there are buffers arrive all the same, and the pool grow
     expect(chunks.every((chunk, index) => chunk.equals(pattern(10, 40 + index + at)))).toBe(true)
   }
   expect(ring.metrics.poolExhausted).toBeGreaterThan(0)
-  expect(ring.messages.pool.buffers).toBeGreaterThan(64)
+  expect(ring.internetMessages.pool.buffers).toBeGreaterThan(64)
   await untilIdle(ring, 11)
 })

@@ -86,8 +86,8 @@ export async function until(condition: () => boolean, what: string, timeoutMs = 
 /** Waits until a ring holds nothing but what is meant to be open. */
 export async function untilIdle(ring: Ring, members = 0): Promise<void> {
   await until(() => {
-    const { receiveBuffersHeld, sendBlocks, operationSlots } = ring.usage
-    return operationSlots === members && receiveBuffersHeld === 0 && sendBlocks === 0 && ring.messages.used === 0
+    const { messageRequests, operationSlots, receiveBuffersHeld, sendBlocks } = ring.usage
+    return operationSlots === members && receiveBuffersHeld === 0 && sendBlocks === 0 && messageRequests === 0
   }, `an idle ring, which has ${JSON.stringify(ring.usage)}`)
 }
 

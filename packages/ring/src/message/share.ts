@@ -1,5 +1,5 @@
-import type { Binding, NativeRing } from '@sheaf/native'
-import { Errno, Feature, messageHeaderBytes, MessageHeaderWord, receivedMessageHeaderBytes } from '../abi'
+import type { Binding, NativeRing, Region } from '@sheaf/native'
+import { Errno, Feature, MessageHeaderWord, receivedMessageHeaderBytes } from '../abi'
 import { systemError } from '../errors'
 import { limits } from '../limits'
 import { receiveGroup, ReceivePool } from '../memory/receive-pool'
@@ -7,11 +7,41 @@ import type { Ring, Scheduled } from '../ring'
 import type { Lane } from './lane'
 import { MessageRequest, requestBytes, type RequestOwner } from './request'
 
-/** Behind the group ids of the stream pool and of all send groups. */
-const messageGroup = receiveGroup + 1 + limits.groupsMax
+/** A family's receive buffers. */
+export interface MessageShareOptions {
+  /** Group id of the pool. */
+  readonly group: number
+  /** Payload that a buffer has room for behind header, sender and control messages. */
+  readonly payloadBytes: number
+  readonly buffers: number
+  readonly buffersMax: number
+  /** The most that a socket may have room for control messages. */
+  readonly controlBytesMax: number
+}
 
-/** Bytes before the payload of every datagram buffer: header, sender, control messages. */
-export const payloadOffsetBytes = receivedMessageHeaderBytes + limits.messageNameBytes + limits.messageControlBytes
+/** Behind the group ids of the stream pool and of all send groups. */
+const firstMessageGroup = receiveGroup + 1 + limits.groupsMax
+
+/** UDP sockets. */
+export const internetMessages: MessageShareOptions = {
+  group: firstMessageGroup,
+  payloadBytes: limits.messagePayloadBytes,
+  buffers: limits.messageBuffers,
+  buffersMax: limits.messageBuffersMax,
+  controlBytesMax: limits.messageControlBytes,
+}
+
+/** Unix datagram and seqpacket sockets. */
+export const localMessages: MessageShareOptions = {
+  group: firstMessageGroup + 1,
+  payloadBytes: limits.localMessagePayloadBytes,
+  buffers: limits.localMessageBuffers,
+  buffersMax: limits.localMessageBuffersMax,
+  controlBytesMax: limits.localMessageControlBytes,
+}
+
+/** Message headers in memory are that far apart: a cache line. */
+const headerStrideBytes = 64
 
 /** A socket waiting for receive buffers. */
 export interface ParkedSocket extends Scheduled {
@@ -19,42 +49,44 @@ export interface ParkedSocket extends Scheduled {
 }
 
 /**
- * What the datagram sockets of a ring share: a pool of receive buffers that hold the largest datagram each (streams
- * have another, of smaller ones; `docs/decisions/0007-datagrams.md`), and the requests that they send with.
+ * What the datagram sockets of a ring and a family share: a pool of receive buffers that hold the largest datagram each
+ * (streams have another, of smaller ones; `docs/decisions/0007-datagrams.md`), and the requests that they send with.
  */
 export class MessageShare {
   readonly #binding: Binding
   readonly #ring: Ring
+  readonly #group: number
   readonly pool: ReceivePool
   /** The pool's memory as what it is read as. */
   readonly bytes: Buffer
   readonly words: Int32Array
-  readonly #header: number
+  /** The `msghdr` of a receive, by the room for control messages that it tells of. */
+  readonly #headers: Region
+  readonly #headerAddresses = new Map<number, number>()
   /** A plain send may have an address: since 6.2, which has no bit; that of 6.10 is asked. */
   readonly namedSends: boolean
   readonly #free: MessageRequest[] = []
   #requests = 0
   #parked: ParkedSocket[] = []
 
-  constructor(binding: Binding, native: NativeRing, ring: Ring) {
+  constructor(binding: Binding, native: NativeRing, ring: Ring, options: MessageShareOptions) {
     this.#binding = binding
     this.#ring = ring
     this.namedSends = (native.features & Feature.Bundle) !== 0
+    this.#group = options.group
+    const overheadBytes = receivedMessageHeaderBytes + limits.messageNameBytes + options.controlBytesMax
     this.pool = new ReceivePool(binding, native, ring.metrics, {
-      group: messageGroup,
-      bufferBytes: payloadOffsetBytes + limits.messagePayloadBytes,
-      buffers: limits.messageBuffers,
-      buffersMax: limits.messageBuffersMax,
+      group: options.group,
+      bufferBytes: overheadBytes + options.payloadBytes,
+      buffers: options.buffers,
+      buffersMax: options.buffersMax,
       reserveFraction: 0,
     })
     this.bytes = Buffer.from(this.pool.memory.buffer)
     this.words = new Int32Array(this.pool.memory.buffer)
-    const region = binding.createRegion(messageHeaderBytes)
+    const region = binding.createRegion(1)
     if (typeof region === 'number') throw systemError(region, 'mmap')
-    const header = new Uint32Array(region.buffer)
-    header[MessageHeaderWord.NameBytes] = limits.messageNameBytes
-    header[MessageHeaderWord.ControlBytes] = limits.messageControlBytes
-    this.#header = region.address
+    this.#headers = region
   }
 
   /** Requests that sockets have. */
@@ -63,8 +95,9 @@ export class MessageShare {
   }
 
   /** Arms a multishot receive, for which there must be buffers. */
-  receive(slot: number, fd: number): void {
-    this.#ring.submissions.receiveMessageMultishot(slot, fd, messageGroup, this.#header)
+  receive(slot: number, fd: number, controlBytesMax: number): void {
+    const header = this.#headerAddresses.get(controlBytesMax) ?? this.#addHeader(controlBytesMax)
+    this.#ring.submissions.receiveMessageMultishot(slot, fd, this.#group, header)
     this.#ring.metrics.receivesArmed++
   }
 
@@ -111,6 +144,16 @@ export class MessageShare {
     this.#ring.operations.release(request.slot)
     request.release(this.#ring.sendMemory)
     this.#free.push(request)
+  }
+
+  #addHeader(controlBytesMax: number): number {
+    const offset = this.#headerAddresses.size * headerStrideBytes
+    const header = new Uint32Array(this.#headers.buffer, offset, headerStrideBytes / 4)
+    header[MessageHeaderWord.NameBytes] = limits.messageNameBytes
+    header[MessageHeaderWord.ControlBytes] = controlBytesMax
+    const address = this.#headers.address + offset
+    this.#headerAddresses.set(controlBytesMax, address)
+    return address
   }
 
   #grow(): void {

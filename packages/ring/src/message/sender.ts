@@ -1,0 +1,244 @@
+import { Errno } from '../abi'
+import { lostCapability } from '../capabilities'
+import { systemError } from '../errors'
+import { limits } from '../limits'
+import type { BlockHolder } from '../memory/send-memory'
+import { countBundle } from '../metrics'
+import type { Ring, Scheduled } from '../ring'
+import type { WriteCallback } from '../transport'
+import type { Lane } from './lane'
+import type { MessageRequest, RequestOwner } from './request'
+import { MessageSendMemory } from './send-blocks'
+import type { SettledMessages } from './settled'
+import type { MessageShare } from './share'
+
+/** Refusals of segmentation: by the device or an IPsec route (EIO), by the socket or the path (EINVAL, EMSGSIZE). */
+const segmentationErrors = new Set<number>([Errno.EINVAL, Errno.EIO, Errno.EMSGSIZE])
+
+/**
+ * Every IPv6 path takes this payload in one packet (RFC 8200, 1280 bytes less headers): its refusal is not the path's.
+ */
+const segmentBytesOfAnyPath = 1232
+
+/** The socket that a sender sends for. */
+export interface MessageSenderOwner extends Scheduled {
+  readonly ring: Ring
+  readonly fd: number
+  /** Whether datagrams may be bundled. */
+  readonly segmentable: boolean
+  /** Largest payload that is worth showing to the kernel. */
+  readonly messageBytesMax: number
+}
+
+/**
+ * The sending half of a datagram socket: what is sent waits in a {@link Lane} for each destination, in requests that
+ * one or several datagrams share.
+ */
+export class MessageSender implements RequestOwner, BlockHolder {
+  readonly #owner: MessageSenderOwner
+  readonly #ring: Ring
+  readonly #share: MessageShare
+  readonly #settled: SettledMessages
+  readonly #memory: MessageSendMemory
+  /** Blocks of send memory that have bytes of this socket. */
+  blocks = 0
+  /** Lanes with something to submit, and all that have something to send. */
+  #active: Lane[] = []
+  readonly #busy = new Set<Lane>()
+  /** Datagrams that are in no request in the kernel. */
+  #unsubmitted = 0
+  requestsInFlight = 0
+  bytesQueued = 0
+  messagesQueued = 0
+  bytesWritten = 0
+  messagesWritten = 0
+
+  constructor(owner: MessageSenderOwner, share: MessageShare, settled: SettledMessages) {
+    this.#owner = owner
+    this.#ring = owner.ring
+    this.#share = share
+    this.#settled = settled
+    this.#memory = new MessageSendMemory(owner.ring.sendMemory, this)
+  }
+
+  /** The hot path of sending: nothing is allocated, unless a string or a callback is given. */
+  queue(lane: Lane, chunk: Uint8Array | string, callback: WriteCallback | undefined): void {
+    const bytes = typeof chunk === 'string' ? Buffer.from(chunk) : chunk
+    const length = bytes.byteLength
+    if (length > this.#owner.messageBytesMax) {
+      this.#fail(lane, callback, -Errno.EMSGSIZE)
+      return
+    }
+    const full = this.bytesQueued + length > limits.messageQueueBytesMax
+    const request = full || !this.#memory.ensure(length) ? undefined : this.#requestFor(lane, length)
+    if (request === undefined) {
+      this.#fail(lane, callback, -Errno.ENOBUFS)
+      return
+    }
+    request.addDatagram(length, callback)
+    this.#memory.write(request, bytes)
+    this.bytesQueued += length
+    this.messagesQueued++
+    this.#unsubmitted++
+    this.#activate(lane)
+    if (!this.#owner.scheduled) this.#ring.schedule(this.#owner)
+  }
+
+  #requestFor(lane: Lane, lengthBytes: number): MessageRequest | undefined {
+    const open = lane.open
+    if (open?.takes(lengthBytes, this.#segmentsMax(lane, lengthBytes)) === true) return open
+    const request = this.#share.acquire(this, lane)
+    if (request === undefined) return undefined
+    if (lane.requests.length === 0) this.#busy.add(lane)
+    lane.requests.push(request)
+    return request
+  }
+
+  /** How many datagrams of one size may leave in one request. */
+  #segmentsMax(lane: Lane, segmentBytes: number): number {
+    if (!this.#owner.segmentable || !this.#ring.capabilities.segmentedSend.enabled) return 1
+    return segmentBytes > lane.segmentBytesMax ? 1 : limits.segmentsMax
+  }
+
+  #activate(lane: Lane): void {
+    if (lane.active) return
+    lane.active = true
+    this.#active.push(lane)
+  }
+
+  /** A datagram that was never queued. */
+  #fail(lane: Lane, callback: WriteCallback | undefined, errno: number): void {
+    this.#ring.metrics.messageErrors++
+    this.#settle(callback, systemError(errno, 'send', lane.address, lane.port))
+  }
+
+  #settle(callback: WriteCallback | undefined, error: Error | undefined): void {
+    if (callback === undefined && error === undefined) return
+    this.#settled.add(callback, error)
+    if (!this.#owner.scheduled) this.#ring.schedule(this.#owner)
+  }
+
+  /** A request has ended: all that it covered was sent, or nothing. */
+  requestCompleted(request: MessageRequest, result: number): void {
+    const lane = request.lane as Lane
+    const { metrics } = this.#ring
+    const { covered } = request
+    const before = request.count
+    this.requestsInFlight--
+    if (result >= 0) {
+      metrics.sends++
+      metrics.sendBuffers += covered
+      metrics.bytesWritten += result
+      metrics.messagesWritten += covered
+      countBundle(metrics.sendBundles, covered)
+      this.bytesWritten += result
+      this.messagesWritten += covered
+      this.#takeOff(request, covered, undefined)
+    } else if (result !== -Errno.ECANCELED) {
+      if (covered > 1 && segmentationErrors.has(-result)) {
+        this.#degrade(lane, request.segmentBytes, result)
+      } else {
+        // As if each had been sent alone: an error of the socket is met, and cleared, by the first.
+        metrics.messageErrors++
+        this.#takeOff(request, 1, systemError(result, 'send', lane.address, lane.port))
+      }
+    }
+    this.#unsubmitted += covered - (before - request.count)
+    if (--lane.inFlight === 0) this.#landed(lane)
+    if (!this.#owner.scheduled) this.#ring.schedule(this.#owner)
+  }
+
+  #takeOff(request: MessageRequest, count: number, error: Error | undefined): void {
+    const settle = error !== undefined || request.hasCallbacks
+      ? (callback: WriteCallback | undefined) => this.#settle(callback, error)
+      : undefined
+    this.bytesQueued -= request.takeOff(count, settle)
+    this.messagesQueued -= count
+  }
+
+  /** Segmentation was refused: nothing of the bundle was sent. What is left goes out one by one. */
+  #degrade(lane: Lane, segmentBytes: number, result: number): void {
+    const { capabilities, metrics } = this.#ring
+    metrics.segmentationRefusals++
+    if (result !== -Errno.EIO && segmentBytes > segmentBytesOfAnyPath) {
+      lane.segmentBytesMax = Math.min(lane.segmentBytesMax, segmentBytes - 1)
+      return
+    }
+    const { code } = systemError(result, 'send')
+    const reason = `the kernel refused to segment ${segmentBytes}-byte datagrams (${code})`
+    capabilities.segmentedSend = lostCapability(reason)
+  }
+
+  /** Nothing of the lane is in the kernel. */
+  #landed(lane: Lane): void {
+    const { requests } = lane
+    let done = 0
+    while (done < requests.length && requests[done].count === 0) this.#share.release(requests[done++])
+    if (done === requests.length) {
+      requests.length = 0
+      this.#busy.delete(lane)
+    } else {
+      requests.splice(0, done)
+      this.#activate(lane)
+    }
+  }
+
+  /** Submits what waits in lanes of which nothing is in the kernel. Called once a turn. */
+  submit(): void {
+    if (this.#active.length !== 0) {
+      const lanes = this.#active
+      this.#active = []
+      for (const lane of lanes) {
+        lane.active = false
+        // A lane under way is activated again when it has landed.
+        if (lane.inFlight === 0 && !lane.idle) this.#submitLane(lane)
+      }
+    }
+    if (this.#unsubmitted === 0) this.#memory.drop()
+  }
+
+  /**
+   * Submits what a lane has as one chain: each request starts when the one before it has succeeded. Independent ones
+   * would overtake each other when the socket's send buffer is full for a while.
+   */
+  #submitLane(lane: Lane): void {
+    const { submissions } = this.#ring
+    const { requests } = lane
+    let count = Math.min(requests.length, limits.messageChainMax)
+    if (count > 1) count = submissions.reserve(count)
+    for (let index = 0; index < count; index++) {
+      const request = requests[index]
+      const segmentsMax = this.#segmentsMax(lane, request.segmentBytes)
+      // Nothing may follow a request that is sent in parts.
+      if (request.count > segmentsMax) count = index + 1
+      request.submit(submissions, this.#owner.fd, segmentsMax, index !== count - 1, this.#share.namedSends)
+      this.#unsubmitted -= request.covered
+    }
+    lane.inFlight = count
+    this.requestsInFlight += count
+  }
+
+  /** The ring is closed: no request will complete. */
+  abandon(): void {
+    const { operations } = this.#ring
+    for (const lane of this.#busy) for (const request of lane.requests) operations.abandon(request.slot)
+  }
+
+  /** Forgets what was not sent, for the reason given to its callbacks. No request may be in the kernel. */
+  discard(error: Error): void {
+    for (const lane of this.#busy) {
+      for (const request of lane.requests) {
+        request.takeOff(request.count, (callback) => {
+          if (callback !== undefined) this.#settled.add(callback, error)
+        })
+        this.#share.release(request)
+      }
+      lane.requests = []
+      lane.inFlight = 0
+    }
+    this.#busy.clear()
+    this.#active = []
+    this.bytesQueued = this.messagesQueued = this.#unsubmitted = 0
+    this.#memory.drop()
+  }
+}
