@@ -1,4 +1,4 @@
-import { binding, unavailable } from '@sheaf/native'
+import type { Binding } from '@sheaf/native'
 import { Feature } from './abi'
 import type { ResolvedRingOptions } from './options'
 import { bundlesWork } from './self-test'
@@ -38,8 +38,7 @@ function atLeast(release: string, floor: readonly [number, number]): boolean {
   return major > floor[0] || (major === floor[0] && minor >= floor[1])
 }
 
-function bundleSupport(): Capability {
-  if (binding === undefined) return no(unavailable)
+function bundleSupport(binding: Binding): Capability {
   const { features, release } = binding.probe()
   if ((features & Feature.Bundle) === 0 || !atLeast(release, bundleFloor)) {
     return no(`Linux ${release} has no bundles (they came with 6.10)`)
@@ -47,7 +46,8 @@ function bundleSupport(): Capability {
   return bundlesWork(binding) ? yes : no(`bundles failed their self-test on Linux ${release}`)
 }
 
-let bundles: Capability | undefined
+/** What was found out, once for each binding: there is one in a process, unless kernels are simulated. */
+const bundleSupports = new WeakMap<Binding, Capability>()
 
 /** Environment switch that turns bundles off: `SHEAF_BUNDLE=off|recv|send`. */
 function switchedOff(direction: 'send' | 'recv'): boolean {
@@ -55,8 +55,9 @@ function switchedOff(direction: 'send' | 'recv'): boolean {
   return value === 'off' || (value !== undefined && value !== 'both' && value !== direction)
 }
 
-function bundled(direction: 'send' | 'recv', chosen: boolean): Capability {
-  bundles ??= bundleSupport()
+function bundled(binding: Binding, direction: 'send' | 'recv', chosen: boolean): Capability {
+  let bundles = bundleSupports.get(binding)
+  if (bundles === undefined) bundleSupports.set(binding, bundles = bundleSupport(binding))
   if (!bundles.supported) return bundles
   if (switchedOff(direction)) return no(`switched off by SHEAF_BUNDLE=${process.env.SHEAF_BUNDLE ?? ''}`, true)
   return chosen ? yes : no('not chosen in the ring options', true)
@@ -64,7 +65,6 @@ function bundled(direction: 'send' | 'recv', chosen: boolean): Capability {
 
 /** Environment switch that turns UDP offloads off: `SHEAF_UDP_OFFLOAD=off|recv|send`. */
 function offload(direction: 'send' | 'recv'): Capability {
-  if (binding === undefined) return no(unavailable)
   const value = process.env.SHEAF_UDP_OFFLOAD
   if (value === undefined || value === 'both' || value === direction) return yes
   return no(`switched off by SHEAF_UDP_OFFLOAD=${value}`, true)
@@ -75,12 +75,12 @@ export function lostCapability(reason: string): Capability {
   return no(reason)
 }
 
-/** What this process can have, given what was asked for. */
-export function detectCapabilities(options: ResolvedRingOptions): Capabilities {
+/** What a ring of this binding can have, given what was asked for. */
+export function detectCapabilities(binding: Binding, options: ResolvedRingOptions): Capabilities {
   return {
-    ring: binding === undefined ? no(unavailable) : yes,
-    bundledSend: bundled('send', options.sendMethod === 'bundle'),
-    bundledReceive: bundled('recv', options.receiveMethod === 'bundle'),
+    ring: yes,
+    bundledSend: bundled(binding, 'send', options.sendMethod === 'bundle'),
+    bundledReceive: bundled(binding, 'recv', options.receiveMethod === 'bundle'),
     segmentedSend: offload('send'),
     coalescedReceive: offload('recv'),
   }

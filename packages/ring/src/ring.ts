@@ -116,6 +116,22 @@ export class Ring {
     openRings.add(this)
   }
 
+  /**
+   * A ring on any binding: the seam at which a simulated kernel stands in for Linux.
+   * @internal Use {@link createRing}; for tests there is `createRingOn` in `@sheaf/ring/testing`.
+   */
+  static on(binding: Binding, options?: RingOptions): Ring {
+    const resolved = resolveRingOptions(options)
+    const capabilities = detectCapabilities(binding, resolved)
+    const native = binding.createRing({
+      submissionEntries: resolved.submissionEntries,
+      completionEntries: resolved.completionEntries,
+      optionalFlags: optionalSetupFlags,
+    })
+    if (typeof native === 'number') throw systemError(native, 'io_uring_setup')
+    return new Ring(binding, native, resolved, capabilities)
+  }
+
   get closed(): boolean {
     return this.#closed
   }
@@ -302,16 +318,11 @@ function advanceDisturbed(): void {
  * options.
  */
 export function createRing(options?: RingOptions): Ring {
-  const resolved = resolveRingOptions(options)
-  if (nativeBinding === undefined) throw new SheafError('ERR_SHEAF_UNAVAILABLE', unavailable)
-  const capabilities = detectCapabilities(resolved)
-  const native = nativeBinding.createRing({
-    submissionEntries: resolved.submissionEntries,
-    completionEntries: resolved.completionEntries,
-    optionalFlags: optionalSetupFlags,
-  })
-  if (typeof native === 'number') throw systemError(native, 'io_uring_setup')
-  return new Ring(nativeBinding, native, resolved, capabilities)
+  if (nativeBinding === undefined) {
+    resolveRingOptions(options)
+    throw new SheafError('ERR_SHEAF_UNAVAILABLE', unavailable)
+  }
+  return Ring.on(nativeBinding, options)
 }
 
 let shared: Ring | undefined

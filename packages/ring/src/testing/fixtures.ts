@@ -1,6 +1,7 @@
 import { createHash, type Hash } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Ring, StreamHandler, Transport } from '@sheaf/ring'
+import type { Random } from './random'
 
 /** Sends everything back, with back-pressure: receiving pauses while the peer does not read. */
 export const echo = {
@@ -63,30 +64,6 @@ export async function untilIdle(ring: Ring, members = 0): Promise<void> {
     const { receiveBuffersHeld, sendBlocks, groups, operationSlots } = ring.usage
     return operationSlots === members && receiveBuffersHeld === 0 && sendBlocks === 0 && groups === 0
   }, `an idle ring, which has ${JSON.stringify(ring.usage)}`)
-}
-
-/** Numbers that look random and are the same in every run (a xorshift). */
-export class Random {
-  #state: number
-
-  constructor(seed: number) {
-    this.#state = seed | 0 || 1
-  }
-
-  /** An integer from 0 to below `bound`. */
-  below(bound: number): number {
-    let x = this.#state
-    x ^= x << 13
-    x ^= x >>> 17
-    x ^= x << 5
-    this.#state = x
-    return (x >>> 0) % bound
-  }
-
-  /** A chunk size from 1 to `max`, small ones as likely as large ones. */
-  size(max: number): number {
-    return Math.min(max, 1 + this.below(2 ** (1 + this.below(Math.ceil(Math.log2(max + 1))))))
-  }
 }
 
 /** Bytes that differ from position to position, so that none can be lost, doubled or swapped unseen. */

@@ -1,3 +1,5 @@
 /** Tests that every adapter must pass, and what they are made of. */
-export { echo, pattern, Random, Received, sha, until, untilIdle, Writer } from './fixtures'
+export { echo, pattern, Received, sha, until, untilIdle, Writer } from './fixtures'
+export { Random } from './random'
 export { type StreamFamily, type TestFramework, testStreams } from './streams'
+export { createRingOn } from './ring-on'

@@ -10,7 +10,8 @@ import {
   type StreamHandler,
   type Transport,
 } from '@sheaf/ring'
-import { echo, pattern, Random, Received, sha, until, untilIdle, Writer } from './fixtures'
+import { echo, pattern, Received, sha, until, untilIdle, Writer } from './fixtures'
+import { Random } from './random'
 
 /** How an address family's streams are made. */
 export interface StreamFamily<T extends Transport = Transport> {
