@@ -1,3 +1,3 @@
 import { library } from '../../tsup.base.ts'
 
-export default library({ testing: 'src/testing/index.ts' })
+export default library({ register: 'src/register/index.ts', testing: 'src/testing/index.ts' })

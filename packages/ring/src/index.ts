@@ -34,6 +34,7 @@ export {
 export { createRing, defaultRing, Ring, type RingUsage } from './ring'
 export { adoptDescriptor, openSocket, prepared, type SocketKind } from './socket/descriptor'
 export { getSocketOption, getSocketOptionBytes, setSocketOption, type SocketOption } from './socket/socket-option'
+export { stockDatagram, stockNet } from './stock'
 export { ConnectAttempt } from './stream/connect-attempt'
 export { type ConnectionOptions, StreamConnection } from './stream/connection'
 export { StreamListener } from './stream/listener'

@@ -1,0 +1,2 @@
+export { Patches } from './patches'
+export { Registration } from './registration'

@@ -1,0 +1,44 @@
+import { syncBuiltinESMExports } from 'node:module'
+
+/** Changes to objects of Node's, all of which can be taken back. */
+export class Patches {
+  readonly #undo: (() => void)[] = []
+
+  /** Gives `target` another value for a property that it has. */
+  replace<T extends object, K extends keyof T>(target: T, name: K, value: T[K]): void {
+    const before = Object.getOwnPropertyDescriptor(target, name)
+    Object.defineProperty(target, name, {
+      value,
+      configurable: true,
+      enumerable: before?.enumerable ?? true,
+      writable: true,
+    })
+    this.#undo.push(() => {
+      if (before === undefined) Reflect.deleteProperty(target, name)
+      else Object.defineProperty(target, name, before)
+    })
+  }
+
+  /** Has `target` inherit from another object. */
+  reparent(target: object, prototype: object | null): void {
+    const before = Object.getPrototypeOf(target) as object | null
+    Object.setPrototypeOf(target, prototype)
+    this.#undo.push(() => { Object.setPrototypeOf(target, before) })
+  }
+
+  /** Does something that `undo` takes back. */
+  add(undo: () => void): void {
+    this.#undo.push(undo)
+  }
+
+  /** Lets ES modules that import Node's modules by name see the changes. */
+  publish(): void {
+    syncBuiltinESMExports()
+  }
+
+  /** Takes everything back, the last first. */
+  undo(): void {
+    for (let undo = this.#undo.pop(); undo !== undefined; undo = this.#undo.pop()) undo()
+    this.publish()
+  }
+}

@@ -1,0 +1,69 @@
+import { writeSync } from 'node:fs'
+import { release } from 'node:os'
+import { isMainThread } from 'node:worker_threads'
+import { binding, unavailable } from '@sheaf/native'
+import { Patches } from './patches'
+
+const stderr = 2
+
+/** `SHEAF_LOG=1` asks for a line on stderr that says what was replaced, or why not. */
+function log(line: string): void {
+  const { SHEAF_LOG: wanted } = process.env
+  // A worker says nothing that its process has not said.
+  if (wanted === undefined || wanted === '' || wanted === '0' || !isMainThread) return
+  try {
+    // Not process.stderr: to make that is to make a socket, of which there shall be none yet.
+    writeSync(stderr, `sheaf: ${line}\n`)
+  } catch {
+    // Nobody can be told.
+  }
+}
+
+/** Puts an adapter's drop-in in the place of one of Node's modules, for this thread, and takes it out again. */
+export class Registration {
+  readonly #adapter: string
+  readonly #module: string
+  readonly #install: (patches: Patches) => void
+  #patches: Patches | undefined
+
+  /**
+   * @param adapter the package: `@sheaf/udp`.
+   * @param module what it stands in for: `node:dgram`.
+   * @param install makes the changes.
+   */
+  constructor(adapter: string, module: string, install: (patches: Patches) => void) {
+    this.#adapter = adapter
+    this.#module = module
+    this.#install = install
+  }
+
+  /**
+   * Has everybody in this thread who asks for the module get Sheaf's. Harmless when repeated. Without io_uring nothing
+   * is replaced.
+   * @returns whether it is replaced.
+   */
+  register(): boolean {
+    if (this.#patches !== undefined) return true
+    if (binding === undefined) {
+      log(`${this.#adapter} leaves ${this.#module} as it is: ${unavailable}`)
+      return false
+    }
+    const patches = new Patches()
+    try {
+      this.#install(patches)
+      patches.publish()
+    } catch (error) {
+      patches.undo()
+      throw error
+    }
+    this.#patches = patches
+    log(`${this.#adapter} stands in for ${this.#module}, on io_uring of Linux ${release()}`)
+    return true
+  }
+
+  /** Puts Node's module back. What was made meanwhile goes on as it is. Harmless when repeated. */
+  unregister(): void {
+    this.#patches?.undo()
+    this.#patches = undefined
+  }
+}
