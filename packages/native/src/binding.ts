@@ -53,6 +53,17 @@ export interface Region {
   readonly sizeBytes: number
 }
 
+/**
+ * All that may be submitted to a ring (`IORING_REGISTER_RESTRICTIONS`): the kernel completes any other request with
+ * `-EACCES`. What the binding itself asks of `io_uring_register` is allowed as well, and nothing else is.
+ */
+export interface RingRestrictions {
+  /** `IORING_OP_*`, one byte each. */
+  readonly opcodes: Uint8Array
+  /** `IOSQE_*` bits. */
+  readonly entryFlags: number
+}
+
 export interface NativeRingOptions {
   /** Submission queue entries: a power of two, 1 to 32768. */
   readonly submissionEntries: number
@@ -60,6 +71,10 @@ export interface NativeRingOptions {
   readonly completionEntries: number
   /** `IORING_SETUP_*` bits to have if the kernel allows, each dropped on its own if not. */
   readonly optionalFlags: number
+  /**
+   * To be in force if the kernel allows; if not, {@link NativeRing.restrictionsError} says so. None if absent.
+   */
+  readonly restrictions?: RingRestrictions
 }
 
 /** Byte offsets into {@link NativeRing.rings}. */
@@ -83,6 +98,8 @@ export interface NativeRing {
   readonly features: number
   /** `IORING_SETUP_*` bits in force. */
   readonly setupFlags: number
+  /** The `-errno` with which the kernel refused the restrictions asked for, so that there are none; else 0. */
+  readonly restrictionsError: number
   /** Both queues' heads, tails, flags and the completions. Detached by {@link close}. */
   readonly rings: ArrayBuffer
   readonly offsets: RingOffsets

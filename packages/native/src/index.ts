@@ -7,7 +7,8 @@ import type { Binding, KernelProbe } from './binding.js'
 import { loadAddon } from './load.js'
 
 export type {
-  Binding, KernelProbe, NativeCounters, NativeRing, NativeRingOptions, Region, RingOffsets, SocketCalls,
+  Binding, KernelProbe, NativeCounters, NativeRing, NativeRingOptions, Region, RingOffsets, RingRestrictions,
+  SocketCalls,
 } from './binding.js'
 
 const loaded = loadAddon()

@@ -129,6 +129,20 @@ describe('createRing', () => {
     }
   })
 
+  it('wants restrictions, if any, to be complete', () => {
+    const opcodes = Uint8Array.of(0)
+    for (const restrictions of [
+      null, 1, 'text', {}, { opcodes }, { entryFlags: 0 }, { opcodes: [0], entryFlags: 0 },
+      { opcodes, entryFlags: '0' },
+    ]) {
+      expect(() => create({ ...fine, restrictions })).toThrow(expect.objectContaining({ code: 'ERR_INVALID_ARG_TYPE' }))
+    }
+    for (const entryFlags of [-1, 256, 0.5]) {
+      expect(() => create({ ...fine, restrictions: { opcodes, entryFlags } }))
+        .toThrow(expect.objectContaining({ code: 'ERR_OUT_OF_RANGE' }))
+    }
+  })
+
   it('wants an object', () => {
     for (const value of [undefined, null, 1, 'text', Symbol('sample')]) {
       expect(() => create(value)).toThrow(expect.objectContaining({ code: 'ERR_INVALID_ARG_TYPE' }))

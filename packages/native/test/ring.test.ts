@@ -3,16 +3,16 @@ import { closeSync, mkdtempSync, openSync, rmSync } from 'node:fs'
 import { constants, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { fixture, report, runFixture } from './child-process.js'
+import { fixture, report, runFixture, runModule } from './child-process.js'
 import {
-  asyncFlag, getEvents, Opcode, openRegion, openRing, Queue, Setup, socketPair, usualFlags,
+  asyncFlag, getEvents, linkFlag, Opcode, openRegion, openRing, Queue, Setup, socketPair, usualFlags,
 } from './fixtures/queue.mjs'
 import { namedPipe } from './named-pipe.js'
 import { collect, openFds } from './resources.js'
 import { theBinding } from './the-binding.js'
 
 const binding = theBinding()
-const { ECANCELED, EBADF, EEXIST, EFAULT, EINVAL, ENOENT, ETIME, EINTR } = constants.errno
+const { EACCES, ECANCELED, EBADF, EEXIST, EFAULT, EINVAL, ENOENT, ETIME, EINTR } = constants.errno
 /** An interrupted splice lets the kernel's inner `-ERESTARTSYS` through (6.18). */
 const restartSystemCall = -512
 
@@ -38,6 +38,59 @@ describe('setting up a ring', () => {
   it('keeps what the largest ring needs', () => {
     const ring = openRing(binding, { submissionEntries: 32768, completionEntries: 65536 })
     expect(ring.completionEntries).toBe(65536)
+    ring.close()
+  })
+})
+
+describe('a restricted ring', () => {
+  const restrictions = { opcodes: Uint8Array.of(Opcode.nop, Opcode.recv), entryFlags: asyncFlag }
+
+  it('refuses every other opcode and flag, and does what it may', () => {
+    const ring = openRing(binding, { restrictions })
+    expect(ring).toMatchObject({ restrictionsError: 0, setupFlags: usualFlags | Setup.cqSize })
+    const queue = new Queue(ring)
+    const opcodes = binding.probe().opcodes.length
+    for (let opcode = 0; opcode < opcodes; opcode++) {
+      if (opcode !== Opcode.recv) queue.push({ opcode, userData: opcode })
+      if (queue.unsubmitted === 32) ring.enter(0, getEvents)
+    }
+    queue.push({ opcode: Opcode.nop, userData: 1000, flags: asyncFlag })
+    queue.push({ opcode: Opcode.nop, userData: 1001, flags: linkFlag })
+    ring.enter(opcodes - 1 + 2, getEvents)
+    const results = new Map(queue.reap().map(({ userData, result }) => [userData, result]))
+    expect(results.get(Opcode.nop)).toBe(0)
+    expect(results.get(1000)).toBe(0)
+    expect(results.get(1001)).toBe(-EACCES)
+    expect(results.get(Opcode.openAt)).toBe(-EACCES)
+    const others = [...results].filter(([opcode]) => opcode !== Opcode.nop && opcode < 1000)
+    expect(others).toHaveLength(opcodes - 2)
+    expect(others.every(([, result]) => result === -EACCES)).toBe(true)
+    ring.close()
+  })
+
+  it('registers buffer rings, cancels and closes like another', () => {
+    const ring = openRing(binding, { restrictions })
+    const region = openRegion(binding)
+    const [one, other] = socketPair(binding)
+    expect(ring.registerBufferRing(region.address, 8, 1, 0)).toBe(0)
+    expect(ring.bufferRingHead(1)).toBe(0)
+    const queue = new Queue(ring)
+    queue.push({ opcode: Opcode.recv, userData: 1, fd: one, address: region.address, length: 1 })
+    ring.enter(0, 0)
+    expect(ring.cancelAll(1000)).toBe(0)
+    ring.enter(0, getEvents)
+    expect(queue.reap()).toEqual([{ userData: 1, result: -ECANCELED }])
+    expect(ring.unregisterBufferRing(1)).toBe(0)
+    ring.close()
+    for (const fd of [one, other]) binding.sockets.close(fd)
+  })
+
+  it('may be allowed nothing', () => {
+    const ring = openRing(binding, { restrictions: { opcodes: new Uint8Array(), entryFlags: 0 } })
+    const queue = new Queue(ring)
+    queue.nop(1)
+    ring.enter(1, getEvents)
+    expect(queue.reap()).toEqual([{ userData: 1, result: -EACCES }])
     ring.close()
   })
 })
@@ -73,6 +126,29 @@ describe('on an older kernel', () => {
     }))
     const cqSize = unknown === 0x1ffff ? 0 : Setup.cqSize
     expect(answer).toEqual({ setupFlags: inForce | cqSize, received: 200 })
+  })
+
+  it.each([
+    ['the flag', { SHEAF_TEST_UNKNOWN_FLAGS: String(1 << 6) }],
+    ['registering them', { SHEAF_TEST_UNKNOWN_OPERATIONS: String(1 << 11) }],
+    ['enabling the ring', { SHEAF_TEST_UNKNOWN_OPERATIONS: String(1 << 12) }],
+  ])('restrictions are given up if %s is refused, and nothing else is', async (_case, unknown) => {
+    const answer = report(await runModule(`
+      import { readdirSync } from 'node:fs'
+      import { getEvents, openRing, Queue } from './test/fixtures/queue.mjs'
+      import { binding } from '@sheaf/native'
+      const before = readdirSync('/proc/self/fd').length
+      const ring = openRing(binding, { restrictions: { opcodes: new Uint8Array(), entryFlags: 0 } })
+      const { restrictionsError, setupFlags } = ring
+      const queue = new Queue(ring)
+      queue.nop(1)
+      ring.enter(1, getEvents)
+      const rings = readdirSync('/proc/self/fd').length - before
+      console.log(JSON.stringify({ restrictionsError, setupFlags, rings, reaped: queue.reap() }))
+    `, { environment: { LD_PRELOAD: preload(), ...unknown } }))
+    expect(answer).toEqual({
+      restrictionsError: -EINVAL, setupFlags: usualFlags | Setup.cqSize, rings: 1, reaped: [{ userData: 1, result: 0 }],
+    })
   })
 
   it.each([

@@ -16,6 +16,8 @@ export interface Capability {
 export interface Capabilities {
   /** io_uring itself, with what Sheaf needs of it. */
   readonly ring: Capability
+  /** The kernel refuses a ring everything but the socket operations that Sheaf uses. */
+  restrictions: Capability
   readonly bundledSend: Capability
   readonly bundledReceive: Capability
   /** Datagrams of one size to one destination leave in one request (`UDP_SEGMENT`). Lost for good when refused. */
@@ -70,7 +72,12 @@ function offload(direction: 'send' | 'recv'): Capability {
   return no(`switched off by SHEAF_UDP_OFFLOAD=${value}`, true)
 }
 
-/** A capability that was lost while running. */
+/** Environment switch that leaves rings unrestricted: `SHEAF_RESTRICTIONS=off`. */
+function restricted(): Capability {
+  return process.env.SHEAF_RESTRICTIONS === 'off' ? no('switched off by SHEAF_RESTRICTIONS=off', true) : yes
+}
+
+/** A capability that was refused when it was to be used, or lost while running. */
 export function lostCapability(reason: string): Capability {
   return no(reason)
 }
@@ -79,6 +86,7 @@ export function lostCapability(reason: string): Capability {
 export function detectCapabilities(binding: Binding, options: ResolvedRingOptions): Capabilities {
   return {
     ring: yes,
+    restrictions: restricted(),
     bundledSend: bundled(binding, 'send', options.sendMethod === 'bundle'),
     bundledReceive: bundled(binding, 'recv', options.receiveMethod === 'bundle'),
     segmentedSend: offload('send'),

@@ -1,6 +1,6 @@
 import { binding as nativeBinding, type Binding, type NativeRing, type SocketCalls, unavailable } from '@sheaf/native'
 import { EnterFlag, receivedMessageHeaderBytes, SetupFlag } from './abi'
-import { type Capabilities, detectCapabilities } from './capabilities'
+import { type Capabilities, detectCapabilities, lostCapability } from './capabilities'
 import { SheafError, systemError } from './errors'
 import { limits } from './limits'
 import { type BufferWaiter, BufferWaiters } from './memory/buffer-waiters'
@@ -13,6 +13,7 @@ import { type ReceiveMethod, type ResolvedRingOptions, resolveRingOptions, type 
 import { CompletionQueue } from './queue/completion-queue'
 import { OperationTable } from './queue/operation-table'
 import { SubmissionQueue } from './queue/submission-queue'
+import { restrictions } from './restrictions'
 
 /** Something that the ring calls once in the turn after it was scheduled. */
 export interface Scheduled {
@@ -127,8 +128,13 @@ export class Ring {
       submissionEntries: resolved.submissionEntries,
       completionEntries: resolved.completionEntries,
       optionalFlags: optionalSetupFlags,
+      ...(capabilities.restrictions.enabled && { restrictions }),
     })
     if (typeof native === 'number') throw systemError(native, 'io_uring_setup')
+    if (native.restrictionsError !== 0) {
+      const { code } = systemError(native.restrictionsError, 'io_uring_register')
+      capabilities.restrictions = lostCapability(`the kernel refuses to restrict a ring (${code})`)
+    }
     return new Ring(binding, native, resolved, capabilities)
   }
 

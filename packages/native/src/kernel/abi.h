@@ -20,6 +20,7 @@ inline constexpr long kSysRegister = 427;
 // io_uring_setup flags.
 inline constexpr uint32_t kSetupCqSize = 1U << 3;         // 5.5
 inline constexpr uint32_t kSetupClamp = 1U << 4;          // 5.6
+inline constexpr uint32_t kSetupDisabled = 1U << 6;       // 5.10
 inline constexpr uint32_t kSetupSubmitAll = 1U << 7;      // 5.18
 inline constexpr uint32_t kSetupCoopTaskrun = 1U << 8;    // 5.19
 inline constexpr uint32_t kSetupTaskrunFlag = 1U << 9;    // 5.19
@@ -45,6 +46,8 @@ inline constexpr uint32_t kCqEventfdDisabled = 1U << 0;  // 5.8
 inline constexpr uint32_t kRegisterEventfd = 4;
 inline constexpr uint32_t kUnregisterEventfd = 5;
 inline constexpr uint32_t kRegisterProbe = 8;          // 5.6
+inline constexpr uint32_t kRegisterRestrictions = 11;  // 5.10
+inline constexpr uint32_t kRegisterEnableRings = 12;   // 5.10
 inline constexpr uint32_t kRegisterBufferRing = 22;    // 5.19
 inline constexpr uint32_t kUnregisterBufferRing = 23;  // 5.19
 inline constexpr uint32_t kRegisterSyncCancel = 24;    // 6.0
@@ -194,6 +197,21 @@ static_assert(sizeof(BufferRingRegistration) == 40);
 static_assert(offsetof(BufferRingRegistration, ring_entries) == 8);
 static_assert(offsetof(BufferRingRegistration, bgid) == 12);
 static_assert(offsetof(BufferRingRegistration, flags) == 14);
+
+// Restriction::opcode: what `allowed` is.
+inline constexpr uint16_t kRestrictionRegisterOp = 0;
+inline constexpr uint16_t kRestrictionSubmissionOp = 1;
+inline constexpr uint16_t kRestrictionSubmissionFlags = 2;
+
+// One element of the argument of kRegisterRestrictions: one thing that stays allowed.
+struct Restriction {
+  uint16_t opcode;
+  uint8_t allowed;
+  uint8_t resv;
+  uint32_t resv2[3];
+};
+static_assert(sizeof(Restriction) == 16);
+static_assert(offsetof(Restriction, allowed) == 2);
 
 // Argument of kRegisterBufferStatus.
 struct BufferStatus {

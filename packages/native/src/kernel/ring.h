@@ -3,17 +3,28 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
+#include <vector>
 
 #include "kernel/abi.h"
 #include "memory/region.h"
 
 namespace sheaf::kernel {
 
+/** All that may be submitted to a ring. */
+struct Restrictions {
+  std::vector<uint8_t> opcodes;
+  /** `IOSQE_*` bits. */
+  uint8_t entry_flags = 0;
+};
+
 struct RingOptions {
   uint32_t submission_entries;
   uint32_t completion_entries;
   /** Setup flags to have where the kernel allows. */
   uint32_t optional_flags;
+  /** To be in force where the kernel allows. */
+  std::optional<Restrictions> restrictions;
 };
 
 /** The setup flags that may be asked for: those that change neither the layout of the queues nor who fills them. */
@@ -43,6 +54,8 @@ class Ring {
   [[nodiscard]] const abi::Params& params() const { return params_; }
   [[nodiscard]] const std::shared_ptr<memory::Region>& rings() const { return rings_; }
   [[nodiscard]] const std::shared_ptr<memory::Region>& submissions() const { return submissions_; }
+  /** 0, or the `-errno` with which the kernel refused the restrictions asked for: then there are none. */
+  [[nodiscard]] int restrictions_error() const { return restrictions_error_; }
   [[nodiscard]] bool closed() const { return fd_ < 0; }
 
   /** Submissions in the queue that the kernel has not taken. */
@@ -94,6 +107,7 @@ class Ring {
 
   int fd_;
   abi::Params params_;
+  int restrictions_error_ = 0;
   std::shared_ptr<memory::Region> rings_;
   std::shared_ptr<memory::Region> submissions_;
   uint64_t enters_ = 0;

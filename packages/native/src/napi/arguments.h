@@ -11,6 +11,7 @@
 namespace sheaf::napi {
 
 inline constexpr int64_t kMaxInt32 = std::numeric_limits<int32_t>::max();
+inline constexpr int64_t kMaxUint8 = std::numeric_limits<uint8_t>::max();
 inline constexpr int64_t kMaxUint16 = std::numeric_limits<uint16_t>::max();
 inline constexpr int64_t kMaxUint32 = std::numeric_limits<uint32_t>::max();
 inline constexpr int64_t kMaxSafeInteger = (int64_t{1} << 53) - 1;

@@ -26,6 +26,23 @@ Napi::Value Result(const Napi::CallbackInfo& info, int result) {
   return Napi::Number::New(info.Env(), result);
 }
 
+bool ReadRestrictions(Napi::Value value, std::optional<kernel::Restrictions>* restrictions) {
+  if (value.IsUndefined()) return true;
+  const Napi::Env env = value.Env();
+  if (!value.IsObject()) {
+    ThrowType(env, "options.restrictions", "of type object");
+    return false;
+  }
+  const auto object = value.As<Napi::Object>();
+  kernel::Restrictions& read = restrictions->emplace();
+  const Napi::Value opcodes = object.Get("opcodes");
+  Bytes bytes;
+  if (opcodes.IsEmpty() || !ReadBytes(opcodes, "options.restrictions.opcodes", &bytes)) return false;
+  read.opcodes.assign(bytes.data, bytes.data + bytes.size);
+  const Napi::Value flags = object.Get("entryFlags");
+  return !flags.IsEmpty() && Read(flags, "options.restrictions.entryFlags", 0, kMaxUint8, &read.entry_flags);
+}
+
 bool ReadOptions(Napi::Value value, kernel::RingOptions* options) {
   if (value.IsEmpty() || !value.IsObject()) {
     ThrowType(value.Env(), "options", "of type object");
@@ -48,12 +65,15 @@ bool ReadOptions(Napi::Value value, kernel::RingOptions* options) {
       })) {
     return false;
   }
-  return read("optionalFlags", [&](Napi::Value found) {
-    if (!Read(found, "options.optionalFlags", 0, kMaxUint32, &options->optional_flags)) return false;
-    if ((options->optional_flags & ~kernel::kAllowedSetupFlags) == 0) return true;
-    ThrowRange(found.Env(), "options.optionalFlags", "made of flags that keep the layout of the queues");
+  if (!read("optionalFlags", [&](Napi::Value found) {
+        if (!Read(found, "options.optionalFlags", 0, kMaxUint32, &options->optional_flags)) return false;
+        if ((options->optional_flags & ~kernel::kAllowedSetupFlags) == 0) return true;
+        ThrowRange(found.Env(), "options.optionalFlags", "made of flags that keep the layout of the queues");
+        return false;
+      })) {
     return false;
-  });
+  }
+  return read("restrictions", [&](Napi::Value found) { return ReadRestrictions(found, &options->restrictions); });
 }
 
 Napi::Object OffsetsObject(Napi::Env env, const abi::Params& params) {
@@ -138,6 +158,7 @@ RingObject::RingObject(const Napi::CallbackInfo& info)
       constant("completionEntries", number(params.cq_entries)),
       constant("features", number(params.features)),
       constant("setupFlags", number(params.flags)),
+      constant("restrictionsError", Napi::Number::New(env, ring_->restrictions_error())),
       constant("rings", parts.buffers[kQueues]),
       constant("offsets", OffsetsObject(env, params)),
       constant("submissions", parts.buffers[kSubmissions]),
