@@ -1,7 +1,7 @@
-import type { Binding } from '@sheaf/native'
+import { type Binding, binding as nativeBinding, unavailable } from '@sheaf/native'
 import { Feature } from './abi'
-import type { ResolvedRingOptions } from './options'
-import { bundlesWork } from './self-test'
+import { type ResolvedRingOptions, resolveRingOptions } from './options'
+import { bundlesWork, multishotReceiveWorks } from './self-test'
 
 /** One thing that Sheaf can do where the kernel can. */
 export interface Capability {
@@ -32,12 +32,29 @@ function no(reason: string, supported = false): Capability {
   return { supported, enabled: false, reason }
 }
 
+/** The first kernel with multishot receive. */
+const ringFloor = [6, 0] as const
 /** The first kernel whose bundles are trusted, before the self-test has its say. */
 const bundleFloor = [6, 10] as const
 
 function atLeast(release: string, floor: readonly [number, number]): boolean {
   const [major = 0, minor = 0] = release.split('.', 2).map((part) => Number.parseInt(part, 10))
   return major > floor[0] || (major === floor[0] && minor >= floor[1])
+}
+
+function ringSupport(): Capability {
+  if (nativeBinding === undefined) return no(unavailable)
+  const { release } = nativeBinding.probe()
+  if (!atLeast(release, ringFloor)) return no(`Linux ${release} has no multishot receive (it came with 6.0)`)
+  return multishotReceiveWorks(nativeBinding) ? yes : no(`multishot receive failed its self-test on Linux ${release}`)
+}
+
+let ring: Capability | undefined
+
+/** Whether this process can have a ring: asked of the kernel once. */
+export function ringCapability(): Capability {
+  ring ??= ringSupport()
+  return ring
 }
 
 function bundleSupport(binding: Binding): Capability {
@@ -91,5 +108,19 @@ export function detectCapabilities(binding: Binding, options: ResolvedRingOption
     bundledReceive: bundled(binding, 'recv', options.receiveMethod === 'bundle'),
     segmentedSend: offload('send'),
     coalescedReceive: offload('recv'),
+  }
+}
+
+/** What this thread's default ring has or would have. */
+export function capabilities(): Capabilities {
+  const ring = ringCapability()
+  if (nativeBinding !== undefined && ring.enabled) return detectCapabilities(nativeBinding, resolveRingOptions())
+  return {
+    ring,
+    restrictions: ring,
+    bundledSend: ring,
+    bundledReceive: ring,
+    segmentedSend: ring,
+    coalescedReceive: ring,
   }
 }

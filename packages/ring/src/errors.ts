@@ -3,6 +3,7 @@ import { getSystemErrorName } from 'node:util'
 /** Codes of the errors that are Sheaf's own. Each is explained in `docs/errors.md`. */
 export type SheafErrorCode
   = | 'ERR_SHEAF_UNAVAILABLE'
+    | 'ERR_SHEAF_UNSUPPORTED'
     | 'ERR_SHEAF_RING_CLOSED'
     | 'ERR_SHEAF_CLOSED'
     | 'ERR_SHEAF_WRITE_AFTER_END'

@@ -1,4 +1,5 @@
-export { type Capabilities, type Capability } from './capabilities'
+export { type Backend, type BackendOptions, checkBackendOptions, ringFor, ringOnlyFor, unsupported } from './backend'
+export { capabilities, type Capabilities, type Capability } from './capabilities'
 export {
   invalidArgumentType,
   invalidArgumentValue,
@@ -21,6 +22,10 @@ export { type ControlReader, controlMessages } from './message/control'
 export { Lane } from './message/lane'
 export { type MessageFamily, MessageSocket, type MessageSocketOptions } from './message/socket'
 export { Metrics } from './metrics'
+export { NodeStreamConnection } from './node/connection'
+export { listeningServer, NodeStreamListener } from './node/listener'
+export { checkSocketDescriptor, nodeSocket, nodeSocketOf } from './node/socket'
+export { nodeSockets } from './node/sockets'
 export { type ReceiveMethod, type RingOptions, type SendMethod } from './options'
 export {
   checkCallbacks,

@@ -1,6 +1,6 @@
-import { binding as nativeBinding, type Binding, type NativeRing, type SocketCalls, unavailable } from '@sheaf/native'
+import { binding as nativeBinding, type Binding, type NativeRing, type SocketCalls } from '@sheaf/native'
 import { EnterFlag, receivedMessageHeaderBytes, SetupFlag } from './abi'
-import { type Capabilities, detectCapabilities, lostCapability } from './capabilities'
+import { type Capabilities, detectCapabilities, lostCapability, ringCapability } from './capabilities'
 import { SheafError, systemError } from './errors'
 import { limits } from './limits'
 import { type BufferWaiter, BufferWaiters } from './memory/buffer-waiters'
@@ -324,9 +324,10 @@ function advanceDisturbed(): void {
  * options.
  */
 export function createRing(options?: RingOptions): Ring {
-  if (nativeBinding === undefined) {
+  const { reason } = ringCapability()
+  if (nativeBinding === undefined || reason !== '') {
     resolveRingOptions(options)
-    throw new SheafError('ERR_SHEAF_UNAVAILABLE', unavailable)
+    throw new SheafError('ERR_SHEAF_UNAVAILABLE', reason)
   }
   return Ring.on(nativeBinding, options)
 }

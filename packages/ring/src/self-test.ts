@@ -21,6 +21,15 @@ const receiveGroupId = 1
  * enough: kernels have shipped with bundles that lost their length or their end.
  */
 export function bundlesWork(binding: Binding): boolean {
+  return throughSocketPair(binding, (native, from, to) => arrives(binding, native, from, to, true))
+}
+
+/** The least that Sheaf needs, in the same way: a provided-buffer ring (5.19) and a multishot receive (6.0). */
+export function multishotReceiveWorks(binding: Binding): boolean {
+  return throughSocketPair(binding, (native, from, to) => arrives(binding, native, from, to, false))
+}
+
+function throughSocketPair(binding: Binding, test: (native: NativeRing, from: number, to: number) => boolean): boolean {
   const native = binding.createRing({
     submissionEntries: 8,
     completionEntries: 16,
@@ -30,7 +39,7 @@ export function bundlesWork(binding: Binding): boolean {
   const pair = new Int32Array(2)
   const paired = binding.sockets.socketpair(unixFamily, streamType, pair) === 0
   try {
-    return paired && bundleArrives(binding, native, pair[0], pair[1])
+    return paired && test(native, pair[0], pair[1])
   } catch {
     return false
   } finally {
@@ -44,7 +53,8 @@ interface Seen {
   readonly flags: number
 }
 
-function bundleArrives(binding: Binding, native: NativeRing, from: number, to: number): boolean {
+/** A bundle must arrive in one completion; otherwise one multishot receive makes a completion for each buffer. */
+function arrives(binding: Binding, native: NativeRing, from: number, to: number, bundle: boolean): boolean {
   const metrics = new Metrics()
   const table = new OperationTable(metrics)
   const submissions = new SubmissionQueue(native, table, metrics)
@@ -52,15 +62,7 @@ function bundleArrives(binding: Binding, native: NativeRing, from: number, to: n
   const region = binding.createRegion(4096)
   if (typeof region === 'number') return false
   const memory = Buffer.from(region.buffer)
-
-  const sendRing = new BufferRing(binding, native, sendGroupId, entries)
-  let offset = 0
-  pieces.forEach((piece, id) => {
-    memory.write(piece, offset)
-    sendRing.push(region.address + offset, piece.length, id)
-    offset += piece.length
-  })
-  sendRing.publish()
+  memory.write(text)
   const received = memory.subarray(2048)
   const receiveRing = new BufferRing(binding, native, receiveGroupId, entries)
   for (let id = 0; id < entries; id++) {
@@ -68,25 +70,50 @@ function bundleArrives(binding: Binding, native: NativeRing, from: number, to: n
   }
   receiveRing.publish()
 
-  const seen = new Map<Operation, Seen>()
+  const sent: number[] = []
+  const receives: Seen[] = []
   const slot = table.allocate({
     complete(operation, bytes, flags) {
-      if (!seen.has(operation)) seen.set(operation, { bytes, flags })
+      if (operation === Operation.Send) sent.push(bytes)
+      else receives.push({ bytes, flags })
     },
   })
-  submissions.sendBundle(slot, from, sendGroupId)
-  submissions.receiveMultishot(slot, to, receiveGroupId, true)
+  if (bundle) sendBundle(binding, native, submissions, slot, from, region.address)
+  else submissions.send(slot, from, region.address, text.length)
+  submissions.receiveMultishot(slot, to, receiveGroupId, bundle)
   submissions.publish()
-  for (let attempt = 0; attempt < 8 && seen.size < 2; attempt++) {
+  const expected = bundle ? 1 : text.length / receiveBufferBytes
+  // Beyond the last completion of both, waiting would be for ever.
+  while (sent.length === 0 || (receives.length < expected && receives.every(hasMore))) {
     if (native.enter(1, EnterFlag.GetEvents) < 0) return false
     completions.drain()
   }
-  const sent = seen.get(Operation.Send)
-  const got = seen.get(Operation.Receive)
   return (
-    sent?.bytes === text.length
-    && got?.bytes === text.length
-    && (got.flags & CompletionFlag.Buffer) !== 0
+    sent[0] === text.length
+    && receives.length === expected
+    && receives.every(({ bytes, flags }) => bytes === text.length / expected && (flags & CompletionFlag.Buffer) !== 0)
     && received.toString('latin1', 0, text.length) === text
   )
+}
+
+function hasMore({ flags }: Seen): boolean {
+  return (flags & CompletionFlag.More) !== 0
+}
+
+function sendBundle(
+  binding: Binding,
+  native: NativeRing,
+  submissions: SubmissionQueue,
+  slot: number,
+  from: number,
+  address: number,
+): void {
+  const sendRing = new BufferRing(binding, native, sendGroupId, entries)
+  let offset = 0
+  pieces.forEach((piece, id) => {
+    sendRing.push(address + offset, piece.length, id)
+    offset += piece.length
+  })
+  sendRing.publish()
+  submissions.sendBundle(slot, from, sendGroupId)
 }

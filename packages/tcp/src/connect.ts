@@ -1,24 +1,26 @@
 import { lookup as systemLookup } from 'node:dns'
-import {
-  adoptDescriptor, ConnectAttempt, defaultRing, prepared, type Ring, type StreamHandler,
-} from '@sheaf/ring'
-import { TcpConnection } from './connection'
+import { adoptDescriptor, ConnectAttempt, prepared, type Ring, ringFor, type StreamHandler } from '@sheaf/ring'
+import { RingTcpConnection } from './connection'
+import type { NodeTcpConnection } from './node-connection'
+import { adoptOnNode, connectingOnNode } from './node-sockets'
 import { type AdoptOptions, checkAdoptOptions, checkConnectOptions, type ConnectOptions } from './options'
 import { applyStreamOptions, bindSocket, openTcpSocket, socketAddress, tcpSocket } from './socket'
 import { familyOf } from './socket-address'
 import { setOption } from './socket-options'
+import type { TcpConnection } from './transport'
 
 /**
  * Connects to a TCP server; the connection is told to `handler`, beginning with `open`.
  * @returns when connected. Rejects with `TypeError` or `RangeError` for bad options; with what `net.connect` fails with
  *   (`ECONNREFUSED`, `EHOSTUNREACH`, `ENOTFOUND`, …: an `AggregateError` of them if several addresses failed); with
- *   `ETIMEDOUT` after `timeout`; with an `AbortError`; with `ERR_SHEAF_UNAVAILABLE` where there is no io_uring.
+ *   `ETIMEDOUT` after `timeout`; with an `AbortError`; with `ERR_SHEAF_UNAVAILABLE` where `backend` wants io_uring and
+ *   there is none.
  */
 export async function connect(options: ConnectOptions, handler: StreamHandler<TcpConnection>): Promise<TcpConnection> {
   checkConnectOptions(options, handler)
-  const ring = options.ring ?? defaultRing()
+  const ring = ringFor(options)
   const host = options.host === undefined || options.host === '' ? 'localhost' : options.host
-  const attempt = new ConnectAttempt(ring, options, handler)
+  const attempt: Attempt = new ConnectAttempt<AnyConnection>(options, handler)
   return attempt.run(() => connectToAny(attempt, ring, host, options), host, options.port)
 }
 
@@ -29,22 +31,25 @@ export async function connect(options: ConnectOptions, handler: StreamHandler<Tc
  */
 export function adopt(options: AdoptOptions, handler: StreamHandler<TcpConnection>): TcpConnection {
   checkAdoptOptions(options, handler)
-  const ring = options.ring ?? defaultRing()
-  ring.assertOpen()
+  const ring = ringFor(options)
+  if (ring === undefined) return adoptOnNode(options, handler)
   adoptDescriptor(ring, options.fd, tcpSocket, 'connected')
   applyStreamOptions(ring, options.fd, options)
-  const connection = new TcpConnection(ring, options.fd, handler, options)
+  const connection = new RingTcpConnection(ring, options.fd, handler, options)
   connection.begin()
   return connection
 }
 
+type AnyConnection = RingTcpConnection | NodeTcpConnection
+type Attempt = ConnectAttempt<AnyConnection>
+
 /** Tries the addresses of a host in turn until one answers. */
 async function connectToAny(
-  attempt: ConnectAttempt<TcpConnection>,
-  ring: Ring,
+  attempt: Attempt,
+  ring: Ring | undefined,
   host: string,
   options: ConnectOptions,
-): Promise<TcpConnection> {
+): Promise<AnyConnection> {
   const errors: Error[] = []
   for (const address of await addressesOf(host, options)) {
     attempt.throwIfGivenUp()
@@ -72,16 +77,29 @@ function addressesOf(host: string, options: ConnectOptions): Promise<string[]> {
 }
 
 function connectToOne(
-  attempt: ConnectAttempt<TcpConnection>,
+  attempt: Attempt,
+  ring: Ring | undefined,
+  address: string,
+  options: ConnectOptions,
+): Promise<AnyConnection> {
+  const create = ring === undefined
+    ? (handler: StreamHandler<TcpConnection>) => connectingOnNode(address, options, handler)
+    : (handler: StreamHandler<TcpConnection>) => connectingOnRing(ring, address, options, handler)
+  return attempt.establish(create, address, options.port)
+}
+
+function connectingOnRing(
   ring: Ring,
   address: string,
   options: ConnectOptions,
-): Promise<TcpConnection> {
-  const { port } = options
+  handler: StreamHandler<TcpConnection>,
+): RingTcpConnection {
   ring.assertOpen()
   const fd = boundSocket(ring, address, options)
-  const target = prepared(ring, fd, () => socketAddress(ring, address, port))
-  return attempt.establish((handler) => new TcpConnection(ring, fd, handler, options), target, address, port)
+  const target = prepared(ring, fd, () => socketAddress(ring, address, options.port))
+  const connection = new RingTcpConnection(ring, fd, handler, options)
+  connection.connect(target)
+  return connection
 }
 
 function boundSocket(ring: Ring, address: string, options: ConnectOptions): number {

@@ -5,21 +5,12 @@ import {
 import { decodeSocketAddress, socketAddressBytesMax } from './socket-address'
 import { getOption, setOption, socketOption } from './socket-options'
 import { decodeTcpInfo, type TcpInfo, tcpInfoBytes } from './tcp-info'
-
-/** The three timers of TCP keep-alive. What is absent keeps the system's default. */
-export interface KeepAlive {
-  /** Idle time before the first probe, in seconds, 1 to 32767. */
-  idleSeconds?: number
-  /** Time between probes, in seconds, 1 to 32767. */
-  intervalSeconds?: number
-  /** Unanswered probes before the connection is given up, 1 to 127. */
-  probes?: number
-}
+import type { KeepAlive, TcpConnection } from './transport'
 
 const congestionNameBytesMax = 16
 
-/** A TCP connection: the stream {@link StreamConnection} is, with TCP's addresses and options. */
-export class TcpConnection extends StreamConnection {
+/** A TCP connection on a ring: the stream that {@link StreamConnection} is, with TCP's addresses and options. */
+export class RingTcpConnection extends StreamConnection implements TcpConnection {
   declare handler: StreamHandler<TcpConnection>
   #local: InternetAddress | undefined
   #remote: InternetAddress | undefined
@@ -34,12 +25,10 @@ export class TcpConnection extends StreamConnection {
     return this.#remote
   }
 
-  /** Sends small segments at once instead of waiting for acknowledgements of earlier ones (Nagle's algorithm off). */
   setNoDelay(enabled = true): void {
     this.#set('noDelay', enabled ? 1 : 0)
   }
 
-  /** Probes an idle peer, or stops doing so. @throws RangeError for a timer out of range. */
   setKeepAlive(keepAlive: KeepAlive | boolean): void {
     this.#set('keepAlive', keepAlive === false ? 0 : 1)
     if (typeof keepAlive === 'boolean') return
@@ -51,40 +40,29 @@ export class TcpConnection extends StreamConnection {
     if (probes !== undefined) this.#setInteger('keepAliveProbes', 'probes', probes, 1, 127)
   }
 
-  /**
-   * What closing does with bytes that the peer has not acknowledged. @param seconds 0 to 65535; 0 makes it a reset,
-   * undefined is the default again.
-   */
   setLinger(seconds: number | undefined): void {
     if (seconds !== undefined) checkInteger('seconds', seconds, 0, 65535)
     this.#set('linger', seconds === undefined ? 0 : 1, seconds ?? 0)
   }
 
-  /** What the kernel knows of the connection (`TCP_INFO`). */
   info(): TcpInfo {
     const bytes = new Uint8Array(tcpInfoBytes)
     getSocketOptionBytes(this.ring.sockets, this.openDescriptor, socketOption.info, bytes)
     return decodeTcpInfo(bytes)
   }
 
-  /** Bytes that may wait unsent in the kernel before it calls the socket full (`TCP_NOTSENT_LOWAT`), 0 to 2^31-1. */
   setNotSentLowWater(sizeBytes: number): void {
     this.#setInteger('notSentLowWater', 'sizeBytes', sizeBytes, 0, 2 ** 31 - 1)
   }
 
-  /**
-   * Time that sent bytes may stay unacknowledged before the connection is given up, in ms; 0 is the system's default.
-   */
   setUserTimeout(timeoutMs: number): void {
     this.#setInteger('userTimeout', 'timeoutMs', timeoutMs, 0, 2 ** 31 - 1)
   }
 
-  /** Acknowledges at once. The kernel goes back to delayed acknowledgements by itself, so this is not permanent. */
   setQuickAck(enabled = true): void {
     this.#set('quickAck', enabled ? 1 : 0)
   }
 
-  /** Name of the congestion control algorithm in use. */
   get congestionControl(): string {
     const bytes = Buffer.alloc(congestionNameBytesMax)
     const option = socketOption.congestionControl
@@ -92,10 +70,6 @@ export class TcpConnection extends StreamConnection {
     return bytes.toString('latin1', 0, length).replace(/\0.*$/s, '')
   }
 
-  /**
-   * @param name one of `net.ipv4.tcp_available_congestion_control`. @throws SystemError `ENOENT` if there is none
-   * such.
-   */
   setCongestionControl(name: string): void {
     if (typeof name !== 'string') throw invalidArgumentType('name', 'of type string', name)
     const [level, option] = socketOption.congestionControl
@@ -103,7 +77,6 @@ export class TcpConnection extends StreamConnection {
     if (result < 0) throw systemError(result, 'setsockopt')
   }
 
-  /** The IPv4 type of service, or IPv6 traffic class, of what is sent, 0 to 255. */
   setTypeOfService(value: number): void {
     this.#setInteger(this.#isIPv6() ? 'trafficClass' : 'typeOfService', 'value', value, 0, 255)
   }
@@ -112,7 +85,6 @@ export class TcpConnection extends StreamConnection {
     return this.#get(this.#isIPv6() ? 'trafficClass' : 'typeOfService')
   }
 
-  /** Mark for routing and filtering, 0 to 2^32-1. Needs `CAP_NET_ADMIN`. @throws SystemError `EPERM` */
   setMark(mark: number): void {
     this.#setInteger('mark', 'mark', mark, 0, 2 ** 32 - 1)
   }

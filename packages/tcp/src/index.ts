@@ -1,13 +1,18 @@
 export { adopt, connect } from './connect'
-export { type KeepAlive, TcpConnection } from './connection'
-export { listen, type TcpListener } from './listen'
+export { listen } from './listen'
 export type { AdoptOptions, ConnectOptions, ListenOptions, Lookup, TcpOptions } from './options'
 export type { TcpInfo } from './tcp-info'
+export type { KeepAlive, TcpConnection, TcpListener } from './transport'
 export {
+  type Backend,
+  capabilities,
+  type Capabilities,
+  type Capability,
   createRing,
   defaultRing,
   type InternetAddress,
   type ListenerHandler,
+  nodeSockets,
   type Ring,
   type RingOptions,
   SheafError,

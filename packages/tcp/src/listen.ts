@@ -1,63 +1,71 @@
 import { lookup } from 'node:dns/promises'
 import {
   adoptDescriptor,
-  defaultRing,
   limits,
   type InternetAddress,
-  type Listener,
   type ListenerHandler,
   prepared,
   type Ring,
+  ringFor,
+  type NodeStreamListener,
   StreamListener,
   systemError,
 } from '@sheaf/ring'
-import { TcpConnection } from './connection'
+import { RingTcpConnection } from './connection'
+import { listenOnNode, listenOnNodeDescriptor } from './node-sockets'
 import { checkListenOptions, type ListenOptions } from './options'
 import { applyStreamOptions, bindSocket, openTcpSocket, tcpSocket } from './socket'
 import { decodeSocketAddress, familyOf, internet6Family, socketAddressBytesMax } from './socket-address'
 import { setOption } from './socket-options'
-
-/** A listening TCP socket. */
-export interface TcpListener extends Listener {
-  readonly address: InternetAddress
-}
+import type { TcpConnection, TcpListener } from './transport'
 
 /**
  * Listens for TCP connections; each is told to `handler`.
  * @returns when connections are accepted. Rejects with `TypeError` or `RangeError` for bad options, with what Node's
  *   `server.listen` fails with (`EADDRINUSE`, `EACCES`, `EADDRNOTAVAIL`, `ENOTFOUND`, …), with `ERR_SHEAF_UNAVAILABLE`
- *   where there is no io_uring, with an `AbortError` if `signal` is aborted already.
+ *   where `backend` wants io_uring and there is none, with an `AbortError` if `signal` is aborted already.
  */
 export async function listen(options: ListenOptions, handler: ListenerHandler<TcpConnection>): Promise<TcpListener> {
   checkListenOptions(options, handler)
   const { signal } = options
   signal?.throwIfAborted()
-  const ring = options.ring ?? defaultRing()
-  ring.assertOpen()
-  const fd = options.fd === undefined ? await listeningSocket(ring, options) : adoptListening(ring, options.fd)
-  const listener = new StreamListener(
-    ring,
-    fd,
-    boundAddress(ring, fd),
-    handler,
-    (accepted) => new TcpConnection(ring, accepted, handler, options),
-  )
+  const ring = ringFor(options)
+  const listener = ring === undefined
+    ? await nodeListener(options, handler)
+    : await ringListener(ring, options, handler)
   listener.closeOnAbort(signal)
   return listener as TcpListener
 }
 
-async function listeningSocket(ring: Ring, options: ListenOptions): Promise<number> {
-  const { host } = options
+function nodeListener(options: ListenOptions, handler: ListenerHandler<TcpConnection>): Promise<NodeStreamListener> {
+  const { fd } = options
+  if (fd !== undefined) return listenOnNodeDescriptor(fd, options, handler)
+  return atLocalAddress(options.host, (address) => listenOnNode(address, options, handler))
+}
+
+async function ringListener(
+  ring: Ring,
+  options: ListenOptions,
+  handler: ListenerHandler<TcpConnection>,
+): Promise<StreamListener> {
+  const fd = options.fd === undefined
+    ? await atLocalAddress(options.host, (address) => bindAndListen(ring, address, options))
+    : adoptListening(ring, options.fd)
+  const accept = (accepted: number): RingTcpConnection => new RingTcpConnection(ring, accepted, handler, options)
+  return new StreamListener(ring, fd, boundAddress(ring, fd), handler, accept)
+}
+
+/** Listens at the address of `host`; without one at all, those of IPv4 alone where there is no IPv6. */
+async function atLocalAddress<T>(host: string | undefined, listenAt: (address: string) => T | Promise<T>): Promise<T> {
   if (host !== undefined && host !== '') {
-    const address = familyOf(host) === undefined ? (await lookup(host)).address : host
-    return bindAndListen(ring, address, options)
+    return listenAt(familyOf(host) === undefined ? (await lookup(host)).address : host)
   }
   try {
-    return bindAndListen(ring, '::', options)
+    return await listenAt('::')
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException
     if (code !== 'EAFNOSUPPORT' && code !== 'EADDRNOTAVAIL') throw error
-    return bindAndListen(ring, '0.0.0.0', options)
+    return listenAt('0.0.0.0')
   }
 }
 

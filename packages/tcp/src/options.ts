@@ -13,7 +13,7 @@ import {
   type StreamOptions,
 } from '@sheaf/ring'
 import { isIP } from 'node:net'
-import type { KeepAlive } from './connection'
+import type { KeepAlive } from './transport'
 
 /** What `listen`, `connect` and `adopt` have in common. */
 export interface TcpOptions extends StreamOptions {

@@ -5,7 +5,7 @@ import { connect, listen, type TcpConnection } from '../src/index'
 import { loopback } from './support'
 
 testStreams<TcpConnection>('TCP', {
-  listen: (ring, handler, options) => listen({ host: loopback, port: 0, ring, ...options }, handler),
-  connect: (ring, listener, handler, options) =>
-    connect({ host: loopback, port: (listener.address as InternetAddress).port, ring, ...options }, handler),
+  listen: (handler, options) => listen({ host: loopback, port: 0, ...options }, handler),
+  connect: (listener, handler, options) =>
+    connect({ host: loopback, port: (listener.address as InternetAddress).port, ...options }, handler),
 }, { describe, it })

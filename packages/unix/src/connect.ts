@@ -1,5 +1,9 @@
-import { adoptDescriptor, ConnectAttempt, defaultRing, openSocket, type StreamHandler, systemError } from '@sheaf/ring'
-import { UnixConnection } from './connection'
+import {
+  adoptDescriptor, ConnectAttempt, openSocket, type Ring, ringFor, ringOnlyFor, type StreamHandler, systemError,
+} from '@sheaf/ring'
+import { RingUnixConnection } from './connection'
+import type { NodeUnixConnection } from './node-connection'
+import { adoptOnNode, connectingOnNode } from './node-sockets'
 import {
   type AdoptOptions,
   checkAdoptOptions,
@@ -9,6 +13,7 @@ import {
   type SocketPairOptions,
 } from './options'
 import { unixStreamSocket } from './socket'
+import type { UnixConnection } from './transport'
 import { encodeUnixAddress } from './unix-address'
 
 /**
@@ -16,24 +21,34 @@ import { encodeUnixAddress } from './unix-address'
  * backlog is full, it waits (`node:net` fails with `EAGAIN`).
  * @returns when connected. Rejects with `TypeError` or `RangeError` for bad options; with what `net.connect` fails with
  *   (`ENOENT`, `ECONNREFUSED`, `EACCES`; `EPROTOTYPE` for a socket of another type; …); with `EINVAL` for a path that
- *   is too long; with `ETIMEDOUT` after `timeout`; with an `AbortError`; with `ERR_SHEAF_UNAVAILABLE` where there is no
- *   io_uring.
+ *   is too long; with `ETIMEDOUT` after `timeout`; with an `AbortError`; with `ERR_SHEAF_UNAVAILABLE` where `backend`
+ *   wants io_uring and there is none.
  */
 export async function connect(
   options: ConnectOptions,
   handler: StreamHandler<UnixConnection>,
 ): Promise<UnixConnection> {
   checkConnectOptions(options, handler)
-  const ring = options.ring ?? defaultRing()
+  const ring = ringFor(options)
   const { path } = options
-  const attempt = new ConnectAttempt(ring, options, handler)
-  return attempt.run(async () => {
-    ring.assertOpen()
-    const target = encodeUnixAddress(path, 'connect')
-    const { domain, type } = unixStreamSocket
-    const fd = openSocket(ring, domain, type, 0)
-    return attempt.establish((connecting) => new UnixConnection(ring, fd, connecting, options), target, path)
-  }, path)
+  const attempt = new ConnectAttempt<RingUnixConnection | NodeUnixConnection>(options, handler)
+  const create = ring === undefined
+    ? (connecting: StreamHandler<UnixConnection>) => connectingOnNode(options, connecting)
+    : (connecting: StreamHandler<UnixConnection>) => connectingOnRing(ring, options, connecting)
+  return attempt.run(() => attempt.establish(create, path), path)
+}
+
+function connectingOnRing(
+  ring: Ring,
+  options: ConnectOptions,
+  handler: StreamHandler<UnixConnection>,
+): RingUnixConnection {
+  ring.assertOpen()
+  const target = encodeUnixAddress(options.path, 'connect')
+  const { domain, type } = unixStreamSocket
+  const connection = new RingUnixConnection(ring, openSocket(ring, domain, type, 0), handler, options)
+  connection.connect(target)
+  return connection
 }
 
 /**
@@ -43,10 +58,10 @@ export async function connect(
  */
 export function adopt(options: AdoptOptions, handler: StreamHandler<UnixConnection>): UnixConnection {
   checkAdoptOptions(options, handler)
-  const ring = options.ring ?? defaultRing()
-  ring.assertOpen()
+  const ring = ringFor(options)
+  if (ring === undefined) return adoptOnNode(options, handler)
   adoptDescriptor(ring, options.fd, unixStreamSocket, 'connected')
-  const connection = new UnixConnection(ring, options.fd, handler, options)
+  const connection = new RingUnixConnection(ring, options.fd, handler, options)
   connection.begin()
   return connection
 }
@@ -55,7 +70,7 @@ export function adopt(options: AdoptOptions, handler: StreamHandler<UnixConnecti
  * Two connections with each other, both unnamed. `open` of both is called before this returns.
  * @param otherHandler of the second; by default it shares the first's.
  * @throws TypeError, RangeError for bad options; SystemError `EMFILE`, … of `socketpair`; SheafError
- *   `ERR_SHEAF_UNAVAILABLE`.
+ *   `ERR_SHEAF_UNSUPPORTED` where there is no io_uring.
  */
 export function socketpair(
   options: SocketPairOptions,
@@ -63,16 +78,15 @@ export function socketpair(
   otherHandler: StreamHandler<UnixConnection> = handler,
 ): [UnixConnection, UnixConnection] {
   checkPairOptions(options, handler, otherHandler)
-  const ring = options.ring ?? defaultRing()
-  ring.assertOpen()
+  const ring = ringOnlyFor(options, 'socketpair')
   const descriptors = new Int32Array(2)
   const { domain, type } = unixStreamSocket
   const result = ring.sockets.socketpair(domain, type, descriptors)
   if (result < 0) throw systemError(result, 'socketpair')
   const [first, second] = descriptors
-  const pair: [UnixConnection, UnixConnection] = [
-    new UnixConnection(ring, first, handler, options),
-    new UnixConnection(ring, second, otherHandler, options),
+  const pair: [RingUnixConnection, RingUnixConnection] = [
+    new RingUnixConnection(ring, first, handler, options),
+    new RingUnixConnection(ring, second, otherHandler, options),
   ]
   for (const connection of pair) connection.begin()
   return pair

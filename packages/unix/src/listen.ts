@@ -1,12 +1,14 @@
 import {
-  adoptDescriptor, defaultRing, limits, type ListenerHandler, openSocket, type PathAddress, prepared, type Ring,
+  adoptDescriptor, limits, type ListenerHandler, openSocket, type PathAddress, prepared, type Ring, ringFor,
   systemError,
 } from '@sheaf/ring'
-import { UnixConnection } from './connection'
-import { UnixListener } from './listener'
+import { RingUnixConnection } from './connection'
+import { RingUnixListener } from './listener'
+import { listenOnNode } from './node-sockets'
 import { checkListenOptions, type ListenOptions } from './options'
 import { bindSocket, unixStreamSocket } from './socket'
 import { SocketFile } from './socket-file'
+import type { UnixConnection, UnixListener } from './transport'
 import { decodeUnixAddress, isAbstract, unixAddressBytesMax } from './unix-address'
 
 interface Bound {
@@ -18,21 +20,23 @@ interface Bound {
  * Listens for connections on a path or an abstract name; each is told to `handler`.
  * @returns when connections are accepted. Rejects with `TypeError` or `RangeError` for bad options; with what Node's
  *   `server.listen` fails with (`EADDRINUSE`, `EACCES`, …; `ENOENT` for a directory that is not there, which Node calls
- *   `EACCES`); with `EINVAL` for a path that is too long; with `ERR_SHEAF_UNAVAILABLE` where there is no io_uring; with
- *   an `AbortError` if `signal` is aborted already.
+ *   `EACCES`); with `EINVAL` for a path that is too long; with `ERR_SHEAF_UNAVAILABLE` where `backend` wants
+ *   io_uring and there is none; with an `AbortError` if `signal` is aborted already.
  */
-// eslint-disable-next-line @typescript-eslint/require-await -- errors are to reject, as those of the other adapters do
 export async function listen(options: ListenOptions, handler: ListenerHandler<UnixConnection>): Promise<UnixListener> {
   checkListenOptions(options, handler)
   options.signal?.throwIfAborted()
-  const ring = options.ring ?? defaultRing()
-  ring.assertOpen()
-  const { fd, file } = options.fd === undefined ? listeningSocket(ring, options) : adoptListening(ring, options.fd)
-  const address = prepared(ring, fd, () => boundAddress(ring, fd))
-  const accept = (accepted: number): UnixConnection => new UnixConnection(ring, accepted, handler, options)
-  const listener = new UnixListener(ring, fd, address, handler, accept, file)
+  const ring = ringFor(options)
+  const listener = ring === undefined ? await listenOnNode(options, handler) : listenOnRing(ring, options, handler)
   listener.closeOnAbort(options.signal)
   return listener
+}
+
+function listenOnRing(ring: Ring, options: ListenOptions, handler: ListenerHandler<UnixConnection>): RingUnixListener {
+  const { fd, file } = options.fd === undefined ? listeningSocket(ring, options) : adoptListening(ring, options.fd)
+  const address = prepared(ring, fd, () => boundAddress(ring, fd))
+  const accept = (accepted: number): RingUnixConnection => new RingUnixConnection(ring, accepted, handler, options)
+  return new RingUnixListener(ring, fd, address, handler, accept, file)
 }
 
 function listeningSocket(ring: Ring, options: ListenOptions): Bound {

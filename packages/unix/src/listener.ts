@@ -1,15 +1,9 @@
 import { type ListenerHandler, type PathAddress, type Ring, type StreamConnection, StreamListener } from '@sheaf/ring'
-import type { UnixConnection } from './connection'
 import type { SocketFile } from './socket-file'
+import type { UnixConnection } from './transport'
 
-const withFile = new Set<UnixListener>()
-
-process.on('exit', () => {
-  for (const listener of withFile) listener.removeFile()
-})
-
-/** A listening Unix stream socket. Its file, if it made one, goes when it closes, and when the process exits. */
-export class UnixListener extends StreamListener {
+/** A listening Unix stream socket on a ring. */
+export class RingUnixListener extends StreamListener {
   declare readonly address: PathAddress
   readonly #file: SocketFile | undefined
 
@@ -24,22 +18,16 @@ export class UnixListener extends StreamListener {
   ) {
     super(ring, fd, address, handler, accept)
     this.#file = file
-    if (file !== undefined) withFile.add(this)
   }
 
   override close(): Promise<void> {
     // Before the socket is closed: afterwards the file could be another listener's.
-    this.removeFile()
+    this.#file?.remove()
     return super.close()
   }
 
   override ringClosed(): void {
-    this.removeFile()
+    this.#file?.remove()
     super.ringClosed()
-  }
-
-  /** @internal */
-  removeFile(): void {
-    if (withFile.delete(this)) this.#file?.remove()
   }
 }

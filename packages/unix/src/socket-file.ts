@@ -13,7 +13,7 @@ interface FileIdentity {
   readonly inode: bigint
 }
 
-function identity(path: string): FileIdentity & { isSocket: boolean } | undefined {
+export function fileIdentity(path: string): FileIdentity & { isSocket: boolean } | undefined {
   const status = lstatSync(path, { bigint: true, throwIfNoEntry: false })
   return status && { device: status.dev, inode: status.ino, isSocket: status.isSocket() }
 }
@@ -22,7 +22,14 @@ function isSame(one: FileIdentity, other: FileIdentity | undefined): boolean {
   return one.device === other?.device && one.inode === other.inode
 }
 
-/** The file that binding a socket to a path makes. */
+/** Those that are there. */
+const files = new Set<SocketFile>()
+
+process.on('exit', () => {
+  for (const file of files) file.remove()
+})
+
+/** The file that binding a socket to a path makes. It goes when it is removed, and when the process exits. */
 export class SocketFile {
   readonly #path: string
   /** The same, whatever becomes of the working directory. */
@@ -50,14 +57,24 @@ export class SocketFile {
       if (!takeAwayStale(ring, this.#path)) throw error
       bindSocket(ring, fd, this.#path)
     }
-    this.#identity = identity(this.#absolutePath)
+    this.made()
     if (mode !== undefined) chmodSync(this.#absolutePath, mode)
   }
 
-  /** Removes the file, unless it is gone, or another is in its place, or the directory does not let us. */
+  /** The file is there now: this is the one that goes. */
+  made(): void {
+    this.#identity = fileIdentity(this.#absolutePath)
+    files.add(this)
+  }
+
+  /**
+   * Removes the file, unless it is gone, or another is in its place, or the directory does not let us. Harmless when
+   * repeated.
+   */
   remove(): void {
+    if (!files.delete(this)) return
     try {
-      if (this.#identity !== undefined && isSame(this.#identity, identity(this.#absolutePath))) {
+      if (this.#identity !== undefined && isSame(this.#identity, fileIdentity(this.#absolutePath))) {
         unlinkSync(this.#absolutePath)
       }
     } catch {
@@ -66,21 +83,25 @@ export class SocketFile {
   }
 }
 
-/**
- * Removes the socket file at `path` if nobody listens on it. Others may be doing the same: what was taken away is put
- * back if it is not what was tried. @returns whether the path may be free now.
- */
+/** Removes the socket file at `path` if nobody listens on it. @returns whether the path may be free now. */
 function takeAwayStale(ring: Ring, path: string): boolean {
-  const tried = identity(path)
+  const tried = fileIdentity(path)
   if (tried === undefined) return true
-  if (!tried.isSocket || !refusesConnections(ring, path)) return false
+  return tried.isSocket && refusesConnections(ring, path) && takeAway(path, tried)
+}
+
+/**
+ * Removes the file at `path` if it is still the one that was tried. Others may be doing the same: what was taken away
+ * is put back if it is another. @returns whether the path may be free now.
+ */
+export function takeAway(path: string, tried: FileIdentity): boolean {
   const aside = `${path}.stale-${process.pid}`
   try {
     renameSync(path, aside)
   } catch (error) {
     return (error as NodeJS.ErrnoException).code === 'ENOENT'
   }
-  const isStale = isSame(tried, identity(aside))
+  const isStale = isSame(tried, fileIdentity(aside))
   if (!isStale) linkSync(aside, path)
   unlinkSync(aside)
   return isStale

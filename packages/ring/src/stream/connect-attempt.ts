@@ -1,13 +1,15 @@
 import { Errno } from '../abi'
 import { systemError } from '../errors'
-import type { Ring } from '../ring'
-import type { StreamHandler } from '../transport'
-import type { StreamConnection } from './connection'
+import type { StreamHandler, Transport } from '../transport'
 import type { StreamConnectOptions } from './options'
 
+/** A connection of either backend. */
+interface Connecting extends Transport {
+  onClosed: (() => void) | undefined
+}
+
 /** One call of `connect`: one address is tried, or several in turn, until time is up or it is aborted. */
-export class ConnectAttempt<C extends StreamConnection> {
-  readonly #ring: Ring
+export class ConnectAttempt<C extends Connecting> {
   readonly #options: StreamConnectOptions
   readonly #handler: StreamHandler<C>
   #connecting: C | undefined
@@ -16,8 +18,7 @@ export class ConnectAttempt<C extends StreamConnection> {
   #givenUp: Error | undefined
   #giveUp: (error: Error) => void = () => undefined
 
-  constructor(ring: Ring, options: StreamConnectOptions, handler: StreamHandler<C>) {
-    this.#ring = ring
+  constructor(options: StreamConnectOptions, handler: StreamHandler<C>) {
     this.#options = options
     this.#handler = handler
   }
@@ -58,13 +59,12 @@ export class ConnectAttempt<C extends StreamConnection> {
   }
 
   /**
-   * Connects to `target`, a `sockaddr` as the kernel wants it.
-   * @param create makes the connection of a prepared socket, with the handler given.
+   * Connects to one address.
+   * @param create makes the connection, with the handler given, and has it connect.
    * @param address what the error says could not be reached, with `port` where there is one.
    */
   establish(
     create: (handler: StreamHandler<C>) => C,
-    target: Uint8Array,
     address: string,
     port?: number,
   ): Promise<C> {
@@ -84,8 +84,6 @@ export class ConnectAttempt<C extends StreamConnection> {
         this.#options.signal?.removeEventListener('abort', this.#abort)
       }
       this.#connecting = connection
-      this.#ring.metrics.connected++
-      connection.connect(target)
     })
   }
 

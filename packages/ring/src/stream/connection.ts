@@ -1,6 +1,6 @@
 import { AsyncResource } from 'node:async_hooks'
 import { Errno } from '../abi'
-import { invalidArgumentType, invariant, SheafError, systemError, unknownEncoding } from '../errors'
+import { invariant, SheafError, systemError } from '../errors'
 import { limits } from '../limits'
 import type { SendBlock } from '../memory/send-memory'
 import { Operation, type OperationOwner } from '../queue/operation-table'
@@ -8,10 +8,12 @@ import { checkInteger } from '../option-checks'
 import type { Ring } from '../ring'
 import { commonSocketOption, getSocketOption, setSocketOption } from '../socket/socket-option'
 import type { Address, Chunk, StreamHandler, Transport, TransportState, WriteCallback } from '../transport'
-import { Forwarding } from './forwarding'
+import { checkForwarding, type ForwardingSource, type ForwardingTarget } from './forwarding'
+import { PoolForwarding } from './pool-forwarding'
 import { Receiver, type ReceiverOwner } from './receiver'
 import { SendQueue } from './send-queue'
 import { assertTransition } from './state'
+import { checkCallback, checkWrite } from './write-arguments'
 import { WriteCallbacks } from './write-callbacks'
 
 /** How a connection behaves, whatever its address family. */
@@ -36,7 +38,7 @@ export interface ConnectionOptions {
  * What happens to it arrives in {@link complete}; what it wants from the kernel is asked for in {@link advance}, which
  * the ring calls once a turn after anything has changed. In between, methods only change state and schedule.
  */
-export abstract class StreamConnection implements Transport, OperationOwner, ReceiverOwner {
+export abstract class StreamConnection implements Transport, ForwardingTarget, OperationOwner, ReceiverOwner {
   readonly ring: Ring
   readonly fd: number
   handler: StreamHandler
@@ -59,7 +61,7 @@ export abstract class StreamConnection implements Transport, OperationOwner, Rec
   #shutdown: 'no' | 'submitted' | 'done' = 'no'
   #callbacks: WriteCallbacks | undefined
   /** Forwardings that end here. */
-  #sources: Forwarding[] | undefined
+  #sources: ForwardingSource[] | undefined
 
   #cancelled = false
   #closeSubmitted = false
@@ -116,13 +118,7 @@ export abstract class StreamConnection implements Transport, OperationOwner, Rec
   ): boolean {
     const encoding = typeof encodingOrCallback === 'string' ? encodingOrCallback : 'utf8'
     const told = typeof encodingOrCallback === 'function' ? encodingOrCallback : callback
-    if (told !== undefined && typeof told !== 'function') {
-      throw invalidArgumentType('callback', 'of type function', told)
-    }
-    if (encoding !== 'utf8' && !Buffer.isEncoding(encoding)) throw unknownEncoding(encoding)
-    if (typeof chunk !== 'string' && !(chunk instanceof Uint8Array)) {
-      throw invalidArgumentType('chunk', 'of type string or an instance of Buffer or Uint8Array', chunk)
-    }
+    checkWrite(chunk, encoding, told)
     if (this.#state !== 'open') return this.#refuseWrite(told)
     const send = this.#send
     if (typeof chunk === 'string') send.writeString(chunk, encoding)
@@ -143,7 +139,7 @@ export abstract class StreamConnection implements Transport, OperationOwner, Rec
 
   end(callback?: WriteCallback): void {
     if (callback !== undefined) {
-      if (typeof callback !== 'function') throw invalidArgumentType('callback', 'of type function', callback)
+      checkCallback(callback)
       if (this.#state === 'closed') {
         process.nextTick(callback, this.#shutdown === 'done' ? undefined : this.#closedError())
         return
@@ -196,18 +192,10 @@ export abstract class StreamConnection implements Transport, OperationOwner, Rec
   }
 
   forward(to: Transport): void {
-    if (typeof (to as Partial<Transport> | undefined)?.write !== 'function') {
-      throw invalidArgumentType('to', 'a Transport', to)
-    }
-    if ((to as unknown) === this || this.#receiver.forwarding !== undefined) {
-      throw new SheafError(
-        'ERR_SHEAF_FORWARDING',
-        (to as unknown) === this ? 'A connection cannot forward to itself' : 'The connection forwards already',
-      )
-    }
-    const forwarding = new Forwarding(this, to)
+    checkForwarding(this, to, this.#receiver.forwarding)
+    const forwarding = new PoolForwarding(this, to)
     this.#receiver.forwarding = forwarding
-    if (to instanceof StreamConnection) (to.#sources ??= []).push(forwarding)
+    forwarding.begin()
     if (to.state === 'closing' || to.state === 'closed') this.destroy()
     else this.ring.schedule(this)
   }
@@ -264,6 +252,7 @@ export abstract class StreamConnection implements Transport, OperationOwner, Rec
 
   /** Asks the kernel to connect to `address`, a `sockaddr` as it wants it. */
   connect(address: Uint8Array): void {
+    this.ring.metrics.connected++
     const block = this.ring.sendMemory.acquire(this.#send)
     if (block === undefined) {
       this.destroy(systemError(-Errno.ENOMEM, 'connect'))
@@ -416,7 +405,7 @@ export abstract class StreamConnection implements Transport, OperationOwner, Rec
     this.ring.metrics.closed++
     this.unref()
     this.#receiver.forwarding?.closed(this.#error)
-    if (this.#sources !== undefined) for (const source of this.#sources) source.from.receiverClosed(this.#error)
+    if (this.#sources !== undefined) for (const source of this.#sources) source.targetClosed(this.#error)
     this.onClosed?.()
     const thrown = this.#settleCallbacks()
     try {
@@ -448,7 +437,7 @@ export abstract class StreamConnection implements Transport, OperationOwner, Rec
       while (this.#shutdown === 'done' && (callback = this.#callbacks.takeEnd()) !== undefined) this.#call(callback)
     }
     if (send.queuedBytes > this.writableHighWaterMark * limits.writableLowWaterFraction) return
-    if (this.#sources !== undefined) for (const source of this.#sources) source.drained()
+    if (this.#sources !== undefined) for (const source of this.#sources) source.targetDrained()
     if (!this.#needsDrain) return
     this.#needsDrain = false
     this.#tell((handler) => handler.drain?.(this))
@@ -523,8 +512,13 @@ export abstract class StreamConnection implements Transport, OperationOwner, Rec
     this.#receiver.holdBack(held)
   }
 
+  /** A forwarding ends here. */
+  addSource(source: ForwardingSource): void {
+    (this.#sources ??= []).push(source)
+  }
+
   /** A forwarding that ended here is over. */
-  forgetSource(source: Forwarding): void {
+  forgetSource(source: ForwardingSource): void {
     this.#sources = this.#sources?.filter((other) => other !== source)
   }
 

@@ -1,105 +1,89 @@
-import { limits } from '../limits'
-import type { Ring } from '../ring'
+import { invalidArgumentType, SheafError } from '../errors'
 import type { Transport } from '../transport'
-import { StreamConnection } from './connection'
 
-/** One direction of a proxy: what `from` receives goes to `to`, as it is where both are on one ring. */
-export class Forwarding {
-  readonly from: StreamConnection
-  readonly #to: Transport
-  /** `to`, if received buffers can enter its send group as they are. */
-  readonly #sameRing: StreamConnection | undefined
-  readonly #ring: Ring
-  /** Each buffer is to be a span of its own. */
-  readonly #separate: boolean
+/** Told by the connection that a forwarding ends in. */
+export interface ForwardingSource {
+  /** It is below its low-water mark. */
+  targetDrained(): void
+  targetClosed(error: Error | undefined): void
+}
 
-  constructor(from: StreamConnection, to: Transport) {
+/** A connection of ours, on whichever backend: it tells those who forward to it how it is. */
+export interface ForwardingTarget {
+  addSource(source: ForwardingSource): void
+  forgetSource(source: ForwardingSource): void
+}
+
+/** The connection that a forwarding begins in. */
+export interface ForwardingOrigin extends Transport {
+  /** Receives nothing while `held`. */
+  holdBack(held: boolean): void
+  /** What this connection forwards to is closed. */
+  receiverClosed(error: Error | undefined): void
+}
+
+/** @throws TypeError, SheafError `ERR_SHEAF_FORWARDING` if `from` can't forward to `to`. */
+export function checkForwarding(from: Transport, to: Transport, current: Forwarding | undefined): void {
+  if (typeof (to as Partial<Transport> | undefined)?.write !== 'function') {
+    throw invalidArgumentType('to', 'a Transport', to)
+  }
+  if (to === from) throw new SheafError('ERR_SHEAF_FORWARDING', 'A connection cannot forward to itself')
+  if (current !== undefined) throw new SheafError('ERR_SHEAF_FORWARDING', 'The connection forwards already')
+}
+
+/** One direction of a proxy: what `from` receives is written to `to`. */
+export class Forwarding implements ForwardingSource {
+  readonly from: ForwardingOrigin
+  protected readonly to: Transport
+  /** `to`, if it is one of ours. */
+  readonly #target: ForwardingTarget | undefined
+
+  constructor(from: ForwardingOrigin, to: Transport) {
     this.from = from
-    this.#to = to
-    this.#ring = from.ring
-    this.#sameRing = to instanceof StreamConnection && to.ring === from.ring ? to : undefined
-    this.#separate = !from.ring.mergeAdjacent
+    this.to = to
+    this.#target = 'addSource' in to ? to as Transport & ForwardingTarget : undefined
   }
 
-  /**
-   * Passes on the next `bytes` of the receive pool; each buffer begins with `skipped` bytes that are not payload.
-   * Buffers
-   * are copied instead (spilled) where they can't be passed on as they are, or where the pool must keep the rest.
-   */
-  received(bytes: number, skipped: number): void {
-    const { pool } = this.#ring
-    const queue = this.#sameRing?.forwardQueue
-    let left = bytes
-    if (this.#separate && skipped === 0 && pool.allowance > 0) {
-      left -= queue?.forwardSeparate(bytes, pool.allowance) ?? 0
-    }
-    while (left > 0) {
-      const allowed = pool.allowance
-      const { offset, lengthBytes, first, count } = pool.takeRun(left, skipped, allowed > 0 ? allowed : Infinity)
-      left -= lengthBytes
-      if (allowed > 0 && queue?.forwardRun(pool.address(offset), lengthBytes, first, count) === true) continue
-      this.#ring.metrics.spilledBytes += lengthBytes
-      this.#spill(pool.memory.subarray(offset, offset + lengthBytes))
-      pool.recycle(first, count)
-    }
-    this.#checkPressure()
+  begin(): void {
+    this.#target?.addSource(this)
   }
 
-  /** Passes on bytes that are not in the pool. */
+  /** Passes on bytes that nobody changes. */
   write(chunk: Uint8Array): void {
-    const to = this.#to
+    const { to } = this
     if (to.state !== 'open') {
       this.from.reset()
       return
     }
-    if (this.#sameRing !== undefined) to.write(chunk)
-    else if (!to.write(chunk, this.#drainedForeign)) this.from.holdBack(true)
-    this.#checkPressure()
-  }
-
-  /** Buffers of the pool may be waiting to be sent. */
-  get holding(): boolean {
-    return this.#sameRing !== undefined && this.#sameRing.bytesQueued !== 0
+    const accepted = this.#target === undefined ? to.write(chunk, this.#written) : to.write(chunk)
+    if (!accepted) this.holdBack()
   }
 
   /** The peer of `from` has finished. */
   ended(): void {
-    this.#to.end()
+    this.to.end()
   }
 
   /** `from` is closed. */
   closed(error: Error | undefined): void {
-    if (this.#to instanceof StreamConnection) this.#to.forgetSource(this)
-    if (error !== undefined || this.#to.state === 'open') this.#to.reset(error)
+    this.#target?.forgetSource(this)
+    if (error !== undefined || this.to.state === 'open') this.to.reset(error)
   }
 
-  /** `to` is below its low-water mark. */
-  drained(): void {
+  targetDrained(): void {
     this.from.holdBack(false)
   }
 
-  /**
-   * Sends bytes whose memory is used again as soon as this returns: in pieces that are copied at once, or as a copy.
-   */
-  #spill(bytes: Uint8Array): void {
-    if (this.#sameRing === undefined) {
-      this.write(Buffer.from(bytes))
-      return
-    }
-    for (let offset = 0; offset < bytes.byteLength; offset += limits.copyAtOnceBytes) {
-      this.write(bytes.subarray(offset, offset + limits.copyAtOnceBytes))
-    }
+  targetClosed(error: Error | undefined): void {
+    this.from.receiverClosed(error)
   }
 
-  readonly #drainedForeign = (): void => {
-    this.from.holdBack(false)
-  }
-
-  #checkPressure(): void {
-    const to = this.#sameRing
-    // What has come in this turn has not been tried yet: only a receiver that keeps an earlier send waiting is full.
-    if (to === undefined || !to.sending || to.bytesQueued < to.writableHighWaterMark) return
-    this.#ring.metrics.forwardPauses++
+  /** `to` is full. */
+  protected holdBack(): void {
     this.from.holdBack(true)
+  }
+
+  readonly #written = (): void => {
+    this.from.holdBack(false)
   }
 }

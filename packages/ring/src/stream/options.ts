@@ -1,14 +1,10 @@
-import { invalidArgumentType } from '../errors'
+import { type BackendOptions, checkBackendOptions } from '../backend'
 import { checkCallbacks, checkDescriptorOption, checkIntegerOption, checkObject, checkOption, checkSignalOption }
   from '../option-checks'
-import { Ring } from '../ring'
 import type { ConnectionOptions } from './connection'
 
 /** What `listen`, `connect` and `adopt` have in common in every address family. */
-export interface StreamOptions extends ConnectionOptions {
-  /** Default: this thread's own, shared by all that name none. */
-  ring?: Ring
-}
+export type StreamOptions = ConnectionOptions & BackendOptions
 
 /** What every `listen` takes besides its address. */
 export interface StreamListenOptions extends StreamOptions {
@@ -40,9 +36,7 @@ export function checkStreamOptions(options: StreamOptions, handler: unknown): vo
   checkOption('allowHalfOpen', options.allowHalfOpen, 'boolean')
   checkOption('asyncContext', options.asyncContext, 'boolean')
   checkIntegerOption('writableHighWaterMark', options.writableHighWaterMark, 1, 2 ** 40)
-  if (options.ring !== undefined && !(options.ring instanceof Ring)) {
-    throw invalidArgumentType('options.ring', 'an instance of Ring', options.ring)
-  }
+  checkBackendOptions(options)
 }
 
 /** @throws TypeError, RangeError as Node would. */

@@ -3,7 +3,7 @@ import { countBundle } from '../metrics'
 import { Operation } from '../queue/operation-table'
 import type { Ring, Scheduled } from '../ring'
 import type { Chunk, TransportState } from '../transport'
-import type { Forwarding } from './forwarding'
+import type { PoolForwarding } from './pool-forwarding'
 import { Slab } from './slab'
 
 /** The connection that a receiver receives for. */
@@ -39,7 +39,7 @@ export class Receiver {
   /** Nothing is handed out while set by the owner's user. */
   paused = false
   /** Where what arrives goes instead of to the owner. */
-  forwarding: Forwarding | undefined
+  forwarding: PoolForwarding | undefined
   bytesRead = 0
 
   constructor(owner: ReceiverOwner, slot: number) {

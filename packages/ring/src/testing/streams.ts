@@ -1,24 +1,18 @@
 import assert from 'node:assert/strict'
 import { setTimeout as sleep } from 'node:timers/promises'
-import {
-  type ConnectionOptions,
-  createRing,
-  type Listener,
-  type ListenerHandler,
-  type Ring,
-  type RingOptions,
-  type StreamHandler,
-  type Transport,
+import type {
+  ConnectionOptions, Listener, ListenerHandler, RingOptions, StreamHandler, StreamOptions, Transport,
 } from '@sheaf/ring'
-import { echo, pattern, Received, sha, until, untilIdle, Writer } from './fixtures'
+import { echo, pattern, Received, sha, until, Writer } from './fixtures'
+import { fullTier, nodeTier, type Place, placeOn, type Tier, tiers } from './place'
 import { Random } from './random'
 
-/** How an address family's streams are made. */
+/** How an address family's streams are made. `options` say where: on which ring, or on Node's sockets. */
 export interface StreamFamily<T extends Transport = Transport> {
   /** Listens at an address that nobody uses. */
-  listen(ring: Ring, handler: ListenerHandler<T>, options: ConnectionOptions): Promise<Listener>
+  listen(handler: ListenerHandler<T>, options: StreamOptions): Promise<Listener>
   /** Connects to what {@link listen} answered. */
-  connect(ring: Ring, listener: Listener, handler: StreamHandler<T>, options: ConnectionOptions): Promise<T>
+  connect(listener: Listener, handler: StreamHandler<T>, options: StreamOptions): Promise<T>
 }
 
 /** What the suite needs of a test framework; those of vitest, mocha and `node:test` fit. */
@@ -27,49 +21,49 @@ export interface TestFramework {
   readonly it: (name: string, test: () => Promise<void>) => unknown
 }
 
-/** One test's rings and listeners, which are closed when it is over. */
+/** One test's places and listeners, which are closed when it is over. */
 class Bench {
   readonly #family: StreamFamily
-  readonly #rings: Ring[] = []
+  readonly #tier: Tier
+  readonly #places: Place[] = []
   readonly #listeners: Listener[] = []
 
-  constructor(family: StreamFamily) {
+  constructor(family: StreamFamily, tier: Tier) {
     this.#family = family
+    this.#tier = tier
   }
 
-  ring(options?: RingOptions): Ring {
-    const ring = createRing(options)
-    this.#rings.push(ring)
-    return ring
+  /** @param options of the ring, if it is one. */
+  place(options?: RingOptions, tier = this.#tier): Place {
+    const place = placeOn(tier, options)
+    this.#places.push(place)
+    return place
   }
 
-  async listen(ring: Ring, handler: ListenerHandler, options: ConnectionOptions = {}): Promise<Listener> {
-    const listener = await this.#family.listen(ring, handler, options)
+  async listen(place: Place, handler: ListenerHandler, options: ConnectionOptions = {}): Promise<Listener> {
+    const listener = await this.#family.listen(handler, { ...place.options, ...options })
     this.#listeners.push(listener)
     return listener
   }
 
   connect(
-    ring: Ring,
+    place: Place,
     listener: Listener,
     handler: StreamHandler,
     options: ConnectionOptions = {},
   ): Promise<Transport> {
-    return this.#family.connect(ring, listener, handler, options)
+    return this.#family.connect(listener, handler, { ...place.options, ...options })
   }
 
-  /** Closes the listeners; then nothing may be left in the rings. */
+  /** Closes the listeners; then nothing may be left in the places. */
   async assertEmpty(): Promise<void> {
     for (const listener of this.#listeners) await listener.close()
-    for (const ring of this.#rings) {
-      await untilIdle(ring)
-      assert.equal(ring.metrics.staleCompletions, 0)
-    }
+    for (const place of this.#places) await place.assertIdle()
   }
 
   async close(): Promise<void> {
     for (const listener of this.#listeners) await listener.close()
-    for (const ring of this.#rings) ring.close()
+    for (const place of this.#places) place.close()
   }
 }
 
@@ -95,7 +89,7 @@ const configurations: Record<string, RingOptions> = {
 /** Sends `sizeBytes` to an echo server in random chunks and compares what comes back. */
 async function echoed(
   bench: Bench,
-  ring: Ring,
+  place: Place,
   listener: Listener,
   sizeBytes: number,
   seed: number,
@@ -106,7 +100,7 @@ async function echoed(
   const back = sha()
   let bytes = 0
   await new Promise<void>((resolve, reject) => {
-    bench.connect(ring, listener, {
+    bench.connect(place, listener, {
       open: (connection) => writer.write(connection),
       drain: (connection) => writer.write(connection),
       data(_connection, chunk) {
@@ -122,16 +116,16 @@ async function echoed(
 
 const connectionTests: Record<string, Test> = {
   async 'is told open, data, end and close, in this order and once each'(bench) {
-    const ring = bench.ring()
+    const place = bench.place()
     const told: string[] = []
-    const listener = await bench.listen(ring, {
+    const listener = await bench.listen(place, {
       open: () => told.push('open'),
       data: (_connection, chunk) => told.push(`data ${chunk.toString()}`),
       end: () => told.push('end'),
       close: (_connection, error) => told.push(`close ${String(error)}`),
     })
     const received = new Received()
-    const connection = await bench.connect(ring, listener, received)
+    const connection = await bench.connect(place, listener, received)
     connection.write('hello')
     connection.end()
     await received.closed
@@ -145,14 +139,14 @@ const connectionTests: Record<string, Test> = {
   },
 
   async 'writes strings in every encoding that Node has, short and long'(bench) {
-    const ring = bench.ring()
-    const listener = await bench.listen(ring, echo)
+    const place = bench.place()
+    const listener = await bench.listen(place, echo)
     const texts: [string, BufferEncoding][] = [
       ['häß…€😀', 'utf8'], ['häß', 'latin1'], ['h€😀', 'utf16le'], ['abc', 'ascii'], ['c0ffee', 'hex'],
       ['c2hlYWY=', 'base64'], ['c2hlYWY', 'base64url'], ['€'.repeat(30_000), 'utf8'],
     ]
     const received = new Received()
-    const connection = await bench.connect(ring, listener, received)
+    const connection = await bench.connect(place, listener, received)
     for (const [text, encoding] of texts) connection.write(text, encoding)
     connection.end()
     await received.closed
@@ -161,9 +155,9 @@ const connectionTests: Record<string, Test> = {
   },
 
   async 'refuses what is no chunk, encoding or callback, and sends nothing of it'(bench) {
-    const ring = bench.ring()
-    const listener = await bench.listen(ring, echo)
-    const connection = await bench.connect(ring, listener, {})
+    const place = bench.place()
+    const listener = await bench.listen(place, echo)
+    const connection = await bench.connect(place, listener, {})
     for (const chunk of [undefined, null, 1, {}, [1], new ArrayBuffer(1), new DataView(new ArrayBuffer(1))]) {
       assert.throws(() => connection.write(chunk as never), hasCode('ERR_INVALID_ARG_TYPE'))
     }
@@ -176,10 +170,10 @@ const connectionTests: Record<string, Test> = {
   },
 
   async 'calls back for each write in order, and counts bytes'(bench) {
-    const ring = bench.ring()
-    const listener = await bench.listen(ring, echo)
+    const place = bench.place()
+    const listener = await bench.listen(place, echo)
     const received = new Received()
-    const connection = await bench.connect(ring, listener, received)
+    const connection = await bench.connect(place, listener, received)
     const order: string[] = []
     connection.write('a', () => order.push('a'))
     connection.write('bc', 'latin1', () => order.push('bc'))
@@ -195,10 +189,10 @@ const connectionTests: Record<string, Test> = {
   },
 
   async 'says false at the high-water mark, and drain below the low one'(bench) {
-    const ring = bench.ring()
-    const listener = await bench.listen(ring, {})
+    const place = bench.place()
+    const listener = await bench.listen(place, {})
     let drains = 0
-    const connection = await bench.connect(ring, listener, { drain: () => drains++ }, { writableHighWaterMark: 1000 })
+    const connection = await bench.connect(place, listener, { drain: () => drains++ }, { writableHighWaterMark: 1000 })
     assert.equal(connection.writableHighWaterMark, 1000)
     assert.equal(connection.write(Buffer.alloc(999)), true)
     assert.equal(connection.write('x'), false)
@@ -208,15 +202,15 @@ const connectionTests: Record<string, Test> = {
   },
 
   async 'keeps what arrives while paused, and the end too'(bench) {
-    const ring = bench.ring()
-    const listener = await bench.listen(ring, {
+    const place = bench.place()
+    const listener = await bench.listen(place, {
       open(connection) {
         connection.write('one')
         connection.end()
       },
     })
     const received = new Received()
-    const connection = await bench.connect(ring, listener, received)
+    const connection = await bench.connect(place, listener, received)
     connection.pause()
     assert.equal(connection.paused, true)
     await sleep(50)
@@ -229,13 +223,13 @@ const connectionTests: Record<string, Test> = {
   },
 
   async 'pausing within data stops the events at once and loses nothing'(bench) {
-    const ring = bench.ring({ receiveBufferBytes: 64, receiveBuffers: 32 })
-    const listener = await bench.listen(ring, echo)
+    const place = bench.place({ receiveBufferBytes: 64, receiveBuffers: 32 })
+    const listener = await bench.listen(place, echo)
     const sent = pattern(200_000, 9)
     const chunks: Buffer[] = []
     let told = 0
     await new Promise<void>((resolve, reject) => {
-      bench.connect(ring, listener, {
+      bench.connect(place, listener, {
         open(connection) {
           connection.write(sent)
           connection.end()
@@ -255,11 +249,11 @@ const connectionTests: Record<string, Test> = {
   },
 
   async 'can be handed to another handler'(bench) {
-    const ring = bench.ring()
-    const listener = await bench.listen(ring, echo)
+    const place = bench.place()
+    const listener = await bench.listen(place, echo)
     const first = new Received()
     const second = new Received()
-    const connection = await bench.connect(ring, listener, first)
+    const connection = await bench.connect(place, listener, first)
     connection.write('1')
     await until(() => first.bytes === 1, 'the first echo')
     connection.handler = second
@@ -274,15 +268,15 @@ const connectionTests: Record<string, Test> = {
 
 const endingTests: Record<string, Test> = {
   async 'half-open: a side that has ended still receives'(bench) {
-    const ring = bench.ring()
-    const listener = await bench.listen(ring, {
+    const place = bench.place()
+    const listener = await bench.listen(place, {
       end(connection) {
         connection.write('after your end')
         connection.end()
       },
     }, { allowHalfOpen: true })
     const received = new Received()
-    const connection = await bench.connect(ring, listener, received, { allowHalfOpen: true })
+    const connection = await bench.connect(place, listener, received, { allowHalfOpen: true })
     connection.end()
     connection.end()
     assert.equal(connection.state, 'ended')
@@ -292,11 +286,11 @@ const endingTests: Record<string, Test> = {
   },
 
   async 'without allowHalfOpen a side ends by itself after the peer has, once its queue is out'(bench) {
-    const ring = bench.ring()
+    const place = bench.place()
     const large = pattern(3_000_000, 2)
-    const listener = await bench.listen(ring, { open: (connection) => { connection.write(large) } })
+    const listener = await bench.listen(place, { open: (connection) => { connection.write(large) } })
     const received = new Received()
-    const connection = await bench.connect(ring, listener, received, { allowHalfOpen: true })
+    const connection = await bench.connect(place, listener, received, { allowHalfOpen: true })
     connection.end()
     await received.closed
     assert.equal(received.ended, true)
@@ -304,10 +298,10 @@ const endingTests: Record<string, Test> = {
   },
 
   async 'write after end throws, and write after close says so to its callback'(bench) {
-    const ring = bench.ring()
-    const listener = await bench.listen(ring, echo)
+    const place = bench.place()
+    const listener = await bench.listen(place, echo)
     const received = new Received()
-    const connection = await bench.connect(ring, listener, received)
+    const connection = await bench.connect(place, listener, received)
     connection.write('sent')
     connection.end()
     assert.throws(() => connection.write('x'), hasCode('ERR_SHEAF_WRITE_AFTER_END'))
@@ -320,10 +314,10 @@ const endingTests: Record<string, Test> = {
   },
 
   async 'everything may be called on a closed connection, and nothing happens twice'(bench) {
-    const ring = bench.ring()
-    const listener = await bench.listen(ring, echo)
+    const place = bench.place()
+    const listener = await bench.listen(place, echo)
     const received = new Received()
-    const connection = await bench.connect(ring, listener, received)
+    const connection = await bench.connect(place, listener, received)
     const reason = new Error('mine')
     connection.destroy(reason)
     connection.destroy(new Error('late'))
@@ -340,10 +334,10 @@ const endingTests: Record<string, Test> = {
   },
 
   async 'destroying with everything in flight leaves nothing behind, and the peer is told'(bench) {
-    const ring = bench.ring()
+    const place = bench.place()
     const peers: Received[] = []
     const paused: Transport[] = []
-    const listener = await bench.listen(ring, {
+    const listener = await bench.listen(place, {
       open(connection) {
         const peer = new Received()
         peers.push(peer)
@@ -353,12 +347,12 @@ const endingTests: Record<string, Test> = {
       },
     })
     const received = Array.from({ length: 20 }, () => new Received())
-    const connections = await Promise.all(received.map((handler) => bench.connect(ring, listener, handler)))
+    const connections = await Promise.all(received.map((handler) => bench.connect(place, listener, handler)))
     await until(() => peers.length === 20, 'the peers')
     const errors: unknown[] = []
-    for (const connection of connections) {
-      connection.write(pattern(2_000_000, 1), (error) => errors.push(error))
-    }
+    // More than the kernel keeps for one that does not read.
+    const large = pattern(20_000_000, 1)
+    for (const connection of connections) connection.write(large, (error) => errors.push(error))
     await sleep(5)
     for (const connection of connections) connection.destroy()
     await Promise.all(received.map(({ closed }) => closed))
@@ -370,14 +364,14 @@ const endingTests: Record<string, Test> = {
   },
 
   async 'a closed listener keeps its connections, and closes once'(bench) {
-    const ring = bench.ring()
-    const listener = await bench.listen(ring, echo)
+    const place = bench.place()
+    const listener = await bench.listen(place, echo)
     const received = new Received()
-    const connection = await bench.connect(ring, listener, received)
+    const connection = await bench.connect(place, listener, received)
     await until(() => listener.connections === 1, 'the connection')
     await Promise.all([listener.close(), listener.close()])
     assert.equal(listener.listening, false)
-    await assert.rejects(bench.connect(ring, listener, {}))
+    await assert.rejects(bench.connect(place, listener, {}))
     connection.write('still here')
     await until(() => received.bytes === 10, 'the echo')
     connection.end()
@@ -385,29 +379,31 @@ const endingTests: Record<string, Test> = {
     await until(() => listener.connections === 0, 'the count')
     await bench.assertEmpty()
   },
+}
 
+const ringTests: Record<string, Test> = {
   async 'a ring that is closed tells its connections, and refuses newcomers'(bench) {
-    const ring = bench.ring()
+    const place = bench.place()
     const received = new Received()
-    const listener = await bench.listen(ring, echo)
-    const connection = await bench.connect(ring, listener, received)
+    const listener = await bench.listen(place, echo)
+    const connection = await bench.connect(place, listener, received)
     connection.write(pattern(20_000_000, 1))
-    ring.close()
-    ring.close()
+    place.close()
+    place.close()
     assert.equal(received.closes, 1)
     assert.ok(hasCode('ERR_SHEAF_RING_CLOSED')(received.error))
     assert.equal(connection.state, 'closed')
-    await assert.rejects(bench.connect(ring, listener, {}), hasCode('ERR_SHEAF_RING_CLOSED'))
-    await assert.rejects(bench.listen(ring, {}), hasCode('ERR_SHEAF_RING_CLOSED'))
+    await assert.rejects(bench.connect(place, listener, {}), hasCode('ERR_SHEAF_RING_CLOSED'))
+    await assert.rejects(bench.listen(place, {}), hasCode('ERR_SHEAF_RING_CLOSED'))
   },
 }
 
-/** A proxy to `target` on `ring`, whose connections go on from `onwardRing`. */
-function proxyTo(bench: Bench, target: Listener, ring: Ring, onwardRing: Ring): Promise<Listener> {
-  return bench.listen(ring, {
+/** A proxy to `target` at `place`, whose connections go on from `onwardPlace`. */
+function proxyTo(bench: Bench, target: Listener, place: Place, onwardPlace: Place): Promise<Listener> {
+  return bench.listen(place, {
     open(connection) {
       connection.pause()
-      void bench.connect(onwardRing, target, {}, { allowHalfOpen: true }).then((onward) => {
+      void bench.connect(onwardPlace, target, {}, { allowHalfOpen: true }).then((onward) => {
         connection.forward(onward)
         onward.forward(connection)
         connection.resume()
@@ -416,10 +412,10 @@ function proxyTo(bench: Bench, target: Listener, ring: Ring, onwardRing: Ring): 
   }, { allowHalfOpen: true })
 }
 
-async function throughProxy(bench: Bench, ring: Ring, proxy: Listener, sizeBytes: number): Promise<void> {
+async function throughProxy(bench: Bench, place: Place, proxy: Listener, sizeBytes: number): Promise<void> {
   const sent = pattern(sizeBytes, 6)
   const received = new Received()
-  const connection = await bench.connect(ring, proxy, received, { allowHalfOpen: true })
+  const connection = await bench.connect(place, proxy, received, { allowHalfOpen: true })
   connection.write(sent)
   connection.end()
   await received.closed
@@ -429,26 +425,40 @@ async function throughProxy(bench: Bench, ring: Ring, proxy: Listener, sizeBytes
 
 const forwardingTests: Record<string, Test> = {
   async 'carries bytes both ways without copying, half-close and back-pressure included'(bench) {
-    const ring = bench.ring()
-    const target = await bench.listen(ring, { ...echo, end: (connection) => connection.end() }, { allowHalfOpen: true })
-    await throughProxy(bench, ring, await proxyTo(bench, target, ring, ring), 20_000_000)
+    const place = bench.place()
+    const target = await bench.listen(
+      place,
+      { ...echo, end: (connection) => connection.end() },
+      { allowHalfOpen: true },
+    )
+    await throughProxy(bench, place, await proxyTo(bench, target, place, place), 20_000_000)
     await bench.assertEmpty()
-    assert.ok(ring.metrics.forwardPauses > 0)
+    assert.ok(place.metrics.forwardPauses > 0)
   },
 
-  async 'goes between two rings as well'(bench) {
-    const one = bench.ring()
-    const other = bench.ring()
+  async 'goes between two places as well'(bench) {
+    const one = bench.place()
+    const other = bench.place()
     const target = await bench.listen(other, { ...echo, end: (connection) => connection.end() })
     await throughProxy(bench, one, await proxyTo(bench, target, one, other), 5_000_000)
     await bench.assertEmpty()
   },
 
+  async 'goes between io_uring and Node\'s sockets, either way'(bench) {
+    const one = bench.place({}, fullTier)
+    const other = bench.place({}, nodeTier)
+    for (const [here, there] of [[one, other], [other, one]] as const) {
+      const target = await bench.listen(there, { ...echo, end: (connection) => connection.end() })
+      await throughProxy(bench, here, await proxyTo(bench, target, here, there), 5_000_000)
+    }
+    await bench.assertEmpty()
+  },
+
   async 'refuses a second receiver and itself'(bench) {
-    const ring = bench.ring()
-    const listener = await bench.listen(ring, echo)
-    const one = await bench.connect(ring, listener, {})
-    const other = await bench.connect(ring, listener, {})
+    const place = bench.place()
+    const listener = await bench.listen(place, echo)
+    const one = await bench.connect(place, listener, {})
+    const other = await bench.connect(place, listener, {})
     assert.throws(() => one.forward(one), hasCode('ERR_SHEAF_FORWARDING'))
     one.forward(other)
     assert.throws(() => one.forward(other), hasCode('ERR_SHEAF_FORWARDING'))
@@ -461,26 +471,26 @@ const forwardingTests: Record<string, Test> = {
 function integrityTests(options: RingOptions): Record<string, Test> {
   return {
     async 'an echo of random chunks from 1 byte to 8 MB comes back whole and in order'(bench) {
-      const ring = bench.ring(options)
-      const listener = await bench.listen(ring, echo)
+      const place = bench.place(options)
+      const listener = await bench.listen(place, echo)
       const tiny = (options.receiveBufferBytes ?? 4096) < 512
       const sizes = tiny ? [1, 100, 200 * 1024] : [1, 100 * 1024, 8 * 2 ** 20]
       let seed = 1
       for (const size of sizes) {
         for (const chunkBytesMax of [1024, 8 * 2 ** 20]) {
-          await echoed(bench, ring, listener, size, seed++, chunkBytesMax)
+          await echoed(bench, place, listener, size, seed++, chunkBytesMax)
         }
       }
-      await echoed(bench, ring, listener, 5000, seed, 1)
+      await echoed(bench, place, listener, 5000, seed, 1)
       await bench.assertEmpty()
     },
 
     async 'a hundred connections at once keep their bytes apart'(bench) {
-      const ring = bench.ring(options)
-      const listener = await bench.listen(ring, echo)
+      const place = bench.place(options)
+      const listener = await bench.listen(place, echo)
       const sizeBytes = options.receiveBuffers === 2 ? 2048 : 20 * 1024
       await Promise.all(
-        Array.from({ length: 100 }, (_, index) => echoed(bench, ring, listener, sizeBytes, index + 1, 3072)),
+        Array.from({ length: 100 }, (_, index) => echoed(bench, place, listener, sizeBytes, index + 1, 3072)),
       )
       await bench.assertEmpty()
     },
@@ -488,19 +498,19 @@ function integrityTests(options: RingOptions): Record<string, Test> {
 }
 
 /**
- * Defines the tests that the streams of every address family must pass: the contract in `transport.ts`, integrity of
- * bytes under every tier and with small pools, forwarding, and that nothing is left in the ring.
+ * Defines the tests that the streams of every address family must pass: the contract in `transport.ts` on every tier,
+ * integrity of bytes with small pools too, forwarding, and that nothing is left behind.
  */
 export function testStreams<T extends Transport>(
   name: string,
   family: StreamFamily<T>,
   { describe, it }: TestFramework,
 ): void {
-  const define = (group: string, tests: Record<string, Test>): void => {
+  const define = (group: string, tier: Tier, tests: Record<string, Test>): void => {
     describe(group, () => {
       for (const [title, test] of Object.entries(tests)) {
         it(title, async () => {
-          const bench = new Bench(family)
+          const bench = new Bench(family, tier)
           try {
             await test(bench)
           } finally {
@@ -511,9 +521,17 @@ export function testStreams<T extends Transport>(
     })
   }
   describe(name, () => {
-    define('a connection', connectionTests)
-    define('ending', endingTests)
-    define('forwarding', forwardingTests)
-    for (const [title, options] of Object.entries(configurations)) define(`with ${title}`, integrityTests(options))
+    for (const tier of tiers) {
+      describe(`on ${tier.name}`, () => {
+        define('a connection', tier, connectionTests)
+        define('ending', tier, endingTests)
+        define('forwarding', tier, forwardingTests)
+        if (tier.ring !== undefined) define('a ring', tier, ringTests)
+      })
+    }
+    for (const [title, options] of Object.entries(configurations)) {
+      define(`with ${title}`, fullTier, integrityTests(options))
+    }
+    define(`on ${nodeTier.name}`, nodeTier, integrityTests({}))
   })
 }

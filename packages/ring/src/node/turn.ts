@@ -1,0 +1,44 @@
+/*
+ * The end of a turn of the event loop, for sockets that are not on a ring: what was asked of a connection in one turn
+ * is done when the turn ends, for all of them, as a ring does.
+ */
+
+/** Something that is advanced once at the end of the turn in which it was scheduled. */
+export interface Turning {
+  scheduled: boolean
+  advance(): void
+}
+
+let waiting: Turning[] = []
+
+export function scheduleForEndOfTurn(member: Turning): void {
+  if (member.scheduled) return
+  member.scheduled = true
+  if (waiting.push(member) === 1) setImmediate(endTurn)
+}
+
+function endTurn(): void {
+  const members = waiting
+  waiting = []
+  for (const member of members) {
+    member.scheduled = false
+    guarded(() => {
+      member.advance()
+    })
+  }
+}
+
+/**
+ * Calls the application's code. What it throws becomes an `uncaughtException` of its own: thrown into a stream of
+ * Node's, it would keep that stream from going on.
+ */
+export function guarded(call: () => void): void {
+  try {
+    call()
+  } catch (error) {
+    process.nextTick(() => { throw error })
+  }
+}
+
+// What was written just before the process ends leaves: the first try of Node's streams is a system call.
+process.on('exit', endTurn)

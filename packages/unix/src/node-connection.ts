@@ -1,0 +1,25 @@
+import { NodeStreamConnection, type PathAddress, type StreamHandler, unsupported } from '@sheaf/ring'
+import type { UnixConnection } from './transport'
+
+const unnamed: PathAddress = Object.freeze({ path: '' })
+
+/** A connection of Unix stream sockets on a socket of `node:net`, which knows no addresses. */
+export class NodeUnixConnection extends NodeStreamConnection implements UnixConnection {
+  declare handler: StreamHandler<UnixConnection>
+  /** Where this end listens, of an accepted connection. */
+  local: PathAddress = unnamed
+  /** Where the other end listens, of one that has connected. */
+  remote: PathAddress = unnamed
+
+  override get localAddress(): PathAddress | undefined {
+    return this.local
+  }
+
+  override get remoteAddress(): PathAddress | undefined {
+    return this.remote
+  }
+
+  get peerCredentials(): never {
+    throw unsupported('peerCredentials')
+  }
+}
