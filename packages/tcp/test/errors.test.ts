@@ -416,10 +416,10 @@ describe('out of descriptors', () => {
 })
 
 describe('where there is no io_uring', () => {
-  it('importing succeeds, and using it says why', () => {
+  it('importing succeeds, and insisting on it says why', () => {
     const program = `
       import { connect } from '@sheaf/tcp'
-      connect({ port: 1 }, {}).catch((error) => console.log(error.code, '|', error.message))
+      connect({ port: 1, backend: 'ring' }, {}).catch((error) => console.log(error.code, '|', error.message))
     `
     const output = execFileSync(process.execPath, ['--input-type=module', '-e', program], {
       env: { ...process.env, SHEAF_DISABLE: '1' },
