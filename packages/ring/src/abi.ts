@@ -74,9 +74,13 @@ export const enum MessageFlag {
   /** `MSG_CTRUNC`, `MSG_TRUNC`: the control messages, or the payload, did not fit. */
   ControlTruncated = 0x8,
   Truncated = 0x20,
+  /** `MSG_DONTWAIT`: `EAGAIN` instead of waiting. */
+  DontWait = 0x40,
   WaitAll = 0x100,
   NoSignal = 0x4000,
   More = 0x8000,
+  /** `MSG_CMSG_CLOEXEC`, for received descriptors. */
+  ControlCloseOnExec = 0x40000000,
 }
 
 /** `SOCK_CLOEXEC`, for accepted sockets. */
@@ -84,6 +88,7 @@ export const closeOnExec = 0o2000000
 
 /** `POLL*` of `poll(2)`. */
 export const enum PollEvent {
+  Writable = 0x4,
   Error = 0x8,
   HangUp = 0x10,
 }
@@ -143,6 +148,7 @@ export const enum Errno {
   ECONNABORTED = 103,
   ECONNRESET = 104,
   ENOBUFS = 105,
+  ETOOMANYREFS = 109,
   ETIMEDOUT = 110,
   ECONNREFUSED = 111,
   EHOSTDOWN = 112,

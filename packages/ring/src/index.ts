@@ -19,8 +19,9 @@ export {
 } from './internet/socket-address'
 export { limits } from './limits'
 export { type ControlReader, controlMessages } from './message/control'
+export { MessageConnection, type MessageConnectionOptions } from './message/connection'
 export { Lane } from './message/lane'
-export { type MessageFamily, MessageSocket, type MessageSocketOptions } from './message/socket'
+export { type MessageSocketTraits, MessageSocket, type MessageSocketOptions } from './message/socket'
 export { Metrics } from './metrics'
 export { NodeStreamConnection } from './node/connection'
 export { listeningServer, NodeStreamListener } from './node/listener'
@@ -40,9 +41,9 @@ export { createRing, defaultRing, Ring, type RingUsage } from './ring'
 export { adoptDescriptor, openSocket, prepared, type SocketKind } from './socket/descriptor'
 export { getSocketOption, getSocketOptionBytes, setSocketOption, type SocketOption } from './socket/socket-option'
 export { stockDatagram, stockNet } from './stock'
-export { ConnectAttempt } from './stream/connect-attempt'
+export { ConnectAttempt, type ConnectHandler } from './stream/connect-attempt'
 export { type ConnectionOptions, StreamConnection } from './stream/connection'
-export { StreamListener } from './stream/listener'
+export { type AcceptedSocket, StreamListener } from './stream/listener'
 export {
   checkStreamConnectOptions,
   checkStreamListenOptions,
@@ -58,10 +59,13 @@ export type {
   Listener,
   ListenerHandler,
   MessageBatch,
+  MessageConnectionHandler,
+  MessageConnectionTransport,
   MessageDetails,
   MessageHandler,
   MessageTransport,
   PathAddress,
+  PeerCredentials,
   StreamHandler,
   Transport,
   TransportState,

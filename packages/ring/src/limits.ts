@@ -113,6 +113,8 @@ export const limits = {
   messagesHighWaterMark: 8192,
   /** Linked requests of one destination: longer chains gain nothing and fill the submission queue. */
   messageChainMax: 256,
+  /** How long a lane waits for room where there is no socket to be told of it by (`EMFILE`). */
+  roomRetryMs: 10,
   /** Bytes that one socket may have queued when nobody heeds `send`. Past it sending fails with `ENOBUFS`. */
   messageQueueBytesMax: 64 * 1024 * 1024,
   /** Destinations and sources whose addresses a socket remembers in both forms. */

@@ -110,6 +110,14 @@ export interface Transport {
   forward(to: Transport): void
 }
 
+/** Who sent something, or is at the other end. */
+export interface PeerCredentials {
+  /** Process id, as this process's namespace has it; 0 if it can't be seen from here. */
+  readonly pid: number
+  readonly uid: number
+  readonly gid: number
+}
+
 /**
  * What is known of one received datagram besides its sender; each only if it was asked for when the socket was made.
  */
@@ -125,6 +133,8 @@ export interface MessageDetails {
   typeOfService?: number
   /** The datagram was longer than the chunk. */
   truncated?: true
+  /** Of a Unix socket: who sent it, on the kernel's word. */
+  credentials?: PeerCredentials
 }
 
 /**
@@ -168,6 +178,15 @@ export interface MessageHandler<T = MessageTransport, A extends Address = Addres
   error?(transport: T, error: Error): void
   /** Exactly once, and last. `error` says why if the socket was not closed by its owner. */
   close?(transport: T, error?: Error): void
+}
+
+/** What the owner of connected sockets that keep message boundaries (seqpacket) wants to be told besides. */
+export interface MessageConnectionHandler<T = MessageConnectionTransport, A extends Address = Address>
+  extends MessageHandler<T, A> {
+  /** The connection is established. Called once, before anything else. */
+  open?(transport: T): void
+  /** The peer has finished sending. Called at most once, after the last message. */
+  end?(transport: T): void
 }
 
 /** A datagram socket: every message is sent and received whole, or not at all. */
@@ -217,6 +236,12 @@ export interface MessageTransport<A extends Address = Address, To = A> {
   resume(): void
   ref(): void
   unref(): void
+}
+
+/** A connection that keeps message boundaries, and has an end in each direction as a stream has. */
+export interface MessageConnectionTransport<A extends Address = Address, To = A> extends MessageTransport<A, To> {
+  /** Sends what is queued, then the end. Receiving goes on. Harmless when repeated. */
+  end(): void
 }
 
 /** What a listener's owner wants to be told, besides what happens on each connection. */

@@ -65,7 +65,8 @@ export class UdpSocket extends MessageSocket<InternetAddress, Destination> {
     return this.#remote
   }
 
-  protected override lane(to: Destination | undefined): Lane {
+  /** @internal */
+  override lane(to: Destination | undefined): Lane {
     const peer = this.#peer
     if (to === undefined) {
       if (peer !== undefined) return peer

@@ -1,5 +1,5 @@
 import {
-  adoptDescriptor, ConnectAttempt, openSocket, type Ring, ringFor, ringOnlyFor, type StreamHandler, systemError,
+  adoptDescriptor, ConnectAttempt, openSocket, type Ring, ringFor, ringOnlyFor, type StreamHandler,
 } from '@sheaf/ring'
 import { RingUnixConnection } from './connection'
 import type { NodeUnixConnection } from './node-connection'
@@ -12,7 +12,7 @@ import {
   type ConnectOptions,
   type SocketPairOptions,
 } from './options'
-import { unixStreamSocket } from './socket'
+import { openPair, unixStreamSocket } from './socket'
 import type { UnixConnection } from './transport'
 import { encodeUnixAddress } from './unix-address'
 
@@ -79,15 +79,8 @@ export function socketpair(
 ): [UnixConnection, UnixConnection] {
   checkPairOptions(options, handler, otherHandler)
   const ring = ringOnlyFor(options, 'socketpair')
-  const descriptors = new Int32Array(2)
-  const { domain, type } = unixStreamSocket
-  const result = ring.sockets.socketpair(domain, type, descriptors)
-  if (result < 0) throw systemError(result, 'socketpair')
-  const [first, second] = descriptors
-  const pair: [RingUnixConnection, RingUnixConnection] = [
-    new RingUnixConnection(ring, first, handler, options),
-    new RingUnixConnection(ring, second, otherHandler, options),
-  ]
+  const pair = openPair(ring, unixStreamSocket, () => undefined, (fd, index) =>
+    new RingUnixConnection(ring, fd, index === 0 ? handler : otherHandler, options))
   for (const connection of pair) connection.begin()
   return pair
 }

@@ -1,5 +1,5 @@
-import { type PathAddress, StreamConnection, type StreamHandler } from '@sheaf/ring'
-import { type PeerCredentials, readPeerCredentials } from './peer-credentials'
+import { type PathAddress, type PeerCredentials, StreamConnection, type StreamHandler } from '@sheaf/ring'
+import { readPeerCredentials } from './peer-credentials'
 import type { UnixConnection } from './transport'
 import { decodeUnixAddress, unixAddressBytesMax } from './unix-address'
 

@@ -1,7 +1,8 @@
 export { adopt, connect, socketpair } from './connect'
+export * as datagram from './datagram/index'
 export { listen } from './listen'
 export type { AdoptOptions, ConnectOptions, ListenOptions, SocketPairOptions } from './options'
-export type { PeerCredentials } from './peer-credentials'
+export * as seqpacket from './seqpacket/index'
 export type { UnixConnection, UnixListener } from './transport'
 export {
   type Backend,
@@ -13,6 +14,7 @@ export {
   type ListenerHandler,
   nodeSockets,
   type PathAddress,
+  type PeerCredentials,
   type Ring,
   type RingOptions,
   SheafError,

@@ -1,20 +1,10 @@
-import {
-  adoptDescriptor, limits, type ListenerHandler, openSocket, type PathAddress, prepared, type Ring, ringFor,
-  systemError,
-} from '@sheaf/ring'
+import { type ListenerHandler, ringFor } from '@sheaf/ring'
 import { RingUnixConnection } from './connection'
-import { RingUnixListener } from './listener'
+import { listenOnRing } from './listening'
 import { listenOnNode } from './node-sockets'
 import { checkListenOptions, type ListenOptions } from './options'
-import { bindSocket, unixStreamSocket } from './socket'
-import { SocketFile } from './socket-file'
+import { unixStreamSocket } from './socket'
 import type { UnixConnection, UnixListener } from './transport'
-import { decodeUnixAddress, isAbstract, unixAddressBytesMax } from './unix-address'
-
-interface Bound {
-  readonly fd: number
-  readonly file: SocketFile | undefined
-}
 
 /**
  * Listens for connections on a path or an abstract name; each is told to `handler`.
@@ -27,40 +17,10 @@ export async function listen(options: ListenOptions, handler: ListenerHandler<Un
   checkListenOptions(options, handler)
   options.signal?.throwIfAborted()
   const ring = ringFor(options)
-  const listener = ring === undefined ? await listenOnNode(options, handler) : listenOnRing(ring, options, handler)
+  const listener = ring === undefined
+    ? await listenOnNode(options, handler)
+    : listenOnRing(ring, unixStreamSocket, options, handler, (fd) =>
+        new RingUnixConnection(ring, fd, handler, options))
   listener.closeOnAbort(options.signal)
   return listener
-}
-
-function listenOnRing(ring: Ring, options: ListenOptions, handler: ListenerHandler<UnixConnection>): RingUnixListener {
-  const { fd, file } = options.fd === undefined ? listeningSocket(ring, options) : adoptListening(ring, options.fd)
-  const address = prepared(ring, fd, () => boundAddress(ring, fd))
-  const accept = (accepted: number): RingUnixConnection => new RingUnixConnection(ring, accepted, handler, options)
-  return new RingUnixListener(ring, fd, address, handler, accept, file)
-}
-
-function listeningSocket(ring: Ring, options: ListenOptions): Bound {
-  const path = options.path as string
-  const fd = openSocket(ring, unixStreamSocket.domain, unixStreamSocket.type, 0)
-  return prepared(ring, fd, () => {
-    const file = isAbstract(path) ? undefined : new SocketFile(path)
-    if (file === undefined) bindSocket(ring, fd, path)
-    else file.bind(ring, fd, options.mode, options.removeStale ?? false)
-    const result = ring.sockets.listen(fd, options.backlog ?? limits.backlog)
-    if (result >= 0) return { fd, file }
-    file?.remove()
-    throw systemError(result, 'listen', path)
-  })
-}
-
-function adoptListening(ring: Ring, fd: number): Bound {
-  adoptDescriptor(ring, fd, unixStreamSocket, 'listening')
-  return { fd, file: undefined }
-}
-
-function boundAddress(ring: Ring, fd: number): PathAddress {
-  const bytes = new Uint8Array(unixAddressBytesMax)
-  const length = ring.sockets.getsockname(fd, bytes)
-  if (length < 0) throw systemError(length, 'getsockname')
-  return decodeUnixAddress(bytes.subarray(0, length))
 }

@@ -1,8 +1,7 @@
-import { type ListenerHandler, type PathAddress, type Ring, type StreamConnection, StreamListener } from '@sheaf/ring'
+import { type AcceptedSocket, type ListenerHandler, type PathAddress, type Ring, StreamListener } from '@sheaf/ring'
 import type { SocketFile } from './socket-file'
-import type { UnixConnection } from './transport'
 
-/** A listening Unix stream socket on a ring. */
+/** A listening Unix socket on a ring. */
 export class RingUnixListener extends StreamListener {
   declare readonly address: PathAddress
   readonly #file: SocketFile | undefined
@@ -12,8 +11,8 @@ export class RingUnixListener extends StreamListener {
     ring: Ring,
     fd: number,
     address: PathAddress,
-    handler: ListenerHandler<UnixConnection>,
-    accept: (fd: number) => StreamConnection,
+    handler: Pick<ListenerHandler, 'acceptError'>,
+    accept: (fd: number) => AcceptedSocket,
     file: SocketFile | undefined,
   ) {
     super(ring, fd, address, handler, accept)

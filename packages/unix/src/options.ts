@@ -1,24 +1,27 @@
 import {
+  checkBackendOptions,
+  checkCallbacks,
   checkDescriptorOption,
   checkIntegerOption,
+  checkObject,
   checkOption,
+  checkSignalOption,
   checkStreamConnectOptions,
   checkStreamListenOptions,
   checkStreamOptions,
   invalidArgumentType,
   invalidArgumentValue,
+  type MessageSocketOptions,
+  type Ring,
   type StreamConnectOptions,
   type StreamListenOptions,
   type StreamOptions,
 } from '@sheaf/ring'
+import type { MessageControlOptions } from './message-controls'
 import { isAbstract } from './unix-address'
 
-export interface ListenOptions extends StreamListenOptions {
-  /**
-   * Where to listen: a path of at most 107 bytes, or an abstract name: a NUL byte and at most 107 more, which is in no
-   * file system and needs no permission. Not with `fd`.
-   */
-  path?: string
+/** The file that binding to a path makes. It goes when the socket closes, and when the process exits. */
+export interface FileOptions {
   /**
    * Permissions of the socket file, 0 to 0o777, whatever the process's umask; they are in force before anybody can
    * connect, which takes the permission to write. Default: what the umask leaves of 0o777. Not for abstract names.
@@ -32,6 +35,17 @@ export interface ListenOptions extends StreamListenOptions {
   removeStale?: boolean
 }
 
+/** What is listened with, whatever the connections. */
+export interface ListenAddressOptions extends FileOptions {
+  /**
+   * Where to listen: a path of at most 107 bytes, or an abstract name: a NUL byte and at most 107 more, which is in no
+   * file system and needs no permission. Not with `fd`.
+   */
+  path?: string
+}
+
+export interface ListenOptions extends StreamListenOptions, ListenAddressOptions {}
+
 export interface ConnectOptions extends StreamConnectOptions {
   /** A path of at most 107 bytes, or an abstract name: a NUL byte and at most 107 more. */
   path: string
@@ -44,23 +58,25 @@ export interface AdoptOptions extends StreamOptions {
 
 export type SocketPairOptions = StreamOptions
 
-function checkPath(value: unknown): void {
-  if (typeof value !== 'string') throw invalidArgumentType('options.path', 'of type string', value)
-  if (value === '') throw invalidArgumentValue('options.path', 'must not be empty', value)
+/** What `bind`, `listen`, `connect`, … of sockets that keep message boundaries have in common. */
+export interface MessageOptions extends MessageSocketOptions, MessageControlOptions {
+  /** Default: this thread's own, shared by all that name none. */
+  ring?: Ring
+}
+
+/** @param name as the caller knows it. @throws TypeError if it is neither a path nor an abstract name. */
+export function checkPath(name: string, value: unknown): asserts value is string {
+  if (typeof value !== 'string') throw invalidArgumentType(name, 'of type string', value)
+  if (value === '') throw invalidArgumentValue(name, 'must not be empty', value)
   if (!isAbstract(value) && value.includes('\0')) {
-    throw invalidArgumentValue('options.path', 'must be a string without null bytes, but for the first', value)
+    throw invalidArgumentValue(name, 'must be a string without null bytes, but for the first', value)
   }
 }
 
 /** @throws TypeError, RangeError as Node would. */
-export function checkListenOptions(options: ListenOptions, handler: unknown): void {
-  checkStreamListenOptions(options, handler)
+export function checkFileOptions(options: FileOptions & { path?: string }): void {
   checkIntegerOption('mode', options.mode, 0, 0o777)
   checkOption('removeStale', options.removeStale, 'boolean')
-  if (options.fd === undefined) checkPath(options.path)
-  else if (options.path !== undefined) {
-    throw invalidArgumentValue('options.path', 'must not be given together with options.fd', options.path)
-  }
   const hasFile = options.path !== undefined && !isAbstract(options.path)
   if (options.mode !== undefined && !hasFile) {
     throw invalidArgumentValue('options.mode', 'needs a socket file', options.mode)
@@ -68,9 +84,38 @@ export function checkListenOptions(options: ListenOptions, handler: unknown): vo
 }
 
 /** @throws TypeError, RangeError as Node would. */
+export function checkListenAddress(options: ListenAddressOptions & { fd?: number }): void {
+  if (options.fd === undefined) checkPath('options.path', options.path)
+  else if (options.path !== undefined) {
+    throw invalidArgumentValue('options.path', 'must not be given together with options.fd', options.path)
+  }
+  checkFileOptions(options)
+}
+
+/** @throws TypeError, RangeError as Node would. */
+export function checkMessageOptions(
+  options: MessageOptions & { signal?: AbortSignal },
+  handler: unknown,
+  callbacks: readonly string[],
+): void {
+  checkObject('options', options)
+  checkCallbacks(handler, callbacks)
+  checkIntegerOption('writableHighWaterMark', options.writableHighWaterMark, 1, 2 ** 40)
+  checkOption('receiveCredentials', options.receiveCredentials, 'boolean')
+  checkSignalOption(options.signal)
+  checkBackendOptions(options)
+}
+
+/** @throws TypeError, RangeError as Node would. */
+export function checkListenOptions(options: ListenOptions, handler: unknown): void {
+  checkStreamListenOptions(options, handler)
+  checkListenAddress(options)
+}
+
+/** @throws TypeError, RangeError as Node would. */
 export function checkConnectOptions(options: ConnectOptions, handler: unknown): void {
   checkStreamConnectOptions(options, handler)
-  checkPath(options.path)
+  checkPath('options.path', options.path)
 }
 
 /** @throws TypeError, RangeError as Node would. */

@@ -1,12 +1,4 @@
-import { getSocketOptionBytes, type SocketCalls, type SocketOption } from '@sheaf/ring'
-
-/** Who was at the other end when the connection was made. */
-export interface PeerCredentials {
-  /** Process id, as this process's namespace has it; 0 if it can't be seen from here. */
-  readonly pid: number
-  readonly uid: number
-  readonly gid: number
-}
+import { getSocketOptionBytes, type PeerCredentials, type SocketCalls, type SocketOption } from '@sheaf/ring'
 
 /** `SO_PEERCRED`: three words. */
 const peerCredentials: SocketOption = [1, 17]

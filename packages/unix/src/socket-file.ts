@@ -1,11 +1,12 @@
 import { chmodSync, fchmodSync, linkSync, lstatSync, renameSync, unlinkSync } from 'node:fs'
 import { resolve } from 'node:path'
-import { openSocket, type Ring } from '@sheaf/ring'
-import { bindSocket, unixStreamSocket } from './socket'
-import { encodeUnixAddress } from './unix-address'
+import { openSocket, type Ring, type SocketKind, systemError } from '@sheaf/ring'
+import type { FileOptions } from './options'
+import { encodeUnixAddress, unixFamily } from './unix-address'
 
 const nonBlockingType = 0o4000
 const refused = -111
+const addressInUse = -98
 
 /** Which file a path led to: the same numbers mean the same file. */
 interface FileIdentity {
@@ -41,22 +42,17 @@ export class SocketFile {
     this.#absolutePath = resolve(path)
   }
 
-  /**
-   * Binds a socket to the path.
-   * @param mode permissions of the file, in force from the beginning; undefined leaves them to the umask.
-   * @param removeStale replace a socket file that nobody listens on.
-   * @throws SystemError of `listen` as Node has it (`EADDRINUSE`, `EACCES`, …).
-   */
-  bind(ring: Ring, fd: number, mode: number | undefined, removeStale: boolean): void {
+  /** Binds a socket to the path. @param syscall what errors are to name. @throws SystemError `EADDRINUSE`, … */
+  bind(ring: Ring, fd: number, kind: SocketKind, options: FileOptions, syscall: string): void {
+    const { mode, removeStale = false } = options
+    const address = encodeUnixAddress(this.#path, syscall)
     // The kernel makes the file with the socket's own permissions less the umask: never too many.
     if (mode !== undefined) fchmodSync(fd, mode)
-    try {
-      bindSocket(ring, fd, this.#path)
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== 'EADDRINUSE' || !removeStale) throw error
-      if (!takeAwayStale(ring, this.#path)) throw error
-      bindSocket(ring, fd, this.#path)
+    let result = ring.sockets.bind(fd, address)
+    if (result === addressInUse && removeStale && takeAwayStale(ring, this.#path, kind)) {
+      result = ring.sockets.bind(fd, address)
     }
+    if (result < 0) throw systemError(result, syscall, this.#path)
     this.made()
     if (mode !== undefined) chmodSync(this.#absolutePath, mode)
   }
@@ -84,10 +80,10 @@ export class SocketFile {
 }
 
 /** Removes the socket file at `path` if nobody listens on it. @returns whether the path may be free now. */
-function takeAwayStale(ring: Ring, path: string): boolean {
+function takeAwayStale(ring: Ring, path: string, kind: SocketKind): boolean {
   const tried = fileIdentity(path)
   if (tried === undefined) return true
-  return tried.isSocket && refusesConnections(ring, path) && takeAway(path, tried)
+  return tried.isSocket && refusesConnections(ring, path, kind) && takeAway(path, tried)
 }
 
 /**
@@ -107,9 +103,8 @@ export function takeAway(path: string, tried: FileIdentity): boolean {
   return isStale
 }
 
-function refusesConnections(ring: Ring, path: string): boolean {
-  const { domain, type } = unixStreamSocket
-  const fd = openSocket(ring, domain, type | nonBlockingType, 0)
+function refusesConnections(ring: Ring, path: string, kind: SocketKind): boolean {
+  const fd = openSocket(ring, unixFamily, kind.type | nonBlockingType, 0)
   const result = ring.sockets.connect(fd, encodeUnixAddress(path, 'listen'))
   ring.sockets.close(fd)
   return result === refused

@@ -1,5 +1,4 @@
-import type { Listener, PathAddress, StreamHandler, Transport } from '@sheaf/ring'
-import type { PeerCredentials } from './peer-credentials'
+import type { Listener, PathAddress, PeerCredentials, StreamHandler, Transport } from '@sheaf/ring'
 
 /**
  * A connection of Unix stream sockets, on io_uring or on Node's sockets. Where it is on Node's, what those can't do

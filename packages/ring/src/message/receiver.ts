@@ -25,6 +25,10 @@ export interface MessageReceiverOwner<A extends Address> extends ParkedSocket {
    * has coalesced in it, or 0 if it is one.
    */
   readControls(words: Int32Array, offset: number, lengthBytes: number): number
+  /**
+   * An empty datagram without control messages came. @returns whether it is the peer's end, and not a datagram.
+   */
+  receivedNothing(): boolean
   /** Receiving failed; it goes on if that `passes`. */
   receiveFailed(error: Error, passes: boolean): void
 }
@@ -71,10 +75,10 @@ export class MessageReceiver<A extends Address> {
     this.#cancelling = false
   }
 
-  /** Arms or cancels the receive, as is called for. */
-  steer(): void {
+  /** Arms or cancels the receive, as is called for. @param wanted there may be something to receive. */
+  steer(wanted: boolean): void {
     const owner = this.#owner
-    if (this.paused) {
+    if (this.paused || !wanted) {
       this.unpark()
       if (!this.#armed || this.#cancelling) return
       this.#cancelling = true
@@ -126,6 +130,11 @@ export class MessageReceiver<A extends Address> {
     const at = base >> 2
     const nameBytes = Math.min(words[at + ReceivedMessageWord.NameBytes], limits.messageNameBytes)
     const controlBytes = Math.min(words[at + ReceivedMessageWord.ControlBytes], this.#controlBytesMax)
+    if (controlBytes === 0 && words[at + ReceivedMessageWord.PayloadBytes] === 0 && owner.receivedNothing()) {
+      pool.recycle(run.first, 1)
+      this.#share.publish()
+      return
+    }
     const nameOffset = base + receivedMessageHeaderBytes
     owner.details = undefined
     const segmentBytes

@@ -125,9 +125,11 @@ export class MessageRequest implements OperationOwner {
     const words = this.#words
     const covered = this.covered = Math.min(this.count, segmentsMax)
     const nameBytes = words[MessageHeaderWord.NameBytes]
+    const refusable = this.lane?.refusable === true
     if (covered === 1 && (nameBytes === 0 || namedSends) && this.#pieceLengths[0] >= this.segmentBytes) {
       const name = this.#address + nameOffsetBytes
-      queue.sendDatagram(this.slot, fd, this.#pieceAddresses[0], this.segmentBytes, name, nameBytes, linked)
+      const [address] = this.#pieceAddresses
+      queue.sendDatagram(this.slot, fd, address, this.segmentBytes, name, nameBytes, linked, refusable)
       return
     }
     words[MessageHeaderWord.VectorCount] = this.#writeVector(this.#bytesOf(covered))
@@ -143,7 +145,7 @@ export class MessageRequest implements OperationOwner {
       words[at + 3] = segmentType
       words[at + 4] = this.segmentBytes
     }
-    queue.sendMessage(this.slot, fd, this.#address, linked)
+    queue.sendMessage(this.slot, fd, this.#address, linked, refusable)
   }
 
   /** Payload bytes of the first `count` datagrams. */

@@ -1,6 +1,6 @@
 import { Errno } from '../abi'
 import { lostCapability } from '../capabilities'
-import { systemError } from '../errors'
+import { systemError, type SystemError } from '../errors'
 import { limits } from '../limits'
 import type { BlockHolder } from '../memory/send-memory'
 import { countBundle } from '../metrics'
@@ -8,6 +8,7 @@ import type { Ring, Scheduled } from '../ring'
 import type { WriteCallback } from '../transport'
 import type { Lane } from './lane'
 import type { MessageRequest, RequestOwner } from './request'
+import { RoomWait } from './room-wait'
 import { MessageSendMemory } from './send-blocks'
 import type { SettledMessages } from './settled'
 import type { MessageShare } from './share'
@@ -20,6 +21,9 @@ const segmentationErrors = new Set<number>([Errno.EINVAL, Errno.EIO, Errno.EMSGS
  */
 const segmentBytesOfAnyPath = 1232
 
+/** The destination's queue is full, or the kernel's memory: it is to be tried again. */
+const refusals = new Set<number>([Errno.EAGAIN, Errno.ENOBUFS])
+
 /** The socket that a sender sends for. */
 export interface MessageSenderOwner extends Scheduled {
   readonly ring: Ring
@@ -28,6 +32,10 @@ export interface MessageSenderOwner extends Scheduled {
   readonly segmentable: boolean
   /** Largest payload that is worth showing to the kernel. */
   readonly messageBytesMax: number
+  /** A datagram was not sent, which its callback or the handler is told. */
+  sendFailed(error: SystemError): void
+  /** A socket that can be written to when the lane's destination has room. @returns its descriptor, or `-errno`. */
+  openProbe(lane: Lane): number
 }
 
 /**
@@ -47,7 +55,9 @@ export class MessageSender implements RequestOwner, BlockHolder {
   readonly #busy = new Set<Lane>()
   /** Datagrams that are in no request in the kernel. */
   #unsubmitted = 0
-  requestsInFlight = 0
+  #requestsInFlight = 0
+  /** Lanes that wait for room. */
+  readonly #waits = new Set<RoomWait>()
   bytesQueued = 0
   messagesQueued = 0
   bytesWritten = 0
@@ -59,6 +69,11 @@ export class MessageSender implements RequestOwner, BlockHolder {
     this.#share = share
     this.#settled = settled
     this.#memory = new MessageSendMemory(owner.ring.sendMemory, this)
+  }
+
+  /** Nothing of this socket's is in the kernel. */
+  get landed(): boolean {
+    return this.#requestsInFlight === 0 && this.#waits.size === 0
   }
 
   /** The hot path of sending: nothing is allocated, unless a string or a callback is given. */
@@ -124,7 +139,7 @@ export class MessageSender implements RequestOwner, BlockHolder {
     const { metrics } = this.#ring
     const { covered } = request
     const before = request.count
-    this.requestsInFlight--
+    this.#requestsInFlight--
     if (result >= 0) {
       metrics.sends++
       metrics.sendBuffers += covered
@@ -134,13 +149,17 @@ export class MessageSender implements RequestOwner, BlockHolder {
       this.bytesWritten += result
       this.messagesWritten += covered
       this.#takeOff(request, covered, undefined)
+    } else if (lane.refusable && refusals.has(-result)) {
+      lane.refusal = result
     } else if (result !== -Errno.ECANCELED) {
       if (covered > 1 && segmentationErrors.has(-result)) {
         this.#degrade(lane, request.segmentBytes, result)
       } else {
         // As if each had been sent alone: an error of the socket is met, and cleared, by the first.
         metrics.messageErrors++
-        this.#takeOff(request, 1, systemError(result, 'send', lane.address, lane.port))
+        const error = systemError(result, 'send', lane.address, lane.port)
+        this.#takeOff(request, 1, error)
+        this.#owner.sendFailed(error)
       }
     }
     this.#unsubmitted += covered - (before - request.count)
@@ -174,13 +193,29 @@ export class MessageSender implements RequestOwner, BlockHolder {
     const { requests } = lane
     let done = 0
     while (done < requests.length && requests[done].count === 0) this.#share.release(requests[done++])
+    if (lane.refusal !== 0) lane.chainMax = Math.max(1, done)
+    else lane.chainMax = Math.min(lane.chainMax * 2, limits.messageChainMax)
     if (done === requests.length) {
       requests.length = 0
       this.#busy.delete(lane)
     } else {
       requests.splice(0, done)
-      this.#activate(lane)
+      if (lane.refusal !== 0) this.#awaitRoom(lane)
+      else this.#activate(lane)
     }
+  }
+
+  #awaitRoom(lane: Lane): void {
+    const connected = lane.name.byteLength === 0
+    let fd = lane.refusal
+    if (lane.refusal === -Errno.EAGAIN) fd = connected ? this.#owner.fd : this.#owner.openProbe(lane)
+    const wait: RoomWait = new RoomWait(this.#ring, fd, !connected, () => {
+      this.#waits.delete(wait)
+      lane.refusal = 0
+      this.#activate(lane)
+      this.#ring.schedule(this.#owner)
+    })
+    this.#waits.add(wait)
   }
 
   /** Submits what waits in lanes of which nothing is in the kernel. Called once a turn. */
@@ -191,7 +226,7 @@ export class MessageSender implements RequestOwner, BlockHolder {
       for (const lane of lanes) {
         lane.active = false
         // A lane under way is activated again when it has landed.
-        if (lane.inFlight === 0 && !lane.idle) this.#submitLane(lane)
+        if (lane.inFlight === 0 && !lane.idle && lane.refusal === 0) this.#submitLane(lane)
       }
     }
     if (this.#unsubmitted === 0) this.#memory.drop()
@@ -204,7 +239,7 @@ export class MessageSender implements RequestOwner, BlockHolder {
   #submitLane(lane: Lane): void {
     const { submissions } = this.#ring
     const { requests } = lane
-    let count = Math.min(requests.length, limits.messageChainMax)
+    let count = Math.min(requests.length, lane.chainMax)
     if (count > 1) count = submissions.reserve(count)
     for (let index = 0; index < count; index++) {
       const request = requests[index]
@@ -215,12 +250,19 @@ export class MessageSender implements RequestOwner, BlockHolder {
       this.#unsubmitted -= request.covered
     }
     lane.inFlight = count
-    this.requestsInFlight += count
+    this.#requestsInFlight += count
+  }
+
+  /** Waits for room no longer. */
+  cancelWaits(): void {
+    for (const wait of this.#waits) wait.cancel()
   }
 
   /** The ring is closed: no request will complete. */
   abandon(): void {
     const { operations } = this.#ring
+    for (const wait of this.#waits) wait.abandon()
+    this.#waits.clear()
     for (const lane of this.#busy) for (const request of lane.requests) operations.abandon(request.slot)
   }
 

@@ -1,5 +1,5 @@
 import type { Binding, NativeRing, Region } from '@sheaf/native'
-import { Errno, Feature, MessageHeaderWord, receivedMessageHeaderBytes } from '../abi'
+import { Errno, Feature, MessageFlag, MessageHeaderWord, receivedMessageHeaderBytes } from '../abi'
 import { systemError } from '../errors'
 import { limits } from '../limits'
 import { receiveGroup, ReceivePool } from '../memory/receive-pool'
@@ -17,6 +17,8 @@ export interface MessageShareOptions {
   readonly buffersMax: number
   /** The most that a socket may have room for control messages. */
   readonly controlBytesMax: number
+  /** `MSG_*` of every receive. */
+  readonly flags: number
 }
 
 /** Behind the group ids of the stream pool and of all send groups. */
@@ -29,6 +31,7 @@ export const internetMessages: MessageShareOptions = {
   buffers: limits.messageBuffers,
   buffersMax: limits.messageBuffersMax,
   controlBytesMax: limits.messageControlBytes,
+  flags: 0,
 }
 
 /** Unix datagram and seqpacket sockets. */
@@ -38,6 +41,7 @@ export const localMessages: MessageShareOptions = {
   buffers: limits.localMessageBuffers,
   buffersMax: limits.localMessageBuffersMax,
   controlBytesMax: limits.localMessageControlBytes,
+  flags: MessageFlag.ControlCloseOnExec,
 }
 
 /** Message headers in memory are that far apart: a cache line. */
@@ -56,6 +60,7 @@ export class MessageShare {
   readonly #binding: Binding
   readonly #ring: Ring
   readonly #group: number
+  readonly #flags: number
   readonly pool: ReceivePool
   /** The pool's memory as what it is read as. */
   readonly bytes: Buffer
@@ -74,6 +79,7 @@ export class MessageShare {
     this.#ring = ring
     this.namedSends = (native.features & Feature.Bundle) !== 0
     this.#group = options.group
+    this.#flags = options.flags
     const overheadBytes = receivedMessageHeaderBytes + limits.messageNameBytes + options.controlBytesMax
     this.pool = new ReceivePool(binding, native, ring.metrics, {
       group: options.group,
@@ -97,7 +103,7 @@ export class MessageShare {
   /** Arms a multishot receive, for which there must be buffers. */
   receive(slot: number, fd: number, controlBytesMax: number): void {
     const header = this.#headerAddresses.get(controlBytesMax) ?? this.#addHeader(controlBytesMax)
-    this.#ring.submissions.receiveMessageMultishot(slot, fd, this.#group, header)
+    this.#ring.submissions.receiveMessageMultishot(slot, fd, this.#group, header, this.#flags)
     this.#ring.metrics.receivesArmed++
   }
 

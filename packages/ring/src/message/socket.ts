@@ -1,4 +1,4 @@
-import { invariant, SheafError } from '../errors'
+import { invariant, SheafError, type SystemError } from '../errors'
 import { limits } from '../limits'
 import { Operation, type OperationOwner } from '../queue/operation-table'
 import type { Ring } from '../ring'
@@ -13,14 +13,14 @@ import { MessageSender, type MessageSenderOwner } from './sender'
 import { SettledMessages } from './settled'
 import type { MessageShare } from './share'
 
-/** How a datagram socket behaves, whatever its address family. */
+/** How a datagram socket behaves, whatever its address traits. */
 export interface MessageSocketOptions {
   /** `send` returns false from this many queued bytes on. Default 262144. */
   writableHighWaterMark?: number
 }
 
-/** What an address family's sockets have in common. */
-export interface MessageFamily {
+/** What sets the sockets of an address family apart. */
+export interface MessageSocketTraits {
   /** Receive buffers and requests. */
   readonly share: MessageShare
   /** Room for the control messages of a received datagram. */
@@ -47,11 +47,13 @@ implements MessageTransport<A, To>, OperationOwner, MessageReceiverOwner<A>, Mes
   readonly messageBytesMax: number
   /** @internal */
   details: MessageDetails | undefined
-  readonly #slot: number
+  protected readonly slot: number
   readonly #receiver: MessageReceiver<A>
   readonly #sender: MessageSender
   readonly #settled = new SettledMessages()
-  #state: TransportState = 'open'
+  /** More may arrive. */
+  protected awaitsMessages = true
+  #state: TransportState
   scheduled = false
   parked = false
   #referenced = false
@@ -62,23 +64,25 @@ implements MessageTransport<A, To>, OperationOwner, MessageReceiverOwner<A>, Mes
   /** Told when the socket is closed, before the handler. */
   onClosed: (() => void) | undefined
 
-  /** @param fd a bound or connected socket in blocking mode; it is the socket's from now on. */
+  /** @param fd a socket in blocking mode; it is this one's from now on. */
   constructor(
     ring: Ring,
     fd: number,
     handler: MessageHandler<MessageTransport<A, To>, A>,
-    family: MessageFamily,
+    traits: MessageSocketTraits,
     options: MessageSocketOptions = {},
+    state: 'connecting' | 'open' = 'open',
   ) {
+    this.#state = state
     this.ring = ring
     this.fd = fd
     this.handler = handler
     this.writableHighWaterMark = options.writableHighWaterMark ?? limits.messageHighWaterMark
-    this.segmentable = family.segmentable
-    this.messageBytesMax = family.messageBytesMax
-    this.#slot = ring.operations.allocate(this)
-    this.#receiver = new MessageReceiver(this, family.share, this.#slot, family.controlBytesMax)
-    this.#sender = new MessageSender(this, family.share, this.#settled)
+    this.segmentable = traits.segmentable
+    this.messageBytesMax = traits.messageBytesMax
+    this.slot = ring.operations.allocate(this)
+    this.#receiver = new MessageReceiver(this, traits.share, this.slot, traits.controlBytesMax)
+    this.#sender = new MessageSender(this, traits.share, this.#settled)
     ring.members.add(this)
     ring.own(fd)
     this.ref()
@@ -87,8 +91,11 @@ implements MessageTransport<A, To>, OperationOwner, MessageReceiverOwner<A>, Mes
 
   abstract get localAddress(): A | undefined
   abstract get remoteAddress(): A | undefined
-  /** Where datagrams to `to` (absent: to the peer) are queued. @throws if that is no destination for this socket. */
-  protected abstract lane(to: To | undefined): Lane
+  /**
+   * Where datagrams to `to` (absent: to the peer) are queued. @throws if that is no destination for this socket.
+   * @internal
+   */
+  abstract lane(to: To | undefined): Lane
   /** @internal */
   abstract decodeAddress(bytes: Buffer, offset: number, lengthBytes: number): A
   /** @internal */
@@ -134,7 +141,7 @@ implements MessageTransport<A, To>, OperationOwner, MessageReceiverOwner<A>, Mes
     checkCallback(told)
     checkChunk(chunk)
     const lane = this.lane(to)
-    if (this.#state !== 'open') return this.#refuseClosed(told)
+    if (!this.accepts()) return this.#refuseClosed(told)
     this.#sender.queue(lane, chunk, told)
     return this.#writable()
   }
@@ -143,7 +150,7 @@ implements MessageTransport<A, To>, OperationOwner, MessageReceiverOwner<A>, Mes
     const all = checkChunks(chunks)
     checkCallback(callback)
     const lane = this.lane(to)
-    if (this.#state !== 'open') return this.#refuseClosed(callback)
+    if (!this.accepts()) return this.#refuseClosed(callback)
     const told = callback === undefined ? undefined : afterAll(all.length, callback)
     if (all.length === 0 && callback !== undefined) this.#settle(callback, undefined)
     for (const chunk of all) this.#sender.queue(lane, chunk, told)
@@ -158,14 +165,14 @@ implements MessageTransport<A, To>, OperationOwner, MessageReceiverOwner<A>, Mes
 
   close(): void {
     if (this.#state !== 'open') return
-    this.#enter('ended')
+    this.enter('ended')
     this.ring.schedule(this)
   }
 
   destroy(error?: Error): void {
     if (this.#state === 'closing' || this.#state === 'closed') return
     this.#error = error
-    this.#enter('closing')
+    this.enter('closing')
     this.ring.schedule(this)
   }
 
@@ -197,6 +204,11 @@ implements MessageTransport<A, To>, OperationOwner, MessageReceiverOwner<A>, Mes
   protected get openDescriptor(): number {
     if (this.#state === 'closing' || this.#state === 'closed') throw closedError()
     return this.fd
+  }
+
+  /** Whether datagrams may be queued. */
+  protected accepts(): boolean {
+    return this.#state === 'open'
   }
 
   #writable(): boolean {
@@ -232,13 +244,33 @@ implements MessageTransport<A, To>, OperationOwner, MessageReceiverOwner<A>, Mes
         this.#finish()
         break
       default:
-        invariant(false, 'a datagram socket has a completion that it can\'t have')
+        this.completeOther(operation, result)
     }
+  }
+
+  /** Requests that not every datagram socket makes. */
+  protected completeOther(_operation: Operation, _result: number): void {
+    invariant(false, 'a datagram socket has a completion that it can\'t have')
   }
 
   /** @internal */
   get receives(): boolean {
     return this.#state === 'open'
+  }
+
+  /** @internal */
+  receivedNothing(): boolean {
+    return false
+  }
+
+  /** @internal */
+  sendFailed(_error: SystemError): void {
+    // The socket goes on; the error is the datagram's.
+  }
+
+  /** @internal */
+  openProbe(_lane: Lane): number {
+    throw new Error('A lane that is never refused waits for room')
   }
 
   /** @internal */
@@ -254,6 +286,7 @@ implements MessageTransport<A, To>, OperationOwner, MessageReceiverOwner<A>, Mes
     try {
       this.#tellSettled()
       this.#tellReceived()
+      this.tellEnd()
       this.#tellDrained()
       told = true
     } finally {
@@ -264,30 +297,41 @@ implements MessageTransport<A, To>, OperationOwner, MessageReceiverOwner<A>, Mes
   }
 
   #steer(): void {
-    if (this.#state === 'open') this.#receiver.steer()
+    if (this.receives) this.#receiver.steer(this.awaitsMessages)
     if (this.#state === 'open' || this.#state === 'ended') this.#sender.submit()
-    if (this.#state === 'ended' && this.messagesQueued === 0) this.#enter('closing')
+    if (this.#state === 'ended' && this.messagesQueued === 0) this.steerEnd()
     if (this.#state === 'closing') this.#steerClose()
+  }
+
+  /** What is received waits to be handed over. */
+  protected get holdsMessages(): boolean {
+    return this.#receiver.batch.count !== 0
+  }
+
+  /** No more is accepted, and everything that was has been sent. */
+  protected steerEnd(): void {
+    this.enter('closing')
   }
 
   #steerClose(): void {
     if (this.#closeSubmitted) return
     this.#receiver.unpark()
     this.#receiver.discard()
-    if (this.#sender.requestsInFlight === 0 && this.ring.operations.outstanding(this.#slot) === 0) {
+    if (this.#sender.landed && this.ring.operations.outstanding(this.slot) === 0) {
       this.#closeSubmitted = true
-      this.ring.closeDescriptor(this.#slot, this.fd)
+      this.ring.closeDescriptor(this.slot, this.fd)
     } else if (!this.#cancelled) {
       this.#cancelled = true
-      this.ring.submissions.cancelDescriptor(this.#slot, this.fd)
+      this.#sender.cancelWaits()
+      this.ring.submissions.cancelDescriptor(this.slot, this.fd)
     }
   }
 
   /** The ring is closed: nothing is in the kernel any more. Closes the descriptor, and tells the owner. */
   ringClosed(error: Error): void {
     this.#error ??= error
-    if (this.#state !== 'closing') this.#enter('closing')
-    this.ring.operations.abandon(this.#slot)
+    if (this.#state !== 'closing') this.enter('closing')
+    this.ring.operations.abandon(this.slot)
     this.#sender.abandon()
     if (!this.#closeSubmitted) this.ring.sockets.close(this.fd)
     this.#finish()
@@ -295,10 +339,10 @@ implements MessageTransport<A, To>, OperationOwner, MessageReceiverOwner<A>, Mes
 
   /** The kernel holds nothing of this socket any more, and the descriptor is closed. */
   #finish(): void {
-    this.#enter('closed')
+    this.enter('closed')
     this.#receiver.discard()
     this.#sender.discard(this.#error ?? closedError())
-    this.ring.operations.release(this.#slot)
+    this.ring.operations.release(this.slot)
     this.ring.members.delete(this)
     this.ring.metrics.closed++
     this.unref()
@@ -325,8 +369,8 @@ implements MessageTransport<A, To>, OperationOwner, MessageReceiverOwner<A>, Mes
     if (batch.count === 0) return
     try {
       if (this.handler.messages === undefined) {
-        while (this.#state === 'open' && !this.paused && batch.count !== 0) this.#tellNext()
-      } else if (this.#state === 'open' && !this.paused) {
+        while (this.receives && !this.paused && batch.count !== 0) this.#tellNext()
+      } else if (this.receives && !this.paused) {
         this.#tellBatch()
       }
     } finally {
@@ -365,12 +409,18 @@ implements MessageTransport<A, To>, OperationOwner, MessageReceiverOwner<A>, Mes
     this.handler.drain?.(this)
   }
 
-  #enter(state: TransportState): void {
+  /** Tells of the peer's end, where there is such a thing. */
+  protected tellEnd(): void {
+    // Only connections have one.
+  }
+
+  protected enter(state: TransportState): void {
     assertTransition(this.#state, state)
     this.#state = state
   }
 }
 
+/** What is refused, or was never sent, because the socket was closed. */
 function closedError(): SheafError {
   return new SheafError('ERR_SHEAF_CLOSED', 'The socket is closed')
 }

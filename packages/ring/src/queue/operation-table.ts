@@ -13,6 +13,7 @@ export const enum Operation {
   Cancel,
   Close,
   HangUp,
+  Writable,
 }
 const operationBits = 4
 

@@ -73,8 +73,9 @@ export class SubmissionQueue {
 
   /**
    * As {@link receiveMultishot}, each buffer beginning with a message header. `header` is the address of a `msghdr`.
+   * Descriptors that arrive, for which the header must have room, are close-on-exec.
    */
-  receiveMessageMultishot(slot: number, fd: number, group: number, header: number): void {
+  receiveMessageMultishot(slot: number, fd: number, group: number, header: number, flags = 0): void {
     this.#push(
       slot,
       Operation.Receive,
@@ -84,7 +85,7 @@ export class SubmissionQueue {
       fd,
       header,
       1,
-      0,
+      flags,
       group,
     )
   }
@@ -109,9 +110,12 @@ export class SubmissionQueue {
     this.#push(slot, Operation.Send, Opcode.Send, entryFlags, 0, fd, 0, 0, flags, group)
   }
 
-  /** Sends the vector of the `msghdr` at `header`; `linked` as in {@link sendBuffer}. */
-  sendMessage(slot: number, fd: number, header: number, linked = false): void {
-    const flags = MessageFlag.WaitAll | MessageFlag.NoSignal
+  /**
+   * Sends the vector of the `msghdr` at `header`; `linked` as in {@link sendBuffer}. `refusable`: if it has to wait it
+   * fails with `EAGAIN`.
+   */
+  sendMessage(slot: number, fd: number, header: number, linked = false, refusable = false): void {
+    const flags = MessageFlag.WaitAll | MessageFlag.NoSignal | (refusable ? MessageFlag.DontWait : 0)
     this.#push(slot, Operation.Send, Opcode.SendMessage, linked ? EntryFlag.Link : 0, 0, fd, header, 1, flags, 0)
   }
 
@@ -127,9 +131,10 @@ export class SubmissionQueue {
     name: number,
     nameBytes: number,
     linked: boolean,
+    refusable: boolean,
   ): void {
     const entryFlags = linked ? EntryFlag.Link : 0
-    const flags = MessageFlag.NoSignal
+    const flags = refusable ? MessageFlag.NoSignal | MessageFlag.DontWait : MessageFlag.NoSignal
     const at = this.#push(slot, Operation.Send, Opcode.Send, entryFlags, 0, fd, address, lengthBytes, flags, 0)
     if (nameBytes === 0) return
     this.#entries[at + 2] = name >>> 0
@@ -163,6 +168,11 @@ export class SubmissionQueue {
 
   shutdownWrite(slot: number, fd: number): void {
     this.#push(slot, Operation.Shutdown, Opcode.Shutdown, 0, 0, fd, 0, shutdownWrite, 0, 0)
+  }
+
+  /** Completes once when `fd` can be written to, or has failed. */
+  writable(slot: number, fd: number): void {
+    this.#push(slot, Operation.Writable, Opcode.PollAdd, 0, 0, fd, 0, 0, PollEvent.Writable, 0)
   }
 
   /** Cancels every request on `fd`. */

@@ -1,24 +1,31 @@
 import { Errno } from '../abi'
 import { systemError } from '../errors'
-import type { StreamHandler, Transport } from '../transport'
 import type { StreamConnectOptions } from './options'
 
-/** A connection of either backend. */
-interface Connecting extends Transport {
+/** What the attempt has to be told of a connection, whatever else its handler is told. */
+export interface ConnectHandler<C> {
+  open?(connection: C): void
+  close?(connection: C, error?: Error): void
+}
+
+/** A connection of either backend that is being made. */
+interface Connecting {
+  handler: object
   onClosed: (() => void) | undefined
+  destroy(error?: Error): void
 }
 
 /** One call of `connect`: one address is tried, or several in turn, until time is up or it is aborted. */
 export class ConnectAttempt<C extends Connecting> {
   readonly #options: StreamConnectOptions
-  readonly #handler: StreamHandler<C>
+  readonly #handler: ConnectHandler<C>
   #connecting: C | undefined
   #timer: NodeJS.Timeout | undefined
   /** Why no further address is tried. */
   #givenUp: Error | undefined
   #giveUp: (error: Error) => void = () => undefined
 
-  constructor(options: StreamConnectOptions, handler: StreamHandler<C>) {
+  constructor(options: StreamConnectOptions, handler: ConnectHandler<C>) {
     this.#options = options
     this.#handler = handler
   }
@@ -64,7 +71,7 @@ export class ConnectAttempt<C extends Connecting> {
    * @param address what the error says could not be reached, with `port` where there is one.
    */
   establish(
-    create: (handler: StreamHandler<C>) => C,
+    create: (handler: ConnectHandler<C>) => C,
     address: string,
     port?: number,
   ): Promise<C> {

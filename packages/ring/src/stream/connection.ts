@@ -293,7 +293,8 @@ export abstract class StreamConnection implements Transport, ForwardingTarget, O
         this.#receiver.hungUp()
         break
       case Operation.Accept:
-        invariant(false, 'a connection accepts')
+      case Operation.Writable:
+        invariant(false, 'a connection has a completion that it can\'t have')
     }
   }
 

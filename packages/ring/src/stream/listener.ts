@@ -4,7 +4,13 @@ import { limits } from '../limits'
 import { Operation, type OperationOwner } from '../queue/operation-table'
 import type { Ring } from '../ring'
 import type { Address, Listener, ListenerHandler } from '../transport'
-import type { StreamConnection } from './connection'
+
+/** What a listener makes of an accepted descriptor. */
+export interface AcceptedSocket {
+  onClosed: (() => void) | undefined
+  /** Tells the handler and begins to receive. */
+  begin(): void
+}
 
 type ListenerState = 'listening' | 'closing' | 'closed'
 
@@ -13,15 +19,15 @@ const transientErrors = new Set<number>([Errno.EMFILE, Errno.ENFILE, Errno.ENOBU
 /** Failures that concern only the connection that was being accepted. */
 const peerErrors = new Set<number>([Errno.ECONNABORTED, Errno.EPERM, Errno.EINTR, Errno.EAGAIN])
 
-/** A listening socket of any stream family: one multishot accept. */
+/** A listening socket of any family that has connections: one multishot accept. */
 export class StreamListener implements Listener, OperationOwner {
   readonly address: Address
   readonly #ring: Ring
   readonly #fd: number
   readonly #slot: number
-  readonly #handler: ListenerHandler
+  readonly #handler: Pick<ListenerHandler, 'acceptError'>
   /** Makes the family's connection of an accepted descriptor. */
-  readonly #accept: (fd: number) => StreamConnection
+  readonly #accept: (fd: number) => AcceptedSocket
   #state: ListenerState = 'listening'
   #accepting = false
   #cancelled = false
@@ -37,8 +43,8 @@ export class StreamListener implements Listener, OperationOwner {
     ring: Ring,
     fd: number,
     address: Address,
-    handler: ListenerHandler,
-    accept: (fd: number) => StreamConnection,
+    handler: Pick<ListenerHandler, 'acceptError'>,
+    accept: (fd: number) => AcceptedSocket,
   ) {
     this.#ring = ring
     this.#fd = fd

@@ -61,8 +61,8 @@ export async function until(condition: () => boolean, what: string, timeoutMs = 
 /** Waits until a ring holds nothing but `members` listeners and connections that are meant to be open. */
 export async function untilIdle(ring: Ring, members = 0): Promise<void> {
   await until(() => {
-    const { receiveBuffersHeld, sendBlocks, groups, operationSlots } = ring.usage
-    return operationSlots === members && receiveBuffersHeld === 0 && sendBlocks === 0 && groups === 0
+    const { operationSlots, receiveBuffersHeld, sendBlocks, messageRequests, groups } = ring.usage
+    return operationSlots === members && receiveBuffersHeld + sendBlocks + messageRequests + groups === 0
   }, `an idle ring, which has ${JSON.stringify(ring.usage)}`)
 }
 

@@ -3,4 +3,5 @@ export { echo, pattern, Received, sha, until, untilIdle, Writer } from './fixtur
 export { Random } from './random'
 export { fullTier, nodeTier, type Place, placeOn, type Tier, tiers } from './place'
 export { type StreamFamily, type TestFramework, testStreams } from './streams'
+export { type AnyMessageTransport, type MessageExchange, type MessageFamily, testMessages } from './messages'
 export { createRingOn } from './ring-on'

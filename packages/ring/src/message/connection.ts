@@ -1,0 +1,156 @@
+import { Errno } from '../abi'
+import { SheafError, systemError, type SystemError } from '../errors'
+import type { BlockHolder, SendBlock } from '../memory/send-memory'
+import { Operation } from '../queue/operation-table'
+import type { Ring } from '../ring'
+import type { Address, MessageConnectionHandler, MessageConnectionTransport } from '../transport'
+import { type MessageSocketTraits, MessageSocket, type MessageSocketOptions } from './socket'
+
+/** How a connection that keeps message boundaries behaves. */
+export interface MessageConnectionOptions extends MessageSocketOptions {
+  /**
+   * Keep sending possible after the peer has ended. Otherwise this side ends by itself, after what is queued. Default
+   * false.
+   */
+  allowHalfOpen?: boolean
+}
+
+/** A message that is refused for what it is leaves the connection as it was. Any other failure ends it. */
+const messageErrors = new Set<number>([Errno.EMSGSIZE, Errno.ENOBUFS, Errno.ENOMEM, Errno.ETOOMANYREFS])
+
+/**
+ * A connected socket that keeps message boundaries: a {@link MessageSocket} with one peer, and the beginning and the
+ * ends that a stream has.
+ *
+ * An empty message and the peer's end are both a receive of nothing. Only a message brings control messages along, so
+ * the family must have the socket told something with each (`docs/decisions/0010-unix-messages.md`).
+ */
+export abstract class MessageConnection<A extends Address, To extends object = A>
+  extends MessageSocket<A, To> implements MessageConnectionTransport<A, To>, BlockHolder {
+  declare handler: MessageConnectionHandler<MessageConnectionTransport<A, To>, A>
+  readonly #allowHalfOpen: boolean
+  /** Holds the `sockaddr` until the kernel has copied it. */
+  #connectBlock: SendBlock | undefined
+  /** @internal */
+  blocks = 0
+  #shutdown: 'no' | 'submitted' | 'done' = 'no'
+  /** The peer's end has been told. */
+  #endTold = false
+  /** The owner waits for nothing more. */
+  #closing = false
+
+  constructor(
+    ring: Ring,
+    fd: number,
+    handler: MessageConnectionHandler<MessageConnectionTransport<A, To>, A>,
+    traits: MessageSocketTraits,
+    options: MessageConnectionOptions = {},
+  ) {
+    super(ring, fd, handler, traits, options, 'connecting')
+    this.#allowHalfOpen = options.allowHalfOpen ?? false
+  }
+
+  /** The socket is connected: tells the handler and begins to receive. */
+  begin(): void {
+    this.enter('open')
+    this.ring.schedule(this)
+    this.handler.open?.(this)
+  }
+
+  /** Asks the kernel to connect to `address`, a `sockaddr` as it wants it. */
+  connect(address: Uint8Array): void {
+    const block = this.ring.sendMemory.acquire(this)
+    if (block === undefined) {
+      this.destroy(systemError(-Errno.ENOMEM, 'connect'))
+      return
+    }
+    block.bytes.set(address)
+    this.#connectBlock = block
+    this.ring.submissions.connect(this.slot, this.fd, block.address, address.byteLength)
+    this.ring.wake()
+  }
+
+  end(): void {
+    if (this.state !== 'open') return
+    this.enter('ended')
+    this.ring.schedule(this)
+  }
+
+  override close(): void {
+    this.#closing = true
+    if (this.state === 'connecting') this.destroy()
+    else if (this.state === 'ended') this.ring.schedule(this)
+    else super.close()
+  }
+
+  override ringClosed(error: Error): void {
+    this.#releaseConnectBlock()
+    super.ringClosed(error)
+  }
+
+  /** @internal */
+  override get receives(): boolean {
+    return this.state === 'open' || (this.state === 'ended' && !this.#closing)
+  }
+
+  /** @throws SheafError `ERR_SHEAF_WRITE_AFTER_END` */
+  protected override accepts(): boolean {
+    if (this.state === 'ended') throw new SheafError('ERR_SHEAF_WRITE_AFTER_END', 'send after end')
+    return super.accepts()
+  }
+
+  /** @internal */
+  override receivedNothing(): boolean {
+    this.awaitsMessages = false
+    return true
+  }
+
+  /** @internal */
+  override receiveFailed(error: Error): void {
+    this.destroy(error)
+  }
+
+  /** @internal */
+  override sendFailed(error: SystemError): void {
+    if (!messageErrors.has(-error.errno)) this.destroy(error)
+  }
+
+  protected override completeOther(operation: Operation, result: number): void {
+    if (operation === Operation.Shutdown) {
+      // A peer that is gone already (ENOTCONN) needs no end; receiving tells what became of it.
+      this.#shutdown = 'done'
+    } else if (operation === Operation.Connect) {
+      this.#releaseConnectBlock()
+      if (this.state !== 'connecting') return
+      if (result < 0) this.destroy(systemError(result, 'connect'))
+      else this.begin()
+    } else {
+      super.completeOther(operation, result)
+    }
+  }
+
+  protected override tellEnd(): void {
+    if (this.awaitsMessages || this.#endTold || !this.receives || this.paused || this.holdsMessages) return
+    this.#endTold = true
+    try {
+      this.handler.end?.(this)
+    } finally {
+      if (!this.#allowHalfOpen) this.end()
+    }
+  }
+
+  protected override steerEnd(): void {
+    if (this.#closing || this.#endTold) {
+      // Closing tells the peer of our end.
+      this.enter('closing')
+    } else if (this.#shutdown === 'no') {
+      this.#shutdown = 'submitted'
+      this.ring.submissions.shutdownWrite(this.slot, this.fd)
+    }
+  }
+
+  #releaseConnectBlock(): void {
+    if (this.#connectBlock !== undefined) this.ring.sendMemory.release(this.#connectBlock)
+    this.#connectBlock = undefined
+  }
+}

@@ -1,0 +1,133 @@
+import {
+  type Lane, type MessageHandler, MessageSocket, type PathAddress, type Ring, systemError,
+} from '@sheaf/ring'
+import { Addresses } from '../addresses'
+import { MessageControls } from '../message-controls'
+import { checkPath } from '../options'
+import { peerLane, unixDatagramSocket } from '../socket'
+import type { SocketFile } from '../socket-file'
+import { decodeUnixAddress, encodeUnixAddress, unixAddressBytesMax } from '../unix-address'
+import { Destinations } from './destinations'
+import type { DatagramOptions } from './options'
+
+/** Where a datagram goes. */
+export interface Destination {
+  /** A path, or an abstract name; absent on a connected socket. */
+  readonly path?: string
+}
+
+export type DatagramHandler = MessageHandler<DatagramSocket, PathAddress>
+
+const nonBlockingType = 0o4000
+
+/**
+ * A Unix datagram socket. Datagrams are neither lost nor reordered on their way to one destination: where its queue is
+ * full (`net.unix.max_dgram_qlen`, which may be as little as 10), they wait in this socket's, until `drain`.
+ */
+export class DatagramSocket extends MessageSocket<PathAddress, Destination> {
+  declare handler: DatagramHandler
+  readonly #destinations = new Destinations()
+  readonly #addresses = new Addresses()
+  readonly #controls: MessageControls
+  readonly #file: SocketFile | undefined
+  #peer: Lane | undefined
+
+  /** @internal Use `bind`, `open`, `connect` or `socketpair`. @param peer what it is connected to. */
+  constructor(
+    ring: Ring,
+    fd: number,
+    peer: Lane | undefined,
+    file: SocketFile | undefined,
+    handler: DatagramHandler,
+    options: DatagramOptions,
+  ) {
+    const controls = new MessageControls(ring, options)
+    super(ring, fd, handler, controls.traits(0), options)
+    this.#controls = controls
+    this.#peer = peer
+    this.#file = file
+  }
+
+  /** An unnamed socket has the empty path. Undefined once the socket is closed. */
+  override get localAddress(): PathAddress | undefined {
+    return this.#address('getsockname')
+  }
+
+  /** Of a connected socket whose peer is still there. */
+  override get remoteAddress(): PathAddress | undefined {
+    return this.#peer === undefined ? undefined : this.#address('getpeername')
+  }
+
+  /**
+   * Connects to another peer, or to the same one anew, which closed and has come back (until then what is sent fails
+   * with `ECONNREFUSED`, then with `ENOTCONN`). What is queued, and has not failed, goes to the new peer, in order;
+   * what the old one sent and was not received is lost.
+   * @param path default: the peer's own. @throws SystemError of `connect`: the socket is connected as it was before.
+   */
+  reconnect(path?: string): void {
+    const to = path ?? this.#peer?.address
+    checkPath('path', to)
+    const result = this.ring.sockets.connect(this.openDescriptor, encodeUnixAddress(to, 'connect'))
+    if (result < 0) throw systemError(result, 'connect', to)
+    if (this.#peer === undefined) this.#peer = peerLane(to)
+    else this.#peer.address = to
+  }
+
+  /** @internal */
+  override lane(to: Destination | undefined): Lane {
+    const peer = this.#peer
+    if (to?.path === undefined) {
+      if (peer !== undefined) return peer
+      throw Object.assign(new Error('Not connected'), { code: 'ERR_SOCKET_DGRAM_NOT_CONNECTED' })
+    }
+    if (peer !== undefined) {
+      throw Object.assign(new Error('Already connected'), { code: 'ERR_SOCKET_DGRAM_IS_CONNECTED' })
+    }
+    return this.#destinations.lane(to.path)
+  }
+
+  override close(): void {
+    this.#file?.remove()
+    super.close()
+  }
+
+  override destroy(error?: Error): void {
+    this.#file?.remove()
+    super.destroy(error)
+  }
+
+  override ringClosed(error: Error): void {
+    this.#file?.remove()
+    super.ringClosed(error)
+  }
+
+  /** @internal */
+  override decodeAddress(bytes: Buffer, offset: number, lengthBytes: number): PathAddress {
+    return this.#addresses.decode(bytes, offset, lengthBytes)
+  }
+
+  /** @internal */
+  override readControls(words: Int32Array, offset: number, lengthBytes: number): number {
+    this.details = this.#controls.read(words, offset, lengthBytes)
+    return 0
+  }
+
+  /** @internal */
+  override openProbe(lane: Lane): number {
+    const { sockets } = this.ring
+    const { domain, type } = unixDatagramSocket
+    const probe = sockets.socket(domain, type | nonBlockingType, 0)
+    if (probe < 0) return probe
+    const result = sockets.connect(probe, lane.name)
+    if (result >= 0) return probe
+    sockets.close(probe)
+    return result
+  }
+
+  #address(call: 'getsockname' | 'getpeername'): PathAddress | undefined {
+    if (this.state === 'closing' || this.state === 'closed') return undefined
+    const bytes = new Uint8Array(unixAddressBytesMax)
+    const length = this.ring.sockets[call](this.fd, bytes)
+    return length < 0 ? undefined : decodeUnixAddress(bytes.subarray(0, length))
+  }
+}

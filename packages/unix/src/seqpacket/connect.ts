@@ -1,0 +1,67 @@
+import { ConnectAttempt, type ListenerHandler, openSocket, ringOnlyFor } from '@sheaf/ring'
+import { listenOnRing } from '../listening'
+import { openPair, unixSeqpacketSocket } from '../socket'
+import type { UnixListener } from '../transport'
+import { encodeUnixAddress } from '../unix-address'
+import { SeqpacketConnection, type SeqpacketHandler } from './connection'
+import {
+  checkConnectOptions, checkListenOptions, checkSeqpacketOptions, type ConnectOptions, type ListenOptions,
+  type SeqpacketOptions,
+} from './options'
+
+/**
+ * Listens for connections on a path or an abstract name; each is told to `handler`. Resolves and rejects as `listen`
+ * for streams does; with `ERR_SHEAF_UNSUPPORTED` where there is no io_uring.
+ */
+// eslint-disable-next-line @typescript-eslint/require-await -- errors are to reject, as those of the other adapters do
+export async function listen(
+  options: ListenOptions,
+  handler: SeqpacketHandler & Pick<ListenerHandler, 'acceptError'>,
+): Promise<UnixListener> {
+  checkListenOptions(options, handler)
+  options.signal?.throwIfAborted()
+  const ring = ringOnlyFor(options, 'A Unix seqpacket socket')
+  const listener = listenOnRing(ring, unixSeqpacketSocket, options, handler, (fd) =>
+    new SeqpacketConnection(ring, fd, handler, options))
+  listener.closeOnAbort(options.signal)
+  return listener
+}
+
+/**
+ * Connects to a seqpacket socket; the connection is told to `handler`, beginning with `open`. Resolves and rejects as
+ * `connect` for streams does; with `ERR_SHEAF_UNSUPPORTED` where there is no io_uring.
+ */
+export async function connect(options: ConnectOptions, handler: SeqpacketHandler): Promise<SeqpacketConnection> {
+  checkConnectOptions(options, handler)
+  const ring = ringOnlyFor(options, 'A Unix seqpacket socket')
+  const { path } = options
+  const attempt = new ConnectAttempt<SeqpacketConnection>(options, handler)
+  const create = (connecting: SeqpacketHandler): SeqpacketConnection => {
+    const target = encodeUnixAddress(path, 'connect')
+    const { domain, type } = unixSeqpacketSocket
+    const connection = new SeqpacketConnection(ring, openSocket(ring, domain, type, 0), connecting, options)
+    connection.connect(target)
+    return connection
+  }
+  return attempt.run(() => attempt.establish(create, path), path)
+}
+
+/**
+ * Two connections with each other, both unnamed. `open` of both is called before this returns.
+ * @param otherHandler of the second; by default it shares the first's.
+ * @throws TypeError, RangeError for bad options; SystemError `EMFILE`, … of `socketpair`; SheafError
+ *   `ERR_SHEAF_UNSUPPORTED` where there is no io_uring.
+ */
+export function socketpair(
+  options: SeqpacketOptions,
+  handler: SeqpacketHandler,
+  otherHandler: SeqpacketHandler = handler,
+): [SeqpacketConnection, SeqpacketConnection] {
+  checkSeqpacketOptions(options, handler)
+  checkSeqpacketOptions(options, otherHandler)
+  const ring = ringOnlyFor(options, 'A Unix seqpacket socket')
+  const pair = openPair(ring, unixSeqpacketSocket, () => undefined, (fd, index) =>
+    new SeqpacketConnection(ring, fd, index === 0 ? handler : otherHandler, options))
+  for (const connection of pair) connection.begin()
+  return pair
+}
