@@ -1,3 +1,7 @@
 import { library } from '../../tsup.base.ts'
 
-export default library({ register: 'src/register/index.ts', testing: 'src/testing/index.ts' })
+export default library({
+  net: 'src/net/index.ts',
+  register: 'src/register/index.ts',
+  testing: 'src/testing/index.ts',
+})

@@ -1,4 +1,6 @@
 export { adopt, connect } from './connect'
+/** @internal */
+export { internetFamily } from './internet-family'
 export { listen } from './listen'
 export type { AdoptOptions, ConnectOptions, ListenOptions, Lookup, TcpOptions } from './options'
 export type { TcpInfo } from './tcp-info'

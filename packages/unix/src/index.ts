@@ -1,5 +1,7 @@
 export { adopt, connect, socketpair } from './connect'
 export * as datagram from './datagram/index'
+/** @internal */
+export { pathFamily } from './path-family'
 export { listen } from './listen'
 export type { AdoptOptions, ConnectOptions, ListenOptions, SocketPairOptions } from './options'
 export * as seqpacket from './seqpacket/index'

@@ -53,7 +53,13 @@ export abstract class StreamConnection implements Transport, ForwardingTarget, O
   scheduled = false
   /** On the ring's list of those that wait for receive buffers. */
   parked = false
+  /** The owner wants the process kept alive, and it is kept alive. */
+  #wantsReference = false
   #referenced = false
+  /** See {@link serveSocket}. */
+  #underSocket = false
+  /** Destroyed, but what is queued has until then to leave. */
+  #lastChance: NodeJS.Immediate | undefined
 
   /** `end` has been told. */
   #endTold = false
@@ -68,6 +74,8 @@ export abstract class StreamConnection implements Transport, ForwardingTarget, O
   #error: Error | undefined
   /** Holds the `sockaddr` until the kernel has copied it. */
   #connectBlock: SendBlock | undefined
+  /** For whoever handles many connections with one handler: what belongs to this one. */
+  attachment: unknown
   /** Told when the connection is closed, after the handler. */
   onClosed: (() => void) | undefined
 
@@ -107,6 +115,15 @@ export abstract class StreamConnection implements Transport, ForwardingTarget, O
 
   get paused(): boolean {
     return this.#receiver.paused
+  }
+
+  /**
+   * Behaves as a `net.Socket` expects of what it sits on: the connection stays until it is destroyed, even when both
+   * directions have ended; it keeps the process alive only while something is under way; and what was written just
+   * before it is destroyed leaves, as it would have by a system call of `node:net`.
+   */
+  serveSocket(): void {
+    this.#underSocket = true
   }
 
   // ---------------------------------------------------------------- what the owner asks for
@@ -155,6 +172,12 @@ export abstract class StreamConnection implements Transport, ForwardingTarget, O
   destroy(error?: Error): void {
     if (this.#state === 'closing' || this.#state === 'closed') return
     this.#error = error
+    if (this.#underSocket && this.#active() && this.#send.queuedBytes !== 0) {
+      this.#lastChance = setImmediate(() => {
+        this.#lastChance = undefined
+        if (this.#state === 'closing') this.ring.schedule(this)
+      })
+    }
     this.#enter('closing')
     if (this.parked) this.ring.waiters.unpark(this)
     this.#receiver.discard()
@@ -180,15 +203,26 @@ export abstract class StreamConnection implements Transport, ForwardingTarget, O
   }
 
   ref(): void {
-    if (this.#referenced || this.#state === 'closed') return
-    this.#referenced = true
-    this.ring.ref()
+    this.#wantsReference = true
+    this.#settleReference()
   }
 
   unref(): void {
-    if (!this.#referenced) return
-    this.#referenced = false
-    this.ring.unref()
+    this.#wantsReference = false
+    this.#settleReference()
+  }
+
+  #settleReference(): void {
+    const referenced = this.#wantsReference && this.#state !== 'closed' && (!this.#underSocket || this.#underWay)
+    if (referenced === this.#referenced) return
+    this.#referenced = referenced
+    if (referenced) this.ring.ref()
+    else this.ring.unref()
+  }
+
+  /** Something will come of it without the owner's doing. */
+  get #underWay(): boolean {
+    return !this.#active() || this.#receiver.receiving || this.#shutdown === 'submitted' || this.#send.queuedBytes !== 0
   }
 
   forward(to: Transport): void {
@@ -307,6 +341,7 @@ export abstract class StreamConnection implements Transport, ForwardingTarget, O
     if (!this.scheduled) this.ring.schedule(this)
     if (result < 0) {
       this.#send.completeEmpty(flags)
+      this.#giveUpLastChance()
       if (result !== -Errno.ENOBUFS && result !== -Errno.ECANCELED) this.destroy(systemError(result, 'write'))
       return
     }
@@ -353,6 +388,7 @@ export abstract class StreamConnection implements Transport, ForwardingTarget, O
     if (this.#active()) this.#receiver.steer()
     if (this.#active()) this.#steerSend()
     if (this.#state === 'closing') this.#steerClose()
+    if (this.#underSocket) this.#settleReference()
   }
 
   /** Of the pool it holds nothing that would come back to it. */
@@ -369,7 +405,7 @@ export abstract class StreamConnection implements Transport, ForwardingTarget, O
         return
       }
       if (this.#state === 'open' || this.#send.queuedBytes !== 0 || this.#send.inFlight) return
-      if (this.#endTold) {
+      if (this.#endTold && !this.#underSocket) {
         // Both directions are done: closing sends the FIN.
         this.#shutdown = 'done'
       } else {
@@ -377,11 +413,11 @@ export abstract class StreamConnection implements Transport, ForwardingTarget, O
         this.ring.submissions.shutdownWrite(this.#slot, this.fd)
       }
     }
-    if (this.#shutdown === 'done' && this.#endTold) this.#enter('closing')
+    if (this.#shutdown === 'done' && this.#endTold && !this.#underSocket) this.#enter('closing')
   }
 
   #steerClose(): void {
-    if (this.#closeSubmitted) return
+    if (this.#closeSubmitted || (this.#lastChance !== undefined && this.#sendLast())) return
     if (this.ring.operations.outstanding(this.#slot) === 0) {
       this.#closeSubmitted = true
       this.ring.closeDescriptor(this.#slot, this.fd)
@@ -389,6 +425,23 @@ export abstract class StreamConnection implements Transport, ForwardingTarget, O
       this.#cancelled = true
       this.ring.submissions.cancelDescriptor(this.#slot, this.fd)
     }
+  }
+
+  /** @returns false when all has been sent. */
+  #sendLast(): boolean {
+    try {
+      this.#send.submit()
+    } catch {
+      // A chunk that was taken away: what came before it has been sent.
+      this.#giveUpLastChance()
+    }
+    if (this.#send.queuedBytes === 0) this.#giveUpLastChance()
+    return this.#lastChance !== undefined
+  }
+
+  #giveUpLastChance(): void {
+    clearImmediate(this.#lastChance)
+    this.#lastChance = undefined
   }
 
   /** The kernel holds nothing of this connection any more, and the descriptor is closed. */
@@ -401,6 +454,7 @@ export abstract class StreamConnection implements Transport, ForwardingTarget, O
 
   #tellClosed(): void {
     this.#enter('closed')
+    this.#giveUpLastChance()
     this.ring.operations.release(this.#slot)
     this.ring.members.delete(this)
     this.ring.metrics.closed++
@@ -437,7 +491,7 @@ export abstract class StreamConnection implements Transport, ForwardingTarget, O
       while ((callback = this.#callbacks.takeUpTo(send.sentBytes)) !== undefined) this.#call(callback)
       while (this.#shutdown === 'done' && (callback = this.#callbacks.takeEnd()) !== undefined) this.#call(callback)
     }
-    if (send.queuedBytes > this.writableHighWaterMark * limits.writableLowWaterFraction) return
+    if (send.waiting || send.queuedBytes > this.writableHighWaterMark * limits.writableLowWaterFraction) return
     if (this.#sources !== undefined) for (const source of this.#sources) source.targetDrained()
     if (!this.#needsDrain) return
     this.#needsDrain = false

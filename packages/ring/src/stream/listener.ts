@@ -23,7 +23,7 @@ const peerErrors = new Set<number>([Errno.ECONNABORTED, Errno.EPERM, Errno.EINTR
 export class StreamListener implements Listener, OperationOwner {
   readonly address: Address
   readonly #ring: Ring
-  readonly #fd: number
+  readonly fd: number
   readonly #slot: number
   readonly #handler: Pick<ListenerHandler, 'acceptError'>
   /** Makes the family's connection of an accepted descriptor. */
@@ -47,7 +47,7 @@ export class StreamListener implements Listener, OperationOwner {
     accept: (fd: number) => AcceptedSocket,
   ) {
     this.#ring = ring
-    this.#fd = fd
+    this.fd = fd
     this.address = address
     this.#handler = handler
     this.#accept = accept
@@ -116,12 +116,12 @@ export class StreamListener implements Listener, OperationOwner {
     if (this.#state === 'listening') {
       if (!this.#accepting && this.#retry === undefined) {
         this.#accepting = true
-        this.#ring.submissions.acceptMultishot(this.#slot, this.#fd)
+        this.#ring.submissions.acceptMultishot(this.#slot, this.fd)
       }
     } else if (this.#state === 'closing' && !this.#closeSubmitted) {
       if (!this.#accepting && this.#ring.operations.outstanding(this.#slot) === 0) {
         this.#closeSubmitted = true
-        this.#ring.closeDescriptor(this.#slot, this.#fd)
+        this.#ring.closeDescriptor(this.#slot, this.fd)
       } else if (!this.#cancelled) {
         this.#cancelled = true
         this.#ring.submissions.cancelOperation(this.#slot, Operation.Accept)
@@ -133,7 +133,7 @@ export class StreamListener implements Listener, OperationOwner {
   ringClosed(): void {
     clearTimeout(this.#retry)
     this.#ring.operations.abandon(this.#slot)
-    if (!this.#closeSubmitted) this.#ring.sockets.close(this.#fd)
+    if (!this.#closeSubmitted) this.#ring.sockets.close(this.fd)
     this.#finish()
   }
 

@@ -53,6 +53,11 @@ export class Receiver {
     return this.#ended && this.#kept === undefined && !this.paused
   }
 
+  /** More may come. */
+  get receiving(): boolean {
+    return !this.paused && !this.#ended
+  }
+
   get ended(): boolean {
     return this.#ended
   }

@@ -58,6 +58,11 @@ export class SendQueue implements BlockHolder {
     return this.acceptedBytes - this.sentBytes
   }
 
+  /** Some of it is not in send memory yet, and may be the application's own. */
+  get waiting(): boolean {
+    return this.#backlog !== undefined
+  }
+
   get inFlight(): boolean {
     return this.#flightBlock !== undefined || (this.#group !== undefined && this.#group.inFlight)
   }

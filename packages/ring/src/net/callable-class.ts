@@ -1,0 +1,31 @@
+/**
+ * A constructor that can also be called, as Node's older classes can: `Socket()`, and `Socket.call(this)` from the
+ * constructor of a subclass made with `util.inherits`. What it constructs has the methods of `methods`, whose own
+ * constructor is never called.
+ * @param initialise does what a constructor does. What it returns, if anything, is what `new` gives.
+ */
+export function callableClass<C extends abstract new (...args: never) => object, A extends unknown[]>(
+  methods: C,
+  initialise: (instance: InstanceType<C>, ...args: A) => object | undefined,
+): CallableClass<InstanceType<C>, A> {
+  const constructor = function (this: unknown, ...args: A) {
+    if (!(this instanceof constructor)) return new constructor(...args)
+    return initialise(this, ...args)
+  } as unknown as CallableClass<InstanceType<C>, A>
+  Object.defineProperty(constructor, 'name', { value: methods.name })
+  Object.setPrototypeOf(constructor, Object.getPrototypeOf(methods) as object)
+  Object.defineProperty(constructor, 'prototype', { value: methods.prototype, writable: true })
+  Object.defineProperty(methods.prototype, 'constructor', { value: constructor, writable: true, configurable: true })
+  return constructor
+}
+
+export interface CallableClass<I, A extends unknown[]> {
+  new (...args: A): I
+  (...args: A): I
+  readonly prototype: I
+}
+
+/** Runs the constructor of one of Node's own callable classes on an instance that is there already. */
+export function construct(base: unknown, instance: object, ...args: unknown[]): void {
+  (base as (this: object, ...args: unknown[]) => void).apply(instance, args)
+}

@@ -1,0 +1,137 @@
+import type { BlockList } from 'node:net'
+import { clearTimeout, setTimeout } from 'node:timers'
+import type { Endpoint } from './address-family'
+import { addressError, aggregateError, blockedAddress, connectionTimeout } from './errors'
+import type { Socket } from './socket'
+import type { SocketHandle } from './socket-handle'
+
+export interface AttemptOptions {
+  readonly localAddress?: string | undefined
+  readonly localPort?: number | undefined
+  /** Addresses that are not connected to. */
+  readonly blockList?: BlockList | undefined
+  /** Time that an attempt is given before the next address is tried. */
+  readonly attemptTimeoutMs?: number
+}
+
+const anyAddress = { 4: '0.0.0.0', 6: '::' } as const
+const timedOut = -110
+
+/**
+ * The attempts to connect one socket: to one address, or to several in turn (`autoSelectFamily`, RFC 8305), of which
+ * each but the last is given a limited time. The last error, or all of them, destroy the socket.
+ */
+export class ConnectAttempts {
+  readonly #socket: Socket
+  readonly #endpoints: readonly Endpoint[]
+  readonly #options: AttemptOptions
+  readonly #handleFor: (first: boolean) => SocketHandle
+  readonly #errors: Error[] = []
+  #current = -1
+  #handle: SocketHandle | undefined
+  #timer: NodeJS.Timeout | undefined
+
+  /** @param handleFor gives the socket's handle, or a new one in its place for every attempt but the first. */
+  constructor(
+    socket: Socket,
+    endpoints: readonly Endpoint[],
+    options: AttemptOptions,
+    handleFor: (first: boolean) => SocketHandle,
+  ) {
+    this.#socket = socket
+    this.#endpoints = endpoints
+    this.#options = options
+    this.#handleFor = handleFor
+  }
+
+  get #several(): boolean {
+    return this.#endpoints.length > 1
+  }
+
+  /** Tries the next address. */
+  next(): void {
+    clearTimeout(this.#timer)
+    const socket = this.#socket
+    if (socket._aborted === true) return
+    if (this.#current + 1 === this.#endpoints.length) {
+      socket.destroy(this.#errors.length === 0 ? connectionTimeout() : aggregateError(this.#errors))
+      return
+    }
+    this.#current++
+    const endpoint = this.#endpoints[this.#current]
+    const { address, port, version } = endpoint
+    const handle = this.#handleFor(this.#current === 0)
+    this.#handle = handle
+    if (version !== 0 && this.#options.blockList?.check(address, version === 4 ? 'ipv4' : 'ipv6') === true) {
+      this.#fail(blockedAddress(address), this.#several)
+      return
+    }
+    const opened = handle.fd === -1 ? handle.open(endpoint) : 0
+    if (opened < 0) {
+      this.#fail(addressError(opened, 'connect', address, port), this.#several)
+      return
+    }
+    if (!this.#bind(handle, endpoint)) return
+    socket.emit('connectionAttempt', ...this.#where(endpoint))
+    if (!socket.connecting) return
+    if (this.#several) socket.autoSelectFamilyAttemptedAddresses?.push(`${address}:${port}`)
+    const result = handle.connect(endpoint)
+    if (result < 0) {
+      const name = socket._getsockname()
+      this.#fail(addressError(result, 'connect', address, port, `${name.address}:${name.port}`), this.#several)
+    } else if (this.#current + 1 < this.#endpoints.length) {
+      this.#timer = setTimeout(this.#timeOut, this.#options.attemptTimeoutMs)
+    }
+  }
+
+  /** How the attempt on `handle` ended. @returns whether the socket is connected. */
+  ended(handle: SocketHandle, error: NodeJS.ErrnoException | undefined): boolean {
+    if (handle !== this.#handle) return false
+    clearTimeout(this.#timer)
+    if (error === undefined) return true
+    this.#fail(error.errno === undefined ? error : this.#error(error.errno), true)
+    return false
+  }
+
+  #bind(handle: SocketHandle, { version }: Endpoint): boolean {
+    const { localAddress, localPort } = this.#options
+    if (version === 0 || (localAddress === undefined && localPort === undefined)) return true
+    const local = { address: localAddress ?? anyAddress[version], port: localPort ?? 0, version }
+    const result = handle.bind(local)
+    if (result < 0) this.#fail(addressError(result, 'bind', local.address, local.port), false)
+    return result >= 0
+  }
+
+  /** @param tell that it was an attempt. */
+  #fail(error: Error, tell: boolean): void {
+    if (tell) this.#socket.emit('connectionAttemptFailed', ...this.#where(), error)
+    if (!this.#socket.connecting) return
+    if (this.#several) {
+      this.#errors.push(error)
+      this.next()
+    } else {
+      this.#socket.destroy(error)
+    }
+  }
+
+  readonly #timeOut = (): void => {
+    this.#socket.emit('connectionAttemptTimeout', ...this.#where())
+    this.#errors.push(this.#error(timedOut))
+    this.#handle?.close()
+    if (this.#socket.connecting) this.next()
+  }
+
+  #error(errno: number): Error {
+    const { address, port } = this.#endpoints[this.#current]
+    const { localAddress, localPort } = this.#options
+    const local = localAddress !== undefined && localPort !== undefined ? `${localAddress}:${localPort}` : undefined
+    const error = addressError(errno, 'connect', address, port, local)
+    return local === undefined ? error : Object.assign(error, { localAddress, localPort })
+  }
+
+  /** An endpoint as events tell it: of a path there is nothing but the path. */
+  #where(endpoint = this.#endpoints[this.#current]): [string, number | undefined, number | undefined] {
+    const { address, port, version } = endpoint
+    return version === 0 ? [address, undefined, undefined] : [address, port, version]
+  }
+}

@@ -1,0 +1,46 @@
+import { channel } from 'node:diagnostics_channel'
+import type nodeNet from 'node:net'
+import { ringCapability, stockNet } from '@sheaf/ring'
+import { normalizeArguments } from './arguments'
+import { Server } from './server'
+import { Socket, type SocketOptions } from './socket'
+
+export type { AddressFamily, Endpoint, FamilyKind, ListenRequest, SocketName } from './address-family'
+export { loadFamilyBy, provideFamily } from './families'
+
+const clientSocketChannel = channel('net.client.socket')
+
+function connect(...args: unknown[]): Socket {
+  const normalized = normalizeArguments(args)
+  const [options] = normalized
+  const socket = new Socket(options as SocketOptions)
+  if (clientSocketChannel.hasSubscribers) clientSocketChannel.publish({ socket })
+  const { timeout } = options
+  if (timeout !== undefined && timeout !== 0) socket.setTimeout(timeout)
+  return socket.connect(normalized)
+}
+
+/** Node's own types, and what they leave out. */
+export type Net = typeof nodeNet & {
+  readonly Stream: typeof nodeNet.Socket
+  readonly _createServerHandle: unknown
+  readonly _normalizeArgs: unknown
+  readonly _setSimultaneousAccepts: unknown
+}
+
+const sheafNet = {
+  ...stockNet,
+  _normalizeArgs: normalizeArguments,
+  connect,
+  createConnection: connect,
+  createServer: (...args: ConstructorParameters<typeof Server>) => new Server(...args),
+  Server,
+  Socket,
+  Stream: Socket,
+}
+
+/**
+ * What `node:net` exports, with sockets and servers on Sheaf's connections; the rest is Node's own. Where there is no
+ * io_uring all is Node's.
+ */
+export const net = (ringCapability().reason === '' ? sheafNet : stockNet) as unknown as Net

@@ -1,0 +1,116 @@
+import { AsyncResource } from 'node:async_hooks'
+import { defaultRing, type ListenerHandler, type Ring, type StreamListener } from '@sheaf/ring'
+import type { AddressFamily, ListenRequest, SocketName } from './address-family'
+import type { Server } from './server'
+import { handleEvents } from './socket'
+import { SocketHandle } from './socket-handle'
+
+const resourceTypes = { tcp: 'TCPSERVERWRAP', pipe: 'PIPESERVERWRAP' } as const
+const ebadf = -9
+const shutdownBoth = 2
+
+/**
+ * What happens when accepting fails is the listener's own business: it waits for descriptors or memory to come back.
+ * (Node's servers close such connections.)
+ */
+const listenerEvents: ListenerHandler = {}
+
+/** What a {@link Server} has in `_handle`: a listener, with the surface that a handle of libuv has. */
+export class ListenHandle {
+  readonly family: AddressFamily
+  readonly #ring: Ring
+  readonly #resource: AsyncResource
+  readonly #accepted: (this: Server, handle: SocketHandle) => void
+  owner!: Server
+  #listener: StreamListener | undefined
+  #referenced = true
+  #shared = false
+  #closed = false
+
+  /** @param accepted told of each connection, in the handle's async context; `this` is the owner. */
+  constructor(
+    family: AddressFamily,
+    accepted: (this: Server, handle: SocketHandle) => void,
+    ring: Ring = defaultRing(),
+  ) {
+    this.family = family
+    this.#accepted = accepted
+    this.#ring = ring
+    this.#resource = new AsyncResource(resourceTypes[family.kind])
+  }
+
+  get fd(): number {
+    return this.#listener?.fd ?? -1
+  }
+
+  /** @returns 0 or `-errno`. */
+  listen(request: ListenRequest): number {
+    const listener = this.family.listen(this.#ring, request, listenerEvents, this.#accept)
+    if (typeof listener === 'number') return listener
+    this.#use(listener)
+    return 0
+  }
+
+  /**
+   * Listens on a socket that is there already, and the handle's from then on.
+   * @param shared others have the same socket, and go on when this one closes it.
+   * @returns 0 or `-errno`.
+   */
+  adopt(fd: number, backlog: number, shared: boolean): number {
+    const { sockets } = this.#ring
+    const result = Math.min(sockets.setBlocking(fd, true), sockets.listen(fd, backlog))
+    if (result < 0) return result
+    this.#shared = shared
+    this.#use(this.family.listener(this.#ring, fd, listenerEvents, this.#accept))
+    return 0
+  }
+
+  #use(listener: StreamListener): void {
+    this.#listener = listener
+    if (!this.#referenced) listener.unref()
+  }
+
+  /** Nobody can connect any more when this returns, and the address is free. */
+  close(closed?: () => void): void {
+    const listener = this.#listener
+    if (listener === undefined || this.#closed) return
+    this.#closed = true
+    if (!this.#shared) this.#ring.sockets.shutdown(listener.fd, shutdownBoth)
+    void listener.close().then(() => {
+      if (closed !== undefined) this.#resource.runInAsyncScope(closed)
+    })
+  }
+
+  ref(): void {
+    this.#referenced = true
+    this.#listener?.ref()
+  }
+
+  unref(): void {
+    this.#referenced = false
+    this.#listener?.unref()
+  }
+
+  hasRef(): boolean {
+    return this.#referenced && !this.#closed
+  }
+
+  /** @returns 0 or `-errno`. */
+  getsockname(out: SocketName): number {
+    if (this.#listener === undefined || this.#closed) return ebadf
+    const name = this.family.name(this.#ring, this.#listener.fd, 'getsockname')
+    if (typeof name === 'number') return name
+    Object.assign(out, name)
+    return 0
+  }
+
+  getAsyncId(): number {
+    return this.#resource.asyncId()
+  }
+
+  readonly #accept = (fd: number) => new SocketHandle(this.family, handleEvents, this.#ring).attach(fd, this.#opened)
+
+  readonly #opened = (handle: SocketHandle): void => {
+    this.#resource.runInAsyncScope(this.#accepted, this.owner, handle)
+  }
+}

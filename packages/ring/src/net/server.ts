@@ -1,0 +1,357 @@
+import { lookup } from 'node:dns'
+import { captureRejectionSymbol, EventEmitter } from 'node:events'
+import { channel, tracingChannel } from 'node:diagnostics_channel'
+import type { BlockList } from 'node:net'
+import { getDefaultHighWaterMark } from 'node:stream'
+import { defaultRing, invalidArgumentType, limits } from '@sheaf/ring'
+import type { FamilyKind, ListenRequest, SocketName } from './address-family'
+import { countOf, isPath, type NetOptions, normalizeArguments } from './arguments'
+import { callableClass, construct } from './callable-class'
+import {
+  alreadyListening, callError, checkKeepAliveDelay, checkNumber, checkPort, checkSignal, invalidValue, listenError,
+  portOf, serverNotRunning,
+} from './errors'
+import { familyOfKind, kindOfDescriptor } from './families'
+import { isForeignHandle, takeDescriptor } from './foreign-handle'
+import { ListenHandle } from './listen-handle'
+import { acceptedSocket, type Socket } from './socket'
+import type { SocketHandle } from './socket-handle'
+
+export interface ServerOptions {
+  allowHalfOpen?: boolean
+  pauseOnConnect?: boolean
+  noDelay?: boolean
+  keepAlive?: boolean
+  keepAliveInitialDelay?: number
+  highWaterMark?: number
+  blockList?: BlockList
+}
+
+type ConnectionListener = (socket: Socket) => void
+
+const serverSocketChannel = channel('net.server.socket')
+const listenChannel = tracingChannel('net.server.listen')
+
+const einval = -22
+const eaddrinuse = -98
+const anyAddress = '0.0.0.0'
+const anyAddress6 = '::'
+
+/** `net.Server`, on a listener of Sheaf's. */
+class ServerMethods extends EventEmitter {
+  declare allowHalfOpen: boolean
+  declare pauseOnConnect: boolean
+  declare noDelay: boolean
+  declare keepAlive: boolean
+  /** In seconds, as Node has it. */
+  declare keepAliveInitialDelay: number
+  declare highWaterMark: number
+  declare blockList: BlockList | undefined
+  declare maxConnections?: number
+  declare dropMaxConnection?: boolean
+  /** Properties of Node's servers that programs look at. */
+  declare _connections: number
+  declare _handle: ListenHandle | null
+  declare _usingWorkers: boolean
+  declare _workers: unknown[]
+  declare _unref: boolean
+  declare _listeningId: number
+  declare _pipeName?: string
+  declare _connectionKey?: string
+
+  listen(...args: unknown[]): this {
+    const [given, callback] = normalizeArguments(args)
+    if (this._handle !== null) throw alreadyListening()
+    if (listenChannel.asyncStart.hasSubscribers) listenChannel.asyncStart.publish({ server: this, options: given })
+    if (callback !== null) this.once('listening', callback)
+    // (handle | path | port, backlog) or (port, host, backlog)
+    const backlog = countOf(args.length > 1 && args[1]) || countOf(args.length > 2 && args[2]) || 0
+    const options = (given._handle ?? given.handle ?? given) as NetOptions
+    this._listeningId++
+    if (options instanceof ListenHandle) {
+      takeOver(this, options)
+      return this
+    }
+    if (isForeignHandle(options)) {
+      const fd = takeDescriptor(defaultRing(), options)
+      listenOnDescriptor(this, fd, backlog, true)
+      return this
+    }
+    closeOnAbort(this, options.signal)
+    if (typeof options.fd === 'number' && options.fd >= 0) {
+      listenOnDescriptor(this, options.fd, backlog, true)
+      return this
+    }
+    const port: unknown = options.port
+    const anyPort = args.length === 0 || typeof args[0] === 'function' || (port === undefined && 'port' in options)
+    if (anyPort || port === null) options.port = 0
+    if (typeof options.port === 'number' || typeof options.port === 'string') {
+      checkPort(options.port, 'options.port')
+      listenOnPort(this, options, portOf(options.port), options.backlog ?? backlog)
+    } else if (options.path !== undefined && isPath(options.path) && options.path !== '') {
+      listenOnPath(this, options, options.path, options.backlog ?? backlog)
+    } else {
+      const hasNeither = !('port' in options) && !('path' in options)
+      throw invalidValue('options', options, hasNeither ? 'must have the property "port" or "path"' : undefined)
+    }
+    return this
+  }
+
+  get listening(): boolean {
+    return this._handle !== null
+  }
+
+  address(): SocketName | string | null {
+    if (this._handle?.family.kind === 'tcp') {
+      const name: SocketName = {}
+      const result = this._handle.getsockname(name)
+      if (result !== 0) throw callError(result, 'address')
+      return name
+    }
+    return this._pipeName !== undefined && this._pipeName !== '' ? this._pipeName : null
+  }
+
+  getConnections(callback: (error: Error | null, count: number) => void): this {
+    process.nextTick(callback, null, this._connections)
+    return this
+  }
+
+  close(callback?: (error?: Error) => void): this {
+    this._listeningId++
+    if (typeof callback === 'function') {
+      if (this._handle === null) this.once('close', () => callback(serverNotRunning()))
+      else this.once('close', callback)
+    }
+    this._handle?.close()
+    this._handle = null
+    this._emitCloseIfDrained()
+    return this
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    if (this._handle === null) return
+    await new Promise<void>((resolve, reject) => {
+      this.close((error) => error === undefined ? resolve() : reject(error))
+    })
+  }
+
+  _emitCloseIfDrained(): void {
+    if (this._handle !== null || this._connections !== 0) return
+    process.nextTick(emitClose, this)
+  }
+
+  override [captureRejectionSymbol](error: Error, event: string, socket: Socket): void {
+    if (event === 'connection') socket.destroy(error)
+    else this.emit('error', error)
+  }
+
+  ref(): this {
+    this._unref = false
+    this._handle?.ref()
+    return this
+  }
+
+  unref(): this {
+    this._unref = true
+    this._handle?.unref()
+    return this
+  }
+}
+
+export type Server = ServerMethods
+
+export const Server = callableClass(ServerMethods, initialise)
+
+function initialise(
+  server: Server,
+  first?: ServerOptions | ConnectionListener | null,
+  second?: ConnectionListener,
+): undefined {
+  construct(EventEmitter, server)
+  const listener = typeof first === 'function' ? first : second
+  if (!['function', 'object', 'undefined'].includes(typeof first)) {
+    throw invalidArgumentType('options', 'of type object', first)
+  }
+  const options = typeof first === 'object' && first !== null ? first : {}
+  if (typeof listener === 'function') server.on('connection', listener)
+  server.keepAliveInitialDelay = Math.trunc(checkKeepAliveDelay(options.keepAliveInitialDelay) / 1000)
+  if (options.highWaterMark !== undefined) checkNumber('options.highWaterMark', options.highWaterMark)
+  const highWaterMark = options.highWaterMark ?? -1
+  server.highWaterMark = highWaterMark < 0 ? getDefaultHighWaterMark(false) : highWaterMark
+  server._connections = 0
+  server._handle = null
+  server._usingWorkers = false
+  server._workers = []
+  server._unref = false
+  server._listeningId = 1
+  server.allowHalfOpen = options.allowHalfOpen ?? false
+  server.pauseOnConnect = Boolean(options.pauseOnConnect)
+  server.noDelay = Boolean(options.noDelay)
+  server.keepAlive = Boolean(options.keepAlive)
+  server.blockList = options.blockList
+  return undefined
+}
+
+function emitClose(server: Server): void {
+  server.emit('close')
+}
+
+function emitListening(server: Server): void {
+  if (server._handle !== null) server.emit('listening')
+}
+
+function closeOnAbort(server: Server, signal: AbortSignal | undefined): void {
+  if (signal === undefined) return
+  checkSignal('options.signal', signal)
+  const close = (): void => { server.close() }
+  if (signal.aborted) {
+    process.nextTick(close)
+    return
+  }
+  signal.addEventListener('abort', close, { once: true })
+  server.once('close', () => signal.removeEventListener('abort', close))
+}
+
+// ---------------------------------------------------------------- listening
+
+function listenOnPort(server: Server, options: NetOptions, port: number, backlog: number): void {
+  const { host, ipv6Only = false } = options
+  const request = {
+    port, backlog: backlog || limits.backlog, ipv6Only, mode: 0,
+    reusePort: (options as { reusePort?: boolean }).reusePort === true,
+  }
+  if (host === undefined || host === '') {
+    const any6 = { ...request, address: anyAddress6, version: 6 } as const
+    const any = { ...request, address: anyAddress, version: 4 } as const
+    listen(server, 'tcp', [any6, any])
+    return
+  }
+  const listeningId = server._listeningId
+  lookup(host, (error, address, version) => {
+    if (listeningId !== server._listeningId) return
+    if (error !== null) server.emit('error', error)
+    else listen(server, 'tcp', [{ ...request, address, version: version as 4 | 6 }])
+  })
+}
+
+function listenOnPath(server: Server, options: NetOptions, path: string, backlog: number): void {
+  const { readableAll = false, writableAll = false } = options
+  if (path.startsWith('\0') && (readableAll || writableAll)) {
+    throw invalidValue('options', options, 'can not set readableAll or writableAll of an abstract name')
+  }
+  server._pipeName = path
+  listen(server, 'pipe', [{
+    address: path,
+    port: 0,
+    version: 0,
+    backlog: backlog || limits.backlog,
+    ipv6Only: false,
+    reusePort: false,
+    mode: (readableAll ? 0o444 : 0) | (writableAll ? 0o222 : 0),
+  }])
+}
+
+function listenOnDescriptor(server: Server, fd: number, backlog: number, shared: boolean): void {
+  const kind = fd < 0 ? undefined : kindOfDescriptor(defaultRing(), fd)
+  const handle = kind === undefined ? undefined : newHandle(kind)
+  const result = fd < 0 ? fd : handle?.adopt(fd, backlog || limits.backlog, shared) ?? einval
+  if (result < 0) failToListen(server, listenError(result, null))
+  else begin(server, handle as ListenHandle, 'null:null:null')
+}
+
+/** Listens as the first of the requests that the system can do asks for. */
+function listen(server: Server, kind: FamilyKind, requests: readonly ListenRequest[]): void {
+  const handle = newHandle(kind)
+  if (handle === undefined) {
+    failToListen(server, listenError(einval, requests[0].address))
+    return
+  }
+  let tried = requests[0]
+  let result = 0
+  for (const request of requests) {
+    tried = request
+    result = handle.listen(request)
+    if (result === 0 || result === eaddrinuse) break
+  }
+  if (result < 0) {
+    failToListen(server, listenError(result, tried.address, kind === 'pipe' ? -1 : tried.port))
+    return
+  }
+  const where = kind === 'pipe' ? `-1:${tried.address}:-1` : `${tried.version}:${tried.address}:${tried.port}`
+  begin(server, handle, where)
+}
+
+function newHandle(kind: FamilyKind): ListenHandle | undefined {
+  const family = familyOfKind(kind)
+  return family && new ListenHandle(family, connectionAccepted)
+}
+
+function begin(server: Server, handle: ListenHandle, connectionKey: string): void {
+  handle.owner = server
+  server._handle = handle
+  server._connectionKey = connectionKey
+  if (listenChannel.asyncEnd.hasSubscribers) listenChannel.asyncEnd.publish({ server })
+  if (server._unref) handle.unref()
+  process.nextTick(emitListening, server)
+}
+
+/** Another server's listener, from here on. */
+function takeOver(server: Server, handle: ListenHandle): void {
+  begin(server, handle, '-1:null:-1')
+}
+
+function failToListen(server: Server, error: Error): void {
+  if (listenChannel.error.hasSubscribers) listenChannel.error.publish({ server, error })
+  process.nextTick(() => server.emit('error', error))
+}
+
+// ---------------------------------------------------------------- accepting
+
+function connectionAccepted(this: Server, handle: SocketHandle): void {
+  if ((this.maxConnections !== undefined && this.maxConnections > 0 && this._connections >= this.maxConnections)
+    || isBlocked(this, handle)) {
+    drop(this, handle)
+    return
+  }
+  const socket = acceptedSocket(handle, {
+    allowHalfOpen: this.allowHalfOpen,
+    pauseOnCreate: this.pauseOnConnect,
+    readableHighWaterMark: this.highWaterMark,
+    writableHighWaterMark: this.highWaterMark,
+  })
+  if (this.noDelay) socket.setNoDelay(true)
+  if (this.keepAlive) socket.setKeepAlive(true, this.keepAliveInitialDelay * 1000)
+  this._connections++
+  socket.server = this
+  socket._server = this
+  this.emit('connection', socket)
+  if (serverSocketChannel.hasSubscribers) serverSocketChannel.publish({ socket })
+}
+
+function isBlocked(server: Server, handle: SocketHandle): boolean {
+  if (server.blockList === undefined) return false
+  const peer: SocketName = {}
+  handle.getpeername(peer)
+  if (peer.address === undefined || peer.family === undefined) return false
+  return server.blockList.check(peer.address, peer.family.toLowerCase() as 'ipv4')
+}
+
+function drop(server: Server, handle: SocketHandle): void {
+  if (handle.family.kind === 'tcp') {
+    const local: SocketName = {}
+    const remote: SocketName = {}
+    handle.getsockname(local)
+    handle.getpeername(remote)
+    server.emit('drop', {
+      localAddress: local.address,
+      localPort: local.port,
+      localFamily: local.family,
+      remoteAddress: remote.address,
+      remotePort: remote.port,
+      remoteFamily: remote.family,
+    })
+  } else {
+    server.emit('drop')
+  }
+  handle.close()
+}

@@ -1,0 +1,323 @@
+import { AsyncResource } from 'node:async_hooks'
+import { type Chunk, defaultRing, type Ring, type StreamConnection, type StreamHandler } from '@sheaf/ring'
+import type { AddressFamily, Endpoint, SocketName } from './address-family'
+import type { Socket } from './socket'
+
+export type WriteDone = (error?: Error | null) => void
+
+/** What a handle tells the socket whose handle it is (`this`), in the handle's async context. */
+export interface HandleEvents {
+  /** Connecting has ended: without an error the connection is established. */
+  readonly connect: (this: Socket, handle: SocketHandle, error?: NodeJS.ErrnoException) => void
+  readonly data: (this: Socket, chunk: Chunk) => void
+  readonly end: (this: Socket) => void
+  /** The connection has taken what it had no room for before. `done` is that write's. */
+  readonly written: (this: Socket, done: WriteDone) => void
+  /** The connection is lost. */
+  readonly lost: (this: Socket, error: NodeJS.ErrnoException) => void
+}
+
+const resourceTypes = { tcp: 'TCPWRAP', pipe: 'PIPEWRAP' } as const
+const ebadf = -9
+const einval = -22
+
+/**
+ * What a socket has in `_handle`: a connection, or the descriptor that is to become one, with the surface that a handle
+ * of libuv has, as far as programs look at it.
+ *
+ * What happens on the connection is told in the handle's async context, so that `AsyncLocalStorage` and `async_hooks`
+ * see what they see with Node's sockets.
+ */
+export class SocketHandle {
+  readonly family: AddressFamily
+  readonly #ring: Ring
+  readonly #events: HandleEvents
+  #resource: AsyncResource
+  owner!: Socket
+  /** Undefined until it connects, or is connected. */
+  #connection: StreamConnection | undefined
+  fd = -1
+  /** Data is wanted. */
+  reading = false
+  #referenced = true
+  #connecting = false
+  #opened: ((handle: SocketHandle) => void) | undefined
+  /** Of the write that the connection has no room for. The owner makes no other before it has been called. */
+  #writeDone: WriteDone | undefined
+  #closed: (() => void) | undefined
+  #closing = false
+
+  constructor(family: AddressFamily, events: HandleEvents, ring: Ring = defaultRing()) {
+    this.family = family
+    this.#events = events
+    this.#ring = ring
+    this.#resource = new AsyncResource(resourceTypes[family.kind])
+  }
+
+  // ---------------------------------------------------------------- how it begins
+
+  /** Makes a socket. @returns 0 or `-errno`. */
+  open(endpoint: Endpoint): number {
+    const fd = this.family.open(this.#ring, endpoint)
+    if (fd < 0) return fd
+    this.fd = fd
+    return 0
+  }
+
+  /** @returns 0 or `-errno`. */
+  bind(endpoint: Endpoint): number {
+    return this.family.bind(this.#ring, this.fd, endpoint)
+  }
+
+  /** Connects the socket. @returns 0, and the owner is told `onConnect` later, or `-errno`. */
+  connect(endpoint: Endpoint): number {
+    let address: Uint8Array
+    try {
+      address = this.family.encode(this.#ring, endpoint)
+    } catch (error) {
+      return (error as NodeJS.ErrnoException).errno ?? einval
+    }
+    this.#connecting = true
+    this.attach(this.fd).connect(address)
+    return 0
+  }
+
+  /** Makes a connection of a connected socket, which belongs to the handle from then on. */
+  adopt(fd: number): void {
+    this.attach(fd).begin()
+  }
+
+  /**
+   * The connection of a socket that belongs to the handle from then on. It receives nothing before {@link readStart}.
+   * @param opened called when somebody has begun the connection.
+   */
+  attach(fd: number, opened?: (handle: SocketHandle) => void): StreamConnection {
+    this.fd = fd
+    this.#opened = opened
+    const connection = this.family.connection(this.#ring, fd, connectionEvents, { allowHalfOpen: true })
+    connection.attachment = this
+    connection.serveSocket()
+    connection.pause()
+    if (!this.#referenced) connection.unref()
+    this.#connection = connection
+    return connection
+  }
+
+  // ---------------------------------------------------------------- what the socket asks for
+
+  readStart(): number {
+    this.reading = true
+    this.#connection?.resume()
+    return 0
+  }
+
+  readStop(): number {
+    this.reading = false
+    this.#connection?.pause()
+    return 0
+  }
+
+  /**
+   * Writes to an established connection. @param done called at once when the bytes are on their way, else when there
+   * is room again.
+   */
+  write(chunk: Uint8Array | string, encoding: BufferEncoding | undefined, done: WriteDone): void {
+    if ((this.#connection as StreamConnection).write(chunk, encoding)) done()
+    else this.#writeDone = done
+  }
+
+  /** As {@link write}, of all chunks at once. */
+  writev(chunks: readonly { chunk: Uint8Array | string, encoding: BufferEncoding }[], done: WriteDone): void {
+    const connection = this.#connection as StreamConnection
+    let room = true
+    for (const { chunk, encoding } of chunks) room = connection.write(chunk, knownEncoding(encoding))
+    if (room) done()
+    else this.#writeDone = done
+  }
+
+  /** Sends the FIN after what has been written. @param done when it has been sent, or there is nobody to send it to. */
+  shutdown(done: () => void): void {
+    this.#connection?.end(() => this.#resource.runInAsyncScope(done))
+  }
+
+  /** @param closed when the kernel has let go of the connection. */
+  close(closed?: () => void): void {
+    if (!this.#beginClose(closed)) return
+    if (this.#connection === undefined) {
+      if (this.fd !== -1) this.#ring.sockets.close(this.fd)
+      this.#tellClosedLater()
+    } else if (this.#connection.state === 'closed') {
+      this.#tellClosedLater()
+    } else {
+      this.#connection.destroy()
+    }
+  }
+
+  /** As {@link close}, but the peer sees a reset. @returns 0 or `-errno`. */
+  reset(closed?: () => void): number {
+    const connection = this.#connection
+    if (connection === undefined || connection.state === 'closed') this.close(closed)
+    else if (this.#beginClose(closed)) connection.reset()
+    return 0
+  }
+
+  #beginClose(closed: (() => void) | undefined): boolean {
+    if (this.#closing) return false
+    this.#closing = true
+    this.reading = false
+    this.#closed = closed
+    return true
+  }
+
+  #tellClosedLater(): void {
+    setImmediate(() => this.#tellClosed())
+  }
+
+  ref(): void {
+    this.#referenced = true
+    this.#connection?.ref()
+  }
+
+  unref(): void {
+    this.#referenced = false
+    this.#connection?.unref()
+  }
+
+  hasRef(): boolean {
+    return this.#referenced && !this.#closing
+  }
+
+  setNoDelay(enabled: boolean): void {
+    if (this.#usable) this.family.setNoDelay?.(this.#connection as StreamConnection, enabled)
+  }
+
+  setKeepAlive(enabled: boolean, initialDelaySeconds: number): void {
+    if (this.#usable) this.family.setKeepAlive?.(this.#connection as StreamConnection, enabled, initialDelaySeconds)
+  }
+
+  /** @returns 0 or `-errno`. */
+  getsockname(out: SocketName): number {
+    return this.#name('getsockname', out)
+  }
+
+  /** @returns 0 or `-errno`. */
+  getpeername(out: SocketName): number {
+    return this.#name('getpeername', out)
+  }
+
+  #name(call: 'getsockname' | 'getpeername', out: SocketName): number {
+    if (this.fd === -1 || this.#closing || (this.#connection !== undefined && !this.#usable)) return ebadf
+    const name = this.family.name(this.#ring, this.fd, call)
+    if (typeof name === 'number') return name
+    Object.assign(out, name)
+    return 0
+  }
+
+  /** The descriptor is the connection's still. */
+  get #usable(): boolean {
+    const state = this.#connection?.state
+    return state !== undefined && state !== 'closing' && state !== 'closed'
+  }
+
+  get bytesRead(): number {
+    return this.#connection?.bytesRead ?? 0
+  }
+
+  /** Bytes accepted, whether or not they have left. */
+  get bytesWritten(): number {
+    return this.#connection === undefined ? 0 : this.#connection.bytesWritten + this.#connection.bytesQueued
+  }
+
+  get writeQueueSize(): number {
+    return this.#connection?.bytesQueued ?? 0
+  }
+
+  /** A write waits for room. */
+  get writing(): boolean {
+    return this.#writeDone !== undefined
+  }
+
+  // ---------------------------------------------------------------- async_hooks
+
+  getAsyncId(): number {
+    return this.#resource.asyncId()
+  }
+
+  getProviderType(): string {
+    return resourceTypes[this.family.kind]
+  }
+
+  /** Another async context from here on: that of the caller. `http.Agent` does it when it uses a socket again. */
+  asyncReset(): void {
+    this.#resource = new AsyncResource(resourceTypes[this.family.kind])
+  }
+
+  // ---------------------------------------------------------------- what the connection tells
+
+  /** @internal */
+  connectionOpened(): void {
+    this.#opened?.(this)
+    this.#opened = undefined
+    if (!this.#connecting) return
+    this.#connecting = false
+    this.#resource.runInAsyncScope(this.#events.connect, this.owner, this)
+  }
+
+  /** @internal */
+  connectionReceived(chunk: Chunk): void {
+    this.#resource.runInAsyncScope(this.#events.data, this.owner, chunk)
+  }
+
+  /** @internal */
+  connectionDrained(): void {
+    const done = this.#writeDone
+    if (done === undefined) return
+    this.#writeDone = undefined
+    this.#resource.runInAsyncScope(this.#events.written, this.owner, done)
+  }
+
+  /** @internal */
+  connectionEnded(): void {
+    this.#resource.runInAsyncScope(this.#events.end, this.owner)
+  }
+
+  /** @internal */
+  connectionClosed(error: NodeJS.ErrnoException | undefined): void {
+    if (this.#closing) {
+      this.#tellClosed()
+      return
+    }
+    const lost = error ?? new Error('The connection was closed')
+    if (this.#connecting) this.#resource.runInAsyncScope(this.#events.connect, this.owner, this, lost)
+    else this.#resource.runInAsyncScope(this.#events.lost, this.owner, lost)
+  }
+
+  #tellClosed(): void {
+    const written = this.#writeDone
+    const closed = this.#closed
+    this.#writeDone = this.#closed = undefined
+    if (written !== undefined) this.#resource.runInAsyncScope(written)
+    if (closed !== undefined) this.#resource.runInAsyncScope(closed)
+  }
+
+  /** Takes the write that waits for room away. */
+  takeWrite(): WriteDone | undefined {
+    const done = this.#writeDone
+    this.#writeDone = undefined
+    return done
+  }
+}
+
+/** One for all connections. */
+const connectionEvents: StreamHandler<StreamConnection> = {
+  open: (connection) => (connection.attachment as SocketHandle).connectionOpened(),
+  data: (connection, chunk) => (connection.attachment as SocketHandle).connectionReceived(chunk),
+  drain: (connection) => (connection.attachment as SocketHandle).connectionDrained(),
+  end: (connection) => (connection.attachment as SocketHandle).connectionEnded(),
+  close: (connection, error) => (connection.attachment as SocketHandle).connectionClosed(error),
+}
+
+/** The stream's `buffer` means that the chunk is no string. */
+export function knownEncoding(encoding: BufferEncoding | 'buffer'): BufferEncoding | undefined {
+  return encoding === 'buffer' ? undefined : encoding
+}

@@ -1,0 +1,634 @@
+import type { BlockList, Socket as NodeSocket } from 'node:net'
+import { Duplex, type DuplexOptions } from 'node:stream'
+import { clearTimeout, setTimeout } from 'node:timers'
+import { defaultRing, SheafError, socketAddressBytesMax, stockNet } from '@sheaf/ring'
+import type { AddressFamily, Endpoint, FamilyKind, SocketName } from './address-family'
+import { isNormalized, normalizeArguments } from './arguments'
+import { callableClass, construct } from './callable-class'
+import { connectToHost, connectToPath } from './connect'
+import { type AttemptOptions, ConnectAttempts } from './connect-attempts'
+import {
+  addressMissing, callError, checkInt32, checkKeepAliveDelay, checkSignal, checkTimeout, closedBeforeConnection,
+  endedByPeer, invalidHandleType, notSupported, socketClosed,
+} from './errors'
+import { familyOfKind, kindOfDescriptor } from './families'
+import { isForeignHandle, takeDescriptor } from './foreign-handle'
+import { isOnReadOptions, ReadBuffer } from './read-buffer'
+import type { Server } from './server'
+import { type HandleEvents, knownEncoding, SocketHandle, type WriteDone } from './socket-handle'
+
+export interface SocketOptions extends DuplexOptions {
+  readable?: boolean
+  fd?: number
+  handle?: unknown
+  onread?: unknown
+  noDelay?: boolean
+  keepAlive?: boolean
+  keepAliveInitialDelay?: number
+  blockList?: BlockList
+  /** Of a connection that was accepted: it does not receive before `resume`. */
+  pauseOnCreate?: boolean
+  /** It does not receive before somebody reads. */
+  manualStart?: boolean
+}
+
+/** What a socket has besides what Node's have as properties. */
+interface SocketState {
+  handle: SocketHandle | null
+  attempts: ConnectAttempts | undefined
+  timer: NodeJS.Timeout | undefined
+  /** Bytes that were waiting when the time was up last. */
+  queuedAtTimeout: number
+  readBuffer: ReadBuffer | undefined
+  noDelay: boolean
+  keepAlive: boolean
+  keepAliveDelaySeconds: number
+  /** Counts that outlive the handle. */
+  bytesRead: number
+  bytesWritten: number
+}
+
+const state = Symbol('state')
+
+interface BufferedWrite {
+  readonly chunk: Uint8Array | string
+  readonly encoding: BufferEncoding
+}
+
+/** `net.Socket`, on a connection of Sheaf's. */
+class SocketMethods extends Duplex {
+  declare readonly [state]: SocketState
+  declare connecting: boolean
+  declare timeout?: number
+  declare server: Server | null
+  declare autoSelectFamilyAttemptedAddresses?: string[]
+  /** Properties of Node's sockets that `http`, `tls` and programs look at. */
+  declare _hadError: boolean
+  declare _parent: SocketMethods | null
+  declare _host: string | null
+  declare _server: Server | null
+  declare _peername: SocketName | undefined
+  declare _sockname: SocketName | null
+  declare _pendingData: Uint8Array | string | readonly BufferedWrite[] | null
+  declare _pendingEncoding: BufferEncoding | ''
+  declare _aborted?: boolean
+  declare _closeAfterHandlingError: boolean
+  declare resetAndClosing?: boolean
+
+  // ---------------------------------------------------------------- connecting
+
+  connect(...args: unknown[]): this {
+    const [options, callback] = isNormalized(args[0]) ? args[0] : normalizeArguments(args)
+    if (callback !== null) this.once('connect', callback)
+    if (this._parent?.connecting === true) return this
+    if (options.port === undefined && (options.path === undefined || (options.path as unknown) === null)) {
+      throw addressMissing()
+    }
+    // What writing after the peer's end had put there.
+    if (Object.hasOwn(this, 'write')) delete (this as Partial<Socket>).write
+    const own = this[state]
+    if (this.destroyed) {
+      own.handle = null
+      this._peername = undefined
+      this._sockname = null
+    }
+    const isPath = Boolean(options.path)
+    if (own.handle === null) giveHandle(this, isPath ? 'pipe' : 'tcp')
+    this._unrefTimer()
+    this.connecting = true
+    const start = (endpoints: readonly Endpoint[], attempt: AttemptOptions): void => {
+      own.attempts = new ConnectAttempts(this, endpoints, attempt, (first) => {
+        if (!first) {
+          own.handle?.close()
+          giveHandle(this, 'tcp')
+        }
+        return own.handle as SocketHandle
+      })
+      own.attempts.next()
+    }
+    if (isPath) connectToPath(options, start)
+    else connectToHost(this, options, start)
+    return this
+  }
+
+  get _connecting(): boolean {
+    return this.connecting
+  }
+
+  get pending(): boolean {
+    return this[state].handle === null || this.connecting
+  }
+
+  get readyState(): string {
+    if (this.connecting) return 'opening'
+    if (this.readable) return this.writable ? 'open' : 'readOnly'
+    return this.writable ? 'writeOnly' : 'closed'
+  }
+
+  // ---------------------------------------------------------------- receiving
+
+  override _read(size: number): void {
+    const { handle } = this[state]
+    if (this.connecting || handle === null) this.once('connect', () => this._read(size))
+    else if (!handle.reading) startReading(this, handle)
+  }
+
+  override read(size?: number): unknown {
+    resumeReadBuffer(this)
+    return super.read(size)
+  }
+
+  override pause(): this {
+    const { handle, readBuffer } = this[state]
+    if (readBuffer !== undefined && !this.connecting && handle?.reading === true) handle.readStop()
+    return super.pause()
+  }
+
+  override resume(): this {
+    resumeReadBuffer(this)
+    return super.resume()
+  }
+
+  get bytesRead(): number {
+    const { handle, bytesRead } = this[state]
+    return handle === null ? bytesRead : handle.bytesRead
+  }
+
+  // ---------------------------------------------------------------- sending
+
+  override _write(chunk: Uint8Array | string, encoding: BufferEncoding, done: WriteDone): void {
+    const own = this[state]
+    if (this.connecting) {
+      writeWhenConnected(this, chunk, encoding, done, () => this._write(chunk, encoding, done))
+    } else if (own.handle === null) {
+      done(socketClosed())
+    } else {
+      this._unrefTimer()
+      own.handle.write(chunk, knownEncoding(encoding), done)
+    }
+  }
+
+  override _writev(chunks: BufferedWrite[], done: WriteDone): void {
+    const own = this[state]
+    if (this.connecting) {
+      writeWhenConnected(this, chunks, '', done, () => this._writev(chunks, done))
+    } else if (own.handle === null) {
+      done(socketClosed())
+    } else {
+      this._unrefTimer()
+      own.handle.writev(chunks, done)
+    }
+  }
+
+  override _final(done: WriteDone): void {
+    const { handle } = this[state]
+    if (this.pending) this.once('connect', () => this._final(done))
+    else if (handle === null) done()
+    else handle.shutdown(done)
+  }
+
+  get bufferSize(): number | undefined {
+    return this[state].handle === null ? undefined : this.writableLength
+  }
+
+  get _bytesDispatched(): number {
+    const { handle, bytesWritten } = this[state]
+    return handle === null ? bytesWritten : handle.bytesWritten
+  }
+
+  /** Bytes that were given to the socket, sent or not. */
+  get bytesWritten(): number | undefined {
+    const buffered = (this as { writableBuffer?: readonly BufferedWrite[] }).writableBuffer
+    if (buffered === undefined) return undefined
+    let bytes = this._bytesDispatched
+    for (const { chunk, encoding } of buffered) bytes += byteLength(chunk, encoding)
+    const pending = this._pendingData
+    if (pending === null) return bytes
+    if (typeof pending === 'string' || pending instanceof Uint8Array) {
+      return bytes + byteLength(pending, this._pendingEncoding)
+    }
+    for (const { chunk, encoding } of pending) bytes += byteLength(chunk, encoding)
+    return bytes
+  }
+
+  // ---------------------------------------------------------------- ending
+
+  destroySoon(): void {
+    if (this.writable) this.end()
+    if (this.writableFinished) this.destroy()
+    else this.once('finish', () => this.destroy())
+  }
+
+  resetAndDestroy(): this {
+    const { handle } = this[state]
+    if (handle === null) {
+      this.destroy(socketClosed())
+      return this
+    }
+    if (handle.family.kind !== 'tcp') throw invalidHandleType()
+    if (this.connecting) this.once('connect', () => this._reset())
+    else this._reset()
+    return this
+  }
+
+  _reset(): this {
+    this.resetAndClosing = true
+    return this.destroy()
+  }
+
+  override _destroy(error: Error | null, done: (error?: Error | null) => void): void {
+    this.connecting = false
+    const own = this[state]
+    clearTimeout(own.timer)
+    const { handle } = own
+    const tellClosed = (): void => { this.emit('close', error !== null) }
+    if (handle === null) {
+      done(error)
+      process.nextTick(tellClosed)
+    } else {
+      own.bytesRead = handle.bytesRead
+      own.bytesWritten = handle.bytesWritten
+      if (this._closeAfterHandlingError && this.resetAndClosing !== true) {
+        // Whoever handles the error may still look at the connection, and does so before this.
+        queueMicrotask(() => {
+          handle.close(() => {
+            tellClosed()
+            forgetHandle(this)
+          })
+        })
+      } else {
+        if (this.resetAndClosing === true) handle.reset(tellClosed)
+        else handle.close(tellClosed)
+        this.resetAndClosing = false
+        forgetHandle(this)
+      }
+      done(error)
+    }
+    if (this._server !== null) {
+      this._server._connections--
+      this._server._emitCloseIfDrained()
+    }
+  }
+
+  // ---------------------------------------------------------------- time-outs
+
+  setTimeout(timeoutMs: number, callback?: () => void): this {
+    if (this.destroyed) return this
+    this.timeout = timeoutMs
+    const delayMs = checkTimeout(timeoutMs, callback)
+    const own = this[state]
+    clearTimeout(own.timer)
+    if (delayMs === 0) {
+      own.timer = undefined
+      if (callback !== undefined) this.removeListener('timeout', callback)
+    } else {
+      own.timer = setTimeout(timeUp, delayMs, this).unref()
+      if (callback !== undefined) this.once('timeout', callback)
+    }
+    return this
+  }
+
+  /** There is life: the time-out begins anew. */
+  _unrefTimer(): void {
+    this[state].timer?.refresh()
+    for (let socket = this._parent; socket !== null; socket = socket._parent) socket._unrefTimer()
+  }
+
+  _onTimeout(): void {
+    const own = this[state]
+    const queued = own.handle?.writeQueueSize ?? 0
+    if (queued > 0 && queued !== own.queuedAtTimeout && own.handle?.writing === true) {
+      // What is being written has moved on.
+      own.queuedAtTimeout = queued
+      this._unrefTimer()
+      return
+    }
+    this.emit('timeout')
+  }
+
+  // ---------------------------------------------------------------- options of the connection
+
+  setNoDelay(enable?: boolean): this {
+    const own = this[state]
+    const enabled = enable === undefined || Boolean(enable as unknown)
+    if (own.handle !== null && enabled !== own.noDelay) own.handle.setNoDelay(enabled)
+    own.noDelay = enabled
+    return this
+  }
+
+  setKeepAlive(enable?: boolean, initialDelayMs = 0): this {
+    const own = this[state]
+    const enabled = Boolean(enable)
+    const delaySeconds = Math.trunc(initialDelayMs / 1000) | 0
+    const changes = enabled !== own.keepAlive || (enabled && delaySeconds !== own.keepAliveDelaySeconds)
+    own.keepAlive = enabled
+    own.keepAliveDelaySeconds = delaySeconds
+    if (changes) own.handle?.setKeepAlive(enabled, delaySeconds)
+    return this
+  }
+
+  ref(): this {
+    const { handle } = this[state]
+    if (handle === null) this.once('connect', () => this.ref())
+    else handle.ref()
+    return this
+  }
+
+  unref(): this {
+    const { handle } = this[state]
+    if (handle === null) this.once('connect', () => this.unref())
+    else handle.unref()
+    return this
+  }
+
+  // ---------------------------------------------------------------- addresses
+
+  address(): SocketName {
+    return this._getsockname()
+  }
+
+  _getsockname(): SocketName {
+    const { handle } = this[state]
+    if (handle === null) return {}
+    if (this._sockname === null) {
+      this._sockname = {}
+      handle.getsockname(this._sockname)
+    }
+    return this._sockname
+  }
+
+  _getpeername(): SocketName {
+    const { handle } = this[state]
+    if (handle === null || this.connecting) return this._peername ?? {}
+    if (this._peername === undefined) {
+      const name: SocketName = {}
+      if (handle.getpeername(name) !== 0) return name
+      this._peername = name
+    }
+    return this._peername
+  }
+
+  get remoteAddress(): string | undefined {
+    return this._getpeername().address
+  }
+
+  get remoteFamily(): string | undefined {
+    return this._getpeername().family
+  }
+
+  get remotePort(): number | undefined {
+    return this._getpeername().port
+  }
+
+  get localAddress(): string | undefined {
+    return this._getsockname().address
+  }
+
+  get localFamily(): string | undefined {
+    return this._getsockname().family
+  }
+
+  get localPort(): number | undefined {
+    return this._getsockname().port
+  }
+
+  get _handle(): SocketHandle | null {
+    return this[state].handle
+  }
+
+  set _handle(handle: SocketHandle | null) {
+    this[state].handle = handle
+  }
+}
+
+export type Socket = SocketMethods
+
+// ---------------------------------------------------------------- how one is made
+
+export const Socket = callableClass(SocketMethods, initialise)
+
+/** @returns Node's own socket for what no connection of Sheaf's can be made of. */
+function initialise(socket: Socket, given?: SocketOptions | number): object | undefined {
+  const options: SocketOptions = typeof given === 'number' ? { fd: given } : { ...given }
+  checkOptions(options)
+  const { fd, handle } = options
+  if (fd !== undefined || Boolean(handle)) {
+    const foreign = foreignSocket(options)
+    if (foreign !== undefined) return foreign
+  }
+  const own: SocketState = {
+    handle: null,
+    attempts: undefined,
+    timer: undefined,
+    queuedAtTimeout: 0,
+    readBuffer: isOnReadOptions(options.onread) ? new ReadBuffer(options.onread) : undefined,
+    noDelay: Boolean(options.noDelay),
+    keepAlive: Boolean(options.keepAlive),
+    keepAliveDelaySeconds: Math.trunc((options.keepAliveInitialDelay ?? 0) / 1000),
+    bytesRead: 0,
+    bytesWritten: 0,
+  }
+  // All this before the stream is made: a signal that is aborted already destroys it at once.
+  ;(socket as { [state]: SocketState })[state] = own
+  socket.connecting = false
+  socket._hadError = false
+  socket._parent = null
+  socket._host = null
+  socket._sockname = null
+  socket._pendingData = null
+  socket._pendingEncoding = ''
+  socket._closeAfterHandlingError = false
+  socket.server = null
+  socket._server = null
+  options.allowHalfOpen = Boolean(options.allowHalfOpen)
+  // `close` is told when the kernel has let go; and strings are encoded where they are sent from.
+  construct(Duplex, socket, { ...options, emitClose: false, autoDestroy: true, decodeStrings: false })
+  socket.on('end', refuseWritesAfterEnd)
+  if (handle instanceof SocketHandle) setHandle(socket, handle)
+  else if (isForeignHandle(handle)) adopt(socket, takeDescriptor(defaultRing(), handle))
+  else if (fd !== undefined) adopt(socket, fd)
+  if (own.handle !== null && options.readable !== false) {
+    if (options.pauseOnCreate === true) (socket as { readableFlowing: boolean | null }).readableFlowing = false
+    else if (options.manualStart !== true) socket.read(0)
+  }
+  if (options.signal !== undefined) abortConnecting(socket, options.signal)
+  return undefined
+}
+
+function checkOptions(options: SocketOptions): void {
+  if (options.objectMode === true) throw notSupported('options.objectMode', options.objectMode)
+  for (const name of ['readableObjectMode', 'writableObjectMode'] as const) {
+    if (options[name] === true) throw notSupported(`options.${name}`, options[name])
+  }
+  options.keepAliveInitialDelay = checkKeepAliveDelay(options.keepAliveInitialDelay)
+}
+
+/**
+ * The socket that Node makes of the descriptor or handle, where that is not the socket of a family that is there: a
+ * FIFO, a terminal, a handle of JavaScript. @throws as Node does if there can be none.
+ */
+function foreignSocket(options: SocketOptions): NodeSocket | undefined {
+  const { fd, handle } = options
+  if (handle instanceof SocketHandle) return undefined
+  if (handle === undefined) checkInt32('fd', fd, 0)
+  const descriptor = isForeignHandle(handle) ? handle.fd : fd
+  const kind = descriptor === undefined ? undefined : kindOfDescriptor(defaultRing(), descriptor)
+  if (kind !== undefined && familyOfKind(kind) !== undefined) return undefined
+  return new stockNet.Socket(options)
+}
+
+/** Makes the socket's handle of a descriptor, connected or not. */
+function adopt(socket: Socket, fd: number): void {
+  const ring = defaultRing()
+  const handle = new SocketHandle(familyFor(kindOfDescriptor(ring, fd) as FamilyKind), handleEvents)
+  setHandle(socket, handle)
+  const blocking = ring.sockets.setBlocking(fd, true)
+  if (blocking < 0) throw callError(blocking, 'open')
+  if (ring.sockets.getpeername(fd, new Uint8Array(socketAddressBytesMax)) < 0) handle.fd = fd
+  else handle.adopt(fd)
+}
+
+function familyFor(kind: FamilyKind): AddressFamily {
+  const family = familyOfKind(kind)
+  if (family === undefined) throw new SheafError('ERR_SHEAF_UNAVAILABLE', `@sheaf/${packages[kind]} is not installed`)
+  return family
+}
+
+const packages = { tcp: 'tcp', pipe: 'unix' } as const
+
+function giveHandle(socket: Socket, kind: FamilyKind): void {
+  setHandle(socket, new SocketHandle(familyFor(kind), handleEvents))
+}
+
+function setHandle(socket: Socket, handle: SocketHandle): void {
+  (socket as unknown as { _undestroy(): void })._undestroy()
+  socket._sockname = null
+  handle.owner = socket
+  socket[state].handle = handle
+}
+
+/** A socket for a connection that a server has accepted. */
+export function acceptedSocket(handle: SocketHandle, options: SocketOptions): Socket {
+  return new Socket({ ...options, handle })
+}
+
+function abortConnecting(socket: Socket, signal: AbortSignal): void {
+  checkSignal('options.signal', signal)
+  const abort = (): void => { socket._aborted = true }
+  process.nextTick(() => {
+    if (signal.aborted) abort()
+    else signal.addEventListener('abort', abort, { once: true })
+  })
+}
+
+// ---------------------------------------------------------------- what the handle tells
+
+export const handleEvents: HandleEvents = {
+  connect(handle, error) {
+    if (this.destroyed || this[state].attempts?.ended(handle, error) !== true) return
+    const own = this[state]
+    own.attempts = undefined
+    this.connecting = false
+    this._sockname = null
+    this._unrefTimer()
+    if (own.noDelay) handle.setNoDelay(true)
+    if (own.keepAlive) handle.setKeepAlive(true, own.keepAliveDelaySeconds)
+    this.emit('connect')
+    this.emit('ready')
+    if (!this.isPaused()) this.read(0)
+  },
+
+  data(chunk) {
+    const own = this[state]
+    this._unrefTimer()
+    const wanted = own.readBuffer === undefined ? this.push(chunk) : own.readBuffer.deliver(chunk)
+    if (!wanted) own.handle?.readStop()
+  },
+
+  end() {
+    this._unrefTimer()
+    this.push(null)
+    this.read(0)
+  },
+
+  written(done) {
+    this._unrefTimer()
+    this[state].queuedAtTimeout = 0
+    done()
+  },
+
+  lost(error) {
+    const done = this[state].handle?.takeWrite()
+    if (done !== undefined && error.syscall === 'write') {
+      done(error)
+      return
+    }
+    this.destroy(error)
+    done?.()
+  },
+}
+
+function startReading(socket: Socket, handle: SocketHandle): void {
+  handle.readStart()
+  const { readBuffer } = socket[state]
+  if (readBuffer?.hasRest === true) process.nextTick(deliverRest, socket, handle, readBuffer)
+}
+
+function deliverRest(socket: Socket, handle: SocketHandle, readBuffer: ReadBuffer): void {
+  if (socket.destroyed || !handle.reading) return
+  if (!readBuffer.deliverRest()) handle.readStop()
+}
+
+function resumeReadBuffer(socket: Socket): void {
+  const { handle, readBuffer } = socket[state]
+  if (readBuffer !== undefined && !socket.connecting && handle?.reading === false) startReading(socket, handle)
+}
+
+/** Writes when the socket is connected. The stream makes no other write until then. */
+function writeWhenConnected(
+  socket: Socket,
+  data: Uint8Array | string | readonly BufferedWrite[],
+  encoding: BufferEncoding | '',
+  done: WriteDone,
+  write: () => void,
+): void {
+  socket._pendingData = data
+  socket._pendingEncoding = encoding
+  const onClose = (): void => done(closedBeforeConnection())
+  socket.once('connect', () => {
+    socket.off('close', onClose)
+    socket._pendingData = null
+    socket._pendingEncoding = ''
+    write()
+  })
+  socket.once('close', onClose)
+}
+
+function byteLength(chunk: Uint8Array | string, encoding: string): number {
+  return typeof chunk === 'string' ? Buffer.byteLength(chunk, encoding as BufferEncoding) : chunk.byteLength
+}
+
+function forgetHandle(socket: Socket): void {
+  socket[state].handle = null
+  socket._sockname = null
+}
+
+function timeUp(socket: Socket): void {
+  socket._onTimeout()
+}
+
+/** The peer has ended, and so this side ends by itself: who writes on is told whose doing that was. */
+function refuseWritesAfterEnd(this: Socket): void {
+  if (!this.allowHalfOpen) this.write = writeAfterEnd as Socket['write']
+}
+
+function writeAfterEnd(this: Socket, chunk: unknown, encoding?: unknown, callback?: unknown): boolean {
+  if (!this.writableEnded) {
+    return SocketMethods.prototype.write.call(this, chunk, encoding as BufferEncoding, callback as () => void)
+  }
+  const told = typeof encoding === 'function' ? encoding : callback
+  const error = endedByPeer()
+  if (typeof told === 'function') process.nextTick(told, error)
+  this.destroy(error)
+  return false
+}

@@ -1,0 +1,44 @@
+import { chmodSync, statSync } from 'node:fs'
+import { openSocket, type SystemError } from '@sheaf/ring'
+import type { AddressFamily } from '@sheaf/ring/net'
+import { RingUnixConnection } from './connection'
+import { listenOnRing } from './listening'
+import { unixStreamSocket } from './socket'
+import { encodeUnixAddress } from './unix-address'
+
+const enoent = -2
+const eacces = -13
+
+/** Unix stream sockets, for `net.Socket` and `net.Server`. */
+export const pathFamily: AddressFamily = {
+  kind: 'pipe',
+
+  open: (ring) => resultOf(() => openSocket(ring, unixStreamSocket.domain, unixStreamSocket.type, 0)),
+
+  bind: (ring, fd, { address }) => ring.sockets.bind(fd, encodeUnixAddress(address, 'bind')),
+
+  encode: (_ring, { address }) => encodeUnixAddress(address, 'connect'),
+
+  connection: (ring, fd, handler, options) => new RingUnixConnection(ring, fd, handler, options),
+
+  listen: (ring, { address: path, backlog, mode }, handler, accept) => {
+    const listener = resultOf(() => listenOnRing(ring, unixStreamSocket, { path, backlog }, handler, accept))
+    if (mode !== 0 && typeof listener !== 'number') chmodSync(path, statSync(path).mode | mode)
+    // As Node has it: a directory that is not there does not let us.
+    return listener === enoent ? eacces : listener
+  },
+
+  listener: (ring, fd, handler, accept) => listenOnRing(ring, unixStreamSocket, { fd }, handler, accept),
+
+  // Node's have none either.
+  name: () => ({}),
+}
+
+/** @returns the result of `call`, or the `-errno` of the SystemError that it threw. */
+function resultOf<T>(call: () => T): T | number {
+  try {
+    return call()
+  } catch (error) {
+    return (error as SystemError).errno
+  }
+}
