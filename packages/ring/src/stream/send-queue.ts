@@ -31,8 +31,9 @@ export class SendQueue implements BlockHolder {
   #block: SendBlock | undefined
   #start = 0
   #end = 0
-  /** The span that a plain send is sending. */
+  /** The span that a plain send is sending, or has left a part of. */
   #flightBlock: SendBlock | undefined
+  #flying = false
   #flightStart = 0
   #flightEnd = 0
   #group: SendGroup | undefined
@@ -64,7 +65,7 @@ export class SendQueue implements BlockHolder {
   }
 
   get inFlight(): boolean {
-    return this.#flightBlock !== undefined || (this.#group !== undefined && this.#group.inFlight)
+    return this.#flying || (this.#group !== undefined && this.#group.inFlight)
   }
 
   write(chunk: Uint8Array): void {
@@ -119,6 +120,10 @@ export class SendQueue implements BlockHolder {
   /** Sends what there is, unless something is in flight. Called once a turn. */
   submit(): void {
     if (this.inFlight) return
+    if (this.#flightBlock !== undefined) {
+      this.#submitFlight(this.#flightBlock)
+      return
+    }
     if (this.#backlog !== undefined) this.#refill(this.#backlog)
     const group = this.#group
     if (group !== undefined && group.spans !== 0) {
@@ -153,20 +158,21 @@ export class SendQueue implements BlockHolder {
     }
     metrics.sendBuffers++
     countBundle(metrics.sendBundles, 1)
+    this.#flying = false
     this.#flightStart += result
     if (this.#flightStart === this.#flightEnd) {
       this.#flightBlock = undefined
       this.#ring.sendMemory.release(block)
     } else {
-      // Only a socket that is failing sends less than asked for; the next attempt says why.
+      // A socket that is failing, or a request that was cancelled: if there is a next attempt it says why.
       metrics.shortSends++
-      this.#submitFlight(block)
     }
   }
 
   /** A send completion that is an error, or of a request cancelled or without buffers: nothing was sent. */
   completeEmpty(flags: number): void {
     if (this.#flightBlock !== undefined) {
+      this.#flying = false
       this.#ring.sendMemory.release(this.#flightBlock)
       this.#flightBlock = undefined
     } else if ((flags & CompletionFlag.More) === 0 && this.#group !== undefined) {
@@ -211,6 +217,7 @@ export class SendQueue implements BlockHolder {
   }
 
   #submitFlight(block: SendBlock): void {
+    this.#flying = true
     this.#ring.submissions.send(
       this.#slot,
       this.#fd,
