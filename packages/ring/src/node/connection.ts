@@ -160,6 +160,7 @@ export abstract class NodeStreamConnection implements Transport, ForwardingOrigi
     checkForwarding(this, to, this.#forwarding)
     this.#forwarding = new Forwarding(this, to)
     this.#forwarding.begin()
+    if (this.#endTold) this.#forwarding.ended()
     if (to.state === 'closing' || to.state === 'closed') this.destroy()
   }
 

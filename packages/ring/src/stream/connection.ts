@@ -230,6 +230,7 @@ export abstract class StreamConnection implements Transport, ForwardingTarget, O
     const forwarding = new PoolForwarding(this, to)
     this.#receiver.forwarding = forwarding
     forwarding.begin()
+    if (this.#endTold) forwarding.ended()
     if (to.state === 'closing' || to.state === 'closed') this.destroy()
     else this.ring.schedule(this)
   }

@@ -363,6 +363,35 @@ const endingTests: Record<string, Test> = {
     await bench.assertEmpty()
   },
 
+  // A cancelled send that has sent a part says so, and does not fail. The rest was sent anew by a connection that was
+  // closing, and that send was never cancelled: it, and the descriptor, stayed for as long as the peer did not read.
+  async 'destroyed with half a block sent to a peer that does not read, it closes'(bench) {
+    const place = bench.place()
+    const peers: Transport[] = []
+    const listener = await bench.listen(place, {
+      open(connection) {
+        connection.pause()
+        peers.push(connection)
+      },
+    })
+    const received = Array.from({ length: 8 }, () => new Received())
+    const connections = await Promise.all(received.map((handler) => bench.connect(place, listener, handler)))
+    await Promise.all(connections.map(async (connection, index) => {
+      // One span at a time, until the kernel takes no more.
+      for (let waited = 0; waited < 20; waited++) {
+        if (connection.bytesQueued === 0) {
+          connection.write(pattern(15_000 + index * 131, 1))
+          waited = 0
+        }
+        await sleep(1)
+      }
+    }))
+    for (const connection of connections) connection.destroy()
+    await Promise.all(received.map(({ closed }) => closed))
+    for (const peer of peers) peer.destroy()
+    await bench.assertEmpty()
+  },
+
   async 'a closed listener keeps its connections, and closes once'(bench) {
     const place = bench.place()
     const listener = await bench.listen(place, echo)
@@ -451,6 +480,23 @@ const forwardingTests: Record<string, Test> = {
       const target = await bench.listen(there, { ...echo, end: (connection) => connection.end() })
       await throughProxy(bench, here, await proxyTo(bench, target, here, there), 5_000_000)
     }
+    await bench.assertEmpty()
+  },
+
+  // It was only passed on when it came after `forward`: the receiver was reset in the end.
+  async 'passes on an end that was told before'(bench) {
+    const place = bench.place()
+    const target = new Received()
+    const listener = await bench.listen(place, { open: (connection) => { connection.handler = target } })
+    const ended = await new Promise<Transport>((resolve, reject) => {
+      const accepted = bench.listen(place, { end: resolve }, { allowHalfOpen: true })
+      accepted.then((entry) => bench.connect(place, entry, { open: (client) => client.end() })).catch(reject)
+    })
+    ended.forward(await bench.connect(place, listener, {}))
+    await target.closed
+    assert.equal(target.error, undefined)
+    assert.equal(target.ended, true)
+    ended.end()
     await bench.assertEmpty()
   },
 
