@@ -18,7 +18,10 @@ export interface RingOptions {
   receiveBuffers?: number
   /** Receive buffers that the pool may grow to when it runs dry, up to 32768. */
   receiveBuffersMax?: number
-  /** Part of the receive buffers that forwarding may not hold, 0 to 1. */
+  /**
+   * Part of the receive buffers that forwarding may not hold, 0 to 1. With 0, and receivers that are on this ring too,
+   * both may wait for buffers that the other has.
+   */
   receiveReserveFraction?: number
   /**
    * Forwards received buffers that are neighbours in memory as one span. Default true: fewer spans, no copy. False

@@ -110,3 +110,32 @@ it('a completion that names another buffer than the next is a broken invariant',
   made.expect(0)
   expect(() => made.expect(1)).toThrow(expect.objectContaining({ code: 'ERR_SHEAF_INVARIANT' }))
 })
+
+it('a buffer named by a completion without bytes is the next one\'s, if later completions have moved the head', () => {
+  const { made, kernel } = pool(4)
+  const head = { value: 0 }
+  kernel.native.bufferRingHead = () => head.value
+  // The kernel has taken two buffers for completions behind the one that names buffer 0 and does not use it.
+  head.value = 2
+  made.reconcile(0)
+  made.expect(0)
+  made.skip(2 * bufferBytes)
+  expect(made.available).toBe(2)
+  // The same, but buffer 2 was used up.
+  head.value = 4
+  made.reconcile(2)
+  made.expect(3)
+  made.skip(bufferBytes)
+  expect(made.available).toBe(0)
+  expect(made.held).toBe(0)
+})
+
+it('the last buffer, named by a completion without bytes and used up, is missed when there is none', () => {
+  const { made, kernel } = pool(1)
+  kernel.native.bufferRingHead = () => 1
+  made.reconcile(0)
+  expect(made.available).toBe(1)
+  made.exhausted()
+  expect(made.available).toBe(0)
+  expect(made.held).toBe(0)
+})

@@ -51,6 +51,8 @@ export class ReceivePool {
   /** Position of the next buffer that the kernel will take. */
   #taken = 0
   #published = 0
+  /** Whether the kernel has used up the buffer at the cursor, which a completion without bytes has named, is open. */
+  #doubtful = false
   readonly bufferBytes: number
   /** All buffers, those of the lower ids first. Bytes of a buffer are valid until it is recycled. */
   readonly memory: Uint8Array
@@ -103,6 +105,7 @@ export class ReceivePool {
 
   /** Checks that a completion begins where the cursor stands. */
   expect(id: number): void {
+    if (this.#doubtful) this.#settleDoubt(this.#ring.id(this.#taken) !== id)
     invariant(
       this.#taken !== this.#published && this.#ring.id(this.#taken) === id,
       'a receive completion names another buffer than the next',
@@ -194,12 +197,27 @@ export class ReceivePool {
 
   /**
    * A completion without bytes names a buffer. Whether the kernel has used it up depends on its version, so it is asked
-   * (6.8 and later; before that it has).
+   * (6.8 and later; before that it has). If its head has moved, that may have been for completions that come after this
+   * one: the first of them will tell.
    */
   reconcile(id: number): void {
     this.expect(id)
     const head = this.#ring.kernelHead
-    if (head >= 0 && head === (this.#taken & 0xffff)) return
+    if (head === (this.#taken & 0xffff)) return
+    this.#doubtful = true
+    if (head < 0) this.#settleDoubt(true)
+  }
+
+  /** A receive found no buffer. */
+  exhausted(): void {
+    this.#metrics.poolExhausted++
+    // Of what the kernel should have there is only the buffer in doubt, and it has not got that.
+    if (this.#doubtful && this.available === 1) this.#settleDoubt(true)
+  }
+
+  #settleDoubt(used: boolean): void {
+    this.#doubtful = false
+    if (!used) return
     const { first, count } = this.takeRun(1, 0)
     this.recycle(first, count)
   }

@@ -96,7 +96,7 @@ export class Receiver {
       if ((flags & CompletionFlag.Buffer) !== 0) pool.reconcile(flags >>> bufferIdShift)
       this.#end()
     } else if (result === -Errno.ENOBUFS) {
-      metrics.poolExhausted++
+      pool.exhausted()
     } else if (result !== -Errno.ECANCELED) {
       return result
     }
