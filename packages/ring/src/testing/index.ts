@@ -5,3 +5,7 @@ export { fullTier, nodeTier, type Place, placeOn, type Tier, tiers } from './pla
 export { type StreamFamily, type TestFramework, testStreams } from './streams'
 export { type AnyMessageTransport, type MessageExchange, type MessageFamily, testMessages } from './messages'
 export { createRingOn } from './ring-on'
+export { VirtualClock } from '../simulation/clock'
+export { SimulatedKernel, type SimulatedKernelOptions } from '../simulation/kernel'
+export { SimulatedLoop } from '../simulation/loop'
+export { calm, type Temperament } from '../simulation/temperament'

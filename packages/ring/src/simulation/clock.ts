@@ -1,0 +1,87 @@
+type Callback = () => void
+
+class VirtualTimer {
+  readonly dueMs: number
+  readonly callback: Callback
+
+  constructor(dueMs: number, callback: Callback) {
+    this.dueMs = dueMs
+    this.callback = callback
+  }
+
+  ref(): this {
+    return this
+  }
+
+  unref(): this {
+    return this
+  }
+
+  hasRef(): boolean {
+    return true
+  }
+}
+
+/**
+ * Time that passes only when told to. While it is installed, `setTimeout`, `setImmediate` and what clears them are its
+ * own, and nothing that runs meanwhile sees real time.
+ */
+export class VirtualClock {
+  readonly #timers = new Set<VirtualTimer>()
+  #immediates: Callback[] = []
+  #restore: (() => void) | undefined
+  nowMs = 0
+
+  install(): void {
+    const { setTimeout, clearTimeout, setImmediate } = globalThis
+    this.#restore = () => {
+      Object.assign(globalThis, { setTimeout, clearTimeout, setImmediate })
+    }
+    Object.assign(globalThis, {
+      setTimeout: (callback: Callback, delayMs = 1) => {
+        const timer = new VirtualTimer(this.nowMs + Math.max(1, delayMs), callback)
+        this.#timers.add(timer)
+        return timer
+      },
+      clearTimeout: (timer: VirtualTimer | undefined) => {
+        if (timer !== undefined) this.#timers.delete(timer)
+      },
+      setImmediate: (callback: Callback) => {
+        this.#immediates.push(callback)
+      },
+    })
+  }
+
+  uninstall(): void {
+    this.#restore?.()
+    this.#restore = undefined
+  }
+
+  /** Lets time pass, and calls those whose time has come. @returns whether there were any. */
+  advance(byMs: number): boolean {
+    this.nowMs += byMs
+    let called = false
+    for (const timer of this.#timers) {
+      if (timer.dueMs > this.nowMs) continue
+      this.#timers.delete(timer)
+      called = true
+      timer.callback()
+    }
+    return called
+  }
+
+  /** The time until the next timer, or undefined if there is none. */
+  get nextInMs(): number | undefined {
+    let next: number | undefined
+    for (const { dueMs } of this.#timers) next = Math.min(next ?? Infinity, dueMs)
+    return next === undefined ? undefined : Math.max(0, next - this.nowMs)
+  }
+
+  /** @returns whether there were any. */
+  runImmediates(): boolean {
+    const immediates = this.#immediates
+    this.#immediates = []
+    for (const callback of immediates) callback()
+    return immediates.length !== 0
+  }
+}

@@ -1,0 +1,329 @@
+import type { NativeCounters, NativeRing, NativeRingOptions, RingOffsets } from '@sheaf/native'
+import {
+  EnterFlag, EntryFlag, Errno, Feature, SetupFlag, submissionEntryBytes, SubmissionQueueFlag,
+} from '../abi'
+import { BufferGroup } from './buffer-group'
+import type { Choices } from './choices'
+import type { SimulatedMemory } from './memory'
+import type { NamedMemory } from './named-memory'
+import type { Request, RequestRing } from './request'
+import { readSubmission, type Submission } from './submission'
+import type { Temperament } from './temperament'
+
+const offsets: RingOffsets = {
+  submissionHead: 0,
+  submissionTail: 64,
+  submissionFlags: 128,
+  submissionDropped: 132,
+  completionHead: 192,
+  completionTail: 256,
+  completionFlags: 320,
+  completionOverflow: 324,
+  completions: 384,
+}
+const completionBytes = 16
+const descriptorBytes = 4096
+
+/** What a ring needs of the kernel that it is in. */
+export interface RingKernel {
+  readonly memory: SimulatedMemory
+  readonly named: NamedMemory
+  readonly choices: Choices
+  readonly temperament: Temperament
+  /** Makes a request of a submission. @returns `-errno` if it is refused at once. */
+  begin(ring: SimulatedRing, submission: Submission): Request | number
+  /** Moves on whatever does not depend on a ring. @returns whether there was anything. */
+  move(): boolean
+  closed(ring: SimulatedRing): void
+  violated(what: string): void
+}
+
+interface Completion {
+  readonly low: number
+  readonly high: number
+  readonly result: number
+  readonly flags: number
+}
+
+/** One io_uring: reads submissions from the shared memory and posts completions there, as with `DEFER_TASKRUN`. */
+export class SimulatedRing implements NativeRing, RequestRing {
+  readonly #kernel: RingKernel
+  readonly submissionEntries: number
+  readonly completionEntries: number
+  readonly features: number
+  readonly setupFlags: number
+  readonly restrictionsError = 0
+  readonly rings: ArrayBuffer
+  readonly offsets = offsets
+  readonly submissions: ArrayBuffer
+  readonly wanted = new ArrayBuffer(4)
+  readonly descriptors = new ArrayBuffer(descriptorBytes)
+  readonly memory: SimulatedMemory
+  readonly named: NamedMemory
+  readonly choices: Choices
+  readonly temperament: Temperament
+
+  readonly #words: Int32Array
+  readonly #submissionWords: Uint32Array
+  readonly #completionWords: Int32Array
+  readonly #wantedWord: Uint32Array
+  readonly #groups = new Map<number, BufferGroup>()
+  /** Those that have not ended, and of them those that can go on. */
+  readonly #requests = new Set<Request>()
+  #ready: Request[] = []
+  #overflow: Completion[] = []
+  #counters = { enters: 0, submitted: 0, turns: 0, wakeups: 0 }
+  /** What the loop calls, and how often in a row. */
+  turn: (() => void) | undefined
+  roundsMax = 0
+  referenced = false
+  closed = false
+
+  constructor(kernel: RingKernel, options: NativeRingOptions) {
+    this.#kernel = kernel
+    this.memory = kernel.memory
+    this.named = kernel.named
+    this.choices = kernel.choices
+    this.temperament = kernel.temperament
+    this.submissionEntries = options.submissionEntries
+    this.completionEntries = options.completionEntries
+    this.features = Feature.NoDrop | (kernel.temperament.bundles ? Feature.Bundle : 0)
+    this.setupFlags = options.optionalFlags
+    this.rings = new ArrayBuffer(offsets.completions + options.completionEntries * completionBytes)
+    this.submissions = new ArrayBuffer(options.submissionEntries * submissionEntryBytes)
+    this.#words = new Int32Array(this.rings)
+    this.#completionWords = new Int32Array(this.rings, offsets.completions)
+    this.#submissionWords = new Uint32Array(this.submissions)
+    this.#wantedWord = new Uint32Array(this.wanted)
+  }
+
+  // ---------------------------------------------------------------- what the process asks for
+
+  enter(minComplete: number, flags: number): number {
+    if (this.closed) return -Errno.EBADF
+    this.#counters.enters++
+    for (const group of this.#groups.values()) group.see()
+    const taken = this.#submit()
+    if ((flags & EnterFlag.GetEvents) !== 0) {
+      this.#runReady()
+      this.#flushOverflow()
+      while (this.completions < minComplete && (this.#kernel.move() || this.#ready.length !== 0)) this.#runReady()
+    }
+    this.#showState()
+    return taken
+  }
+
+  registerBufferRing(address: number, entries: number, groupId: number): number {
+    if (this.closed) return -Errno.EBADF
+    if (this.#groups.has(groupId)) return -Errno.EEXIST
+    const bytes = this.memory.at(address, entries * 16)
+    if (bytes === undefined) return -Errno.EFAULT
+    const violated = (what: string): void => this.violated(what)
+    this.#groups.set(groupId, new BufferGroup(bytes, entries, this.memory, this.named, violated))
+    return 0
+  }
+
+  unregisterBufferRing(groupId: number): number {
+    if (this.closed) return -Errno.EBADF
+    const group = this.#groups.get(groupId)
+    if (group === undefined) return -Errno.ENOENT
+    if (this.#uses(groupId)) this.violated('a buffer ring was taken back while a request used it')
+    group.unregister()
+    this.#groups.delete(groupId)
+    return 0
+  }
+
+  bufferRingHead(groupId: number): number {
+    if (this.closed) return -Errno.EBADF
+    return this.#groups.get(groupId)?.head ?? -Errno.ENOENT
+  }
+
+  cancelAll(): number {
+    if (this.closed) return -Errno.EBADF
+    for (const request of this.#requests) request.cancel()
+    while (this.#ready.length !== 0) this.#runReady()
+    return 0
+  }
+
+  attach(turn: () => void, maxRounds: number): void {
+    this.turn = turn
+    this.roundsMax = maxRounds
+  }
+
+  ref(): void {
+    this.referenced = true
+  }
+
+  unref(): void {
+    this.referenced = false
+  }
+
+  counters(): NativeCounters {
+    return { ...this.#counters }
+  }
+
+  close(): void {
+    if (this.closed) return
+    this.cancelAll()
+    if (this.#requests.size !== 0) this.violated('requests were left when their ring was closed')
+    this.closed = true
+    this.turn = undefined
+    this.#kernel.closed(this)
+  }
+
+  // ---------------------------------------------------------------- the loop's hook
+
+  /** Requests in the kernel. */
+  get inFlight(): number {
+    return this.#requests.size
+  }
+
+  get completions(): number {
+    return (this.#words[offsets.completionTail >> 2] - this.#words[offsets.completionHead >> 2]) | 0
+  }
+
+  get unsubmitted(): number {
+    return (this.#words[offsets.submissionTail >> 2] - this.#words[offsets.submissionHead >> 2]) | 0
+  }
+
+  get wants(): boolean {
+    return this.#wantedWord[0] !== 0
+  }
+
+  hasWork(): boolean {
+    return this.unsubmitted !== 0 || this.#ready.length !== 0 || this.#overflow.length !== 0
+      || this.completions !== 0 || this.wants
+  }
+
+  /** Calls the process. What it throws is the caller's to report. */
+  takeTurn(): void {
+    this.#counters.turns++
+    this.turn?.()
+  }
+
+  // ---------------------------------------------------------------- for requests
+
+  group(id: number): BufferGroup | undefined {
+    return this.#groups.get(id)
+  }
+
+  ready(request: Request): void {
+    if (request.queued) return
+    request.queued = true
+    this.#ready.push(request)
+  }
+
+  post(request: Request, result: number, flags: number): boolean {
+    if (this.#overflow.length !== 0 || this.completions >= this.completionEntries) return false
+    this.#write(this.#completionOf(request, result, flags))
+    return true
+  }
+
+  ended(request: Request, result: number, flags: number): void {
+    const completion = this.#completionOf(request, result, flags)
+    if (this.#overflow.length !== 0 || this.completions >= this.completionEntries) this.#overflow.push(completion)
+    else this.#write(completion)
+    this.#requests.delete(request)
+    if (request.next !== undefined) this.#beginNext(request, request.next)
+  }
+
+  violated(what: string): void {
+    this.#kernel.violated(what)
+  }
+
+  /** Cancels those that `matches` says. @returns how many. */
+  cancel(matches: (request: Request) => boolean): number {
+    let found = 0
+    for (const request of this.#requests) if (matches(request) && request.cancel()) found++
+    return found
+  }
+
+  // ---------------------------------------------------------------- queues
+
+  #submit(): number {
+    const words = this.#words
+    let taken = 0
+    let previous: Request | undefined
+    while (this.unsubmitted !== 0) {
+      const head = words[offsets.submissionHead >> 2]
+      const submission = readSubmission(this.#submissionWords, head & (this.submissionEntries - 1))
+      words[offsets.submissionHead >> 2] = (head + 1) | 0
+      taken++
+      previous = this.#begin(submission, previous)
+    }
+    this.#counters.submitted += taken
+    return taken
+  }
+
+  /** @param previous the request that this one is linked to. @returns the request that the following is linked to. */
+  #begin(submission: Submission, previous: Request | undefined): Request | undefined {
+    const request = this.#kernel.begin(this, submission)
+    if (typeof request === 'number') {
+      const { userDataLow: low, userDataHigh: high } = submission
+      this.#write({ low, high, result: request, flags: 0 })
+      return undefined
+    }
+    this.#requests.add(request)
+    if (previous !== undefined) {
+      previous.next = request
+      // The one before it may have ended while it was submitted.
+      if (previous.over) this.#beginNext(previous, request)
+    } else if (this.choices.chance(this.temperament.delay)) {
+      this.ready(request)
+    } else {
+      request.run()
+    }
+    return (submission.entryFlags & EntryFlag.Link) === 0 ? undefined : request
+  }
+
+  #beginNext(previous: Request, next: Request): void {
+    if (previous.failed) next.skip()
+    else this.ready(next)
+  }
+
+  #runReady(): void {
+    const ready = this.#ready
+    this.#ready = []
+    if (this.temperament.delay !== 0) this.choices.shuffle(ready)
+    for (const request of ready) {
+      request.queued = false
+      if (this.choices.chance(this.temperament.delay)) this.ready(request)
+      else request.run()
+    }
+  }
+
+  #flushOverflow(): void {
+    while (this.#overflow.length !== 0 && this.completions < this.completionEntries) {
+      const completion = this.#overflow.shift()
+      if (completion !== undefined) this.#write(completion)
+    }
+  }
+
+  #showState(): void {
+    const overflow = this.#overflow.length === 0 ? 0 : SubmissionQueueFlag.CompletionOverflow
+    const shown = (this.setupFlags & SetupFlag.TaskRunFlag) !== 0 && this.#ready.length !== 0
+    this.#words[offsets.submissionFlags >> 2] = overflow | (shown ? SubmissionQueueFlag.TaskRun : 0)
+  }
+
+  #write({ low, high, result, flags }: Completion): void {
+    const tail = this.#words[offsets.completionTail >> 2]
+    const words = this.#completionWords
+    const at = (tail & (this.completionEntries - 1)) << 2
+    words[at] = low
+    words[at + 1] = high
+    words[at + 2] = result
+    words[at + 3] = flags
+    this.#words[offsets.completionTail >> 2] = (tail + 1) | 0
+  }
+
+  #completionOf({ submission }: Request, result: number, flags: number): Completion {
+    return { low: submission.userDataLow, high: submission.userDataHigh, result, flags }
+  }
+
+  #uses(groupId: number): boolean {
+    for (const { submission } of this.#requests) {
+      if ((submission.entryFlags & EntryFlag.BufferSelect) !== 0 && submission.group === groupId) return true
+    }
+    return false
+  }
+}

@@ -1,0 +1,125 @@
+import type { SocketCalls } from '@sheaf/native'
+import { Errno } from '../abi'
+import { DatagramSocket, type DatagramNetwork } from './datagram-socket'
+import type { Descriptors } from './descriptors'
+import type { Names } from './names'
+import type { SimulatedSocket } from './socket'
+import { type Network, StreamSocket } from './stream-socket'
+
+const streamType = 1
+const typeMask = 0xf
+
+/** The socket calls of a simulated kernel. */
+export class SimulatedSocketCalls implements SocketCalls {
+  readonly #descriptors: Descriptors
+  readonly #names: Names
+  readonly #network: Network & DatagramNetwork
+
+  constructor(descriptors: Descriptors, names: Names, network: Network & DatagramNetwork) {
+    this.#descriptors = descriptors
+    this.#names = names
+    this.#network = network
+  }
+
+  socket(domain: number, type: number, protocol: number): number {
+    return this.#descriptors.open(this.#create(domain, type, protocol))
+  }
+
+  socketpair(domain: number, type: number, into: Int32Array): number {
+    const first = this.#create(domain, type, 0)
+    const second = this.#create(domain, type, 0)
+    if (!(first instanceof StreamSocket) || !(second instanceof StreamSocket)) return -Errno.EOPNOTSUPP
+    first.pair(second)
+    const fd = this.#descriptors.open(first)
+    const otherFd = this.#descriptors.open(second)
+    if (otherFd < 0) {
+      if (fd >= 0) this.#descriptors.close(fd)
+      return otherFd
+    }
+    into[0] = fd
+    into[1] = otherFd
+    return 0
+  }
+
+  bind(fd: number, address: Uint8Array): number {
+    return this.#on(fd, (socket) => this.#names.bind(socket, address) ? 0 : -Errno.EADDRINUSE)
+  }
+
+  connect(fd: number, address: Uint8Array): number {
+    return this.#on(fd, (socket) => {
+      socket.peerName = Uint8Array.from(address)
+      this.#names.bindAnywhere(socket, address)
+      return 0
+    })
+  }
+
+  listen(fd: number, backlog: number): number {
+    return this.#on(fd, (socket) => {
+      if (!(socket instanceof StreamSocket)) return -Errno.EOPNOTSUPP
+      socket.listen(backlog)
+      return 0
+    })
+  }
+
+  getsockname(fd: number, into: Uint8Array): number {
+    return this.#on(fd, (socket) => copyName(socket.name ?? Uint8Array.of(socket.domain, 0), into))
+  }
+
+  getpeername(fd: number, into: Uint8Array): number {
+    return this.#on(fd, (socket) => {
+      if (socket.peerName === undefined && !(socket instanceof StreamSocket && socket.connected)) {
+        return -Errno.ENOTCONN
+      }
+      return copyName(socket.peerName ?? Uint8Array.of(socket.domain, 0), into)
+    })
+  }
+
+  setsockopt(fd: number, level: number, name: number, value: Uint8Array): number {
+    return this.#on(fd, (socket) => socket.setOption(level, name, value))
+  }
+
+  getsockopt(fd: number, level: number, name: number, into: Uint8Array): number {
+    return this.#on(fd, (socket) => socket.getOption(level, name, into))
+  }
+
+  shutdown(fd: number): number {
+    return this.#on(fd, (socket) => socket.shutdownWrite())
+  }
+
+  setBlocking(fd: number): number {
+    return this.#on(fd, () => 0)
+  }
+
+  dup(fd: number): number {
+    const file = this.#descriptors.get(fd)
+    return file === undefined ? -Errno.EBADF : this.#descriptors.install(file)
+  }
+
+  close(fd: number): number {
+    return this.#descriptors.close(fd)
+  }
+
+  interfaceIndex(): number {
+    return -Errno.ENODEV
+  }
+
+  #create(domain: number, type: number, protocol: number): StreamSocket | DatagramSocket {
+    const kind = type & typeMask
+    if (kind === streamType) return new StreamSocket(this.#network, domain, kind, protocol)
+    return new DatagramSocket(this.#network, domain, kind, protocol)
+  }
+
+  #on(fd: number, call: (socket: StreamSocket | DatagramSocket) => number): number {
+    const socket = this.#descriptors.get(fd)?.socket
+    return isKnown(socket) ? call(socket) : -Errno.EBADF
+  }
+}
+
+function isKnown(socket: SimulatedSocket | undefined): socket is StreamSocket | DatagramSocket {
+  return socket instanceof StreamSocket || socket instanceof DatagramSocket
+}
+
+function copyName(name: Uint8Array, into: Uint8Array): number {
+  into.set(name.subarray(0, into.byteLength))
+  return name.byteLength
+}

@@ -1,0 +1,177 @@
+import { EntryFlag, Errno, MessageHeaderWord, Opcode, vectorBytes, messageHeaderBytes } from '../abi'
+import { DatagramSocket } from './datagram-socket'
+import type { Descriptors, OpenFile } from './descriptors'
+import type { SimulatedMemory } from './memory'
+import { ReceiveMessageRequest, SendMessageRequest } from './message-requests'
+import type { Names } from './names'
+import { ReceiveRequest } from './receive-request'
+import type { Request } from './request'
+import type { SimulatedRing } from './ring'
+import { SendRequest, type Span } from './send-request'
+import { AcceptRequest, ConnectRequest, HangUpRequest, ImmediateRequest } from './socket-requests'
+import { StreamSocket } from './stream-socket'
+import type { Submission } from './submission'
+
+const twoTo32 = 2 ** 32
+/** `IORING_ASYNC_CANCEL_FD`. */
+const cancelByDescriptor = 1 << 1
+const shutdownWrite = 1
+const segmentControlBytes = 18
+
+/** What requests are about. */
+export interface Process {
+  readonly memory: SimulatedMemory
+  readonly descriptors: Descriptors
+  readonly names: Names
+}
+
+/** Makes a request of a submission, as the kernel's `prep` functions do. @returns `-errno` if it is refused. */
+export function beginRequest(process: Process, ring: SimulatedRing, submission: Submission): Request | number {
+  switch (submission.opcode) {
+    case Opcode.AsyncCancel: return beginCancel(process, ring, submission)
+    case Opcode.Close:
+      return new ImmediateRequest(ring, submission, undefined, () => process.descriptors.close(submission.fd))
+    default: {
+      const file = process.descriptors.get(submission.fd)
+      return file === undefined ? -Errno.EBADF : beginOnSocket(process, ring, submission, file)
+    }
+  }
+}
+
+function beginOnSocket(
+  process: Process,
+  ring: SimulatedRing,
+  submission: Submission,
+  file: OpenFile,
+): Request | number {
+  const { socket } = file
+  switch (submission.opcode) {
+    case Opcode.PollAdd: return new HangUpRequest(ring, submission, file)
+    case Opcode.Shutdown:
+      if (submission.length !== shutdownWrite) return -Errno.EINVAL
+      return new ImmediateRequest(ring, submission, file, () => socket.shutdownWrite())
+    case Opcode.Receive:
+    case Opcode.ReceiveMessage:
+    case Opcode.Send:
+    case Opcode.SendMessage:
+    case Opcode.Accept:
+    case Opcode.Connect:
+      if (socket instanceof StreamSocket) return beginOnStream(process, ring, submission, file, socket)
+      if (socket instanceof DatagramSocket) return beginOnDatagrams(process, ring, submission, file, socket)
+      return -Errno.ENOTSOCK
+    default: return -Errno.EINVAL
+  }
+}
+
+function beginOnStream(
+  process: Process,
+  ring: SimulatedRing,
+  submission: Submission,
+  file: OpenFile,
+  socket: StreamSocket,
+): Request | number {
+  const { descriptors, memory, names } = process
+  switch (submission.opcode) {
+    case Opcode.Receive:
+    case Opcode.ReceiveMessage: return new ReceiveRequest(ring, submission, file, socket)
+    case Opcode.Send: {
+      const selects = (submission.entryFlags & EntryFlag.BufferSelect) !== 0
+      const source = selects ? 'group' : [{ address: submission.address, lengthBytes: submission.length }]
+      return new SendRequest(ring, submission, file, socket, source)
+    }
+    case Opcode.SendMessage: {
+      const header = readMessageHeader(memory, submission.address)
+      return header === undefined ? -Errno.EFAULT : new SendRequest(ring, submission, file, socket, header.spans)
+    }
+    case Opcode.Accept: {
+      const install = (accepted: StreamSocket): number => descriptors.open(accepted)
+      return new AcceptRequest(ring, submission, file, socket, install, () => descriptors.full)
+    }
+    case Opcode.Connect: {
+      const bytes = memory.at(submission.address, submission.offset)
+      if (bytes === undefined) return -Errno.EFAULT
+      const target = Uint8Array.from(bytes)
+      const bind = (): void => names.bindAnywhere(socket, target)
+      return new ConnectRequest(ring, submission, file, socket, () => names.stream(target), bind)
+    }
+    default: return -Errno.EINVAL
+  }
+}
+
+function beginOnDatagrams(
+  process: Process,
+  ring: SimulatedRing,
+  submission: Submission,
+  file: OpenFile,
+  socket: DatagramSocket,
+): Request | number {
+  const { memory } = process
+  switch (submission.opcode) {
+    case Opcode.Send: {
+      const spans = [{ address: submission.address, lengthBytes: submission.length }]
+      const to = nameAt(memory, submission.offset, submission.nameBytes)
+      return new SendMessageRequest(ring, submission, file, socket, { spans, to, segmentBytes: 0 })
+    }
+    case Opcode.SendMessage: {
+      const header = readMessageHeader(memory, submission.address)
+      return header === undefined ? -Errno.EFAULT : new SendMessageRequest(ring, submission, file, socket, header)
+    }
+    case Opcode.ReceiveMessage: {
+      const words = headerWords(memory, submission.address)
+      if (words === undefined) return -Errno.EFAULT
+      const name = words[MessageHeaderWord.NameBytes]
+      return new ReceiveMessageRequest(ring, submission, file, socket, name, words[MessageHeaderWord.ControlBytes])
+    }
+    default: return -Errno.EINVAL
+  }
+}
+
+function beginCancel({ descriptors }: Process, ring: SimulatedRing, submission: Submission): Request | number {
+  const { operationFlags, fd, targetLow, targetHigh } = submission
+  const file = descriptors.get(fd)
+  if ((operationFlags & cancelByDescriptor) !== 0) {
+    if (file === undefined) return -Errno.EBADF
+    return new ImmediateRequest(ring, submission, undefined, () => ring.cancel((request) => request.file === file))
+  }
+  return new ImmediateRequest(ring, submission, undefined, () => ring.cancel(({ submission: other }) =>
+    other.userDataLow === targetLow && other.userDataHigh === targetHigh))
+}
+
+function headerWords(memory: SimulatedMemory, address: number): Uint32Array | undefined {
+  const bytes = memory.at(address, messageHeaderBytes)
+  return bytes === undefined ? undefined : new Uint32Array(bytes.buffer, bytes.byteOffset, messageHeaderBytes / 4)
+}
+
+function addressIn(words: Uint32Array, at: number): number {
+  return words[at] + words[at + 1] * twoTo32
+}
+
+function nameAt(memory: SimulatedMemory, address: number, lengthBytes: number): Uint8Array | undefined {
+  if (lengthBytes === 0) return undefined
+  const bytes = memory.at(address, lengthBytes)
+  return bytes === undefined ? undefined : Uint8Array.from(bytes)
+}
+
+interface MessageHeader {
+  readonly spans: readonly Span[]
+  readonly to: Uint8Array | undefined
+  readonly segmentBytes: number
+}
+
+/** Reads a `msghdr`, its vector and the one control message that means something here (`UDP_SEGMENT`). */
+function readMessageHeader(memory: SimulatedMemory, address: number): MessageHeader | undefined {
+  const words = headerWords(memory, address)
+  if (words === undefined) return undefined
+  const count = words[MessageHeaderWord.VectorCount]
+  const vector = memory.at(addressIn(words, MessageHeaderWord.Vector), count * vectorBytes)
+  if (vector === undefined) return undefined
+  const vectorWords = new Uint32Array(vector.buffer, vector.byteOffset, count * 4)
+  const spans = Array.from({ length: count }, (_, index) => ({
+    address: addressIn(vectorWords, index * 4), lengthBytes: vectorWords[index * 4 + 2],
+  }))
+  const to = nameAt(memory, addressIn(words, MessageHeaderWord.Name), words[MessageHeaderWord.NameBytes])
+  const control = words[MessageHeaderWord.ControlBytes] < segmentControlBytes
+    ? undefined
+    : memory.at(addressIn(words, MessageHeaderWord.Control), segmentControlBytes)
+  return { spans, to, segmentBytes: control?.readUInt16LE(16) ?? 0 }
+}

@@ -1,0 +1,43 @@
+/**
+ * How a simulated kernel uses the freedom that Linux has: what it may do at any time, and how often it does. All
+ * probabilities are 0 to 1.
+ */
+export interface Temperament {
+  /** A request that could go on at once is put off to a later entry, so that independent ones are reordered. */
+  readonly delay: number
+  /** Sent bytes arrive at a step of the network, and not at a later one. */
+  readonly delivery: number
+  /** A stream request that sends, or may send, everything comes back short without a cause. */
+  readonly shortSend: number
+  /** A request that is cancelled had won the race: it ends as it would have. */
+  readonly cancelTooLate: number
+  /** Bytes that a stream's sending half holds until they have arrived. */
+  readonly sendCapacityBytes: number
+  /** Bytes that a stream's receiving half holds until they are read. */
+  readonly receiveCapacityBytes: number
+  /** Bytes that a datagram socket holds until they are read. What arrives beyond is lost, and counted. */
+  readonly datagramCapacityBytes: number
+  /** Sending a datagram has to wait for room. */
+  readonly datagramWait: number
+  /**
+   * What the completion of a receive that has met the end says of a buffer: nothing, as since 6.10; the next one,
+   * which stays with the kernel; or the next one, which is used up.
+   */
+  readonly endNames: 'nothing' | 'unused' | 'used'
+  /** Bundles are supported. */
+  readonly bundles: boolean
+}
+
+/** Does everything at once, as an idle Linux of today does on a socket pair. */
+export const calm: Temperament = {
+  delay: 0,
+  delivery: 1,
+  shortSend: 0,
+  cancelTooLate: 0,
+  sendCapacityBytes: 256 * 1024,
+  receiveCapacityBytes: 256 * 1024,
+  datagramCapacityBytes: 256 * 1024,
+  datagramWait: 0,
+  endNames: 'nothing',
+  bundles: true,
+}
