@@ -12,6 +12,7 @@ export default defineConfig({
     'datagram': 'src/datagram/main.ts',
     'datagram-receiver': 'src/datagram/receiver.ts',
     'datagram-sender': 'src/datagram/sender.ts',
+    'simulate': 'src/simulation/main.ts',
     'echo': 'src/echo/main.ts',
     'echo-server': 'src/echo/server.ts',
     'echo-load': 'src/echo/load.ts',

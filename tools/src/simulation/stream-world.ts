@@ -1,0 +1,305 @@
+import type { Listener, Ring, Transport } from '@sheaf/ring'
+import { createRingOn, SimulatedKernel, SimulatedLoop, VirtualClock } from '@sheaf/ring/testing'
+import { ConnectionEnd, Link } from './connection-end'
+import { Flow } from './flow'
+import { Operations } from './operations'
+import type { StreamProgram, StreamStep } from './program'
+import { checkRing } from './ring-checks'
+import { type FamilyAdapter, adapters } from './stream-families'
+import { check } from './violation'
+
+/** Iterations within which a world must come to rest. */
+const settleIterationsMax = 20_000
+/** Times that the narrowest place of a world is to be gone through. */
+const transfersMax = 200
+
+/** The rings, connections and kernel that one program runs in. */
+class StreamWorld {
+  readonly #program: StreamProgram
+  readonly #kernel: SimulatedKernel
+  readonly #clock = new VirtualClock()
+  readonly #loop: SimulatedLoop
+  readonly #rings: Ring[]
+  readonly #adapter: FamilyAdapter
+  readonly #listeners = new Map<Ring, Listener>()
+  readonly #ownListeners: Listener[] = []
+  readonly #ends: ConnectionEnd[] = []
+  readonly #cancels = new Map<ConnectionEnd, AbortController>()
+  /** Ends by the address that the other end knows them by. */
+  readonly #unmatched = new Map<string, ConnectionEnd>()
+  readonly #failures: unknown[] = []
+  readonly #violations: unknown[] = []
+  #flows = 0
+  /** Bytes that may still be written: no more than moves through the kernel's narrowest place in reasonable time. */
+  #budgetBytes: number
+  readonly operations = new Operations()
+
+  constructor(program: StreamProgram) {
+    this.#program = program
+    this.#adapter = adapters[program.family]
+    this.#kernel = new SimulatedKernel({ seed: program.seed, temperament: program.temperament })
+    const { sendCapacityBytes = 65_536, receiveCapacityBytes = 65_536 } = program.temperament
+    const { receiveBufferBytes = 4096, receiveBuffers = 128 } = program.ring
+    const narrowest = Math.min(sendCapacityBytes, receiveCapacityBytes, receiveBufferBytes * receiveBuffers / 4)
+    this.#budgetBytes = narrowest * transfersMax
+    this.#loop = new SimulatedLoop(this.#kernel, this.#clock)
+    this.#rings = [0, 1].map(() => createRingOn(this.#kernel.binding, program.ring))
+  }
+
+  async run(): Promise<void> {
+    this.#clock.install()
+    try {
+      if (this.#adapter.keysOf !== undefined) for (const ring of this.#rings) await this.#listen(ring)
+      for (const step of this.#program.steps) await this.#step(step)
+      await this.#finish()
+    } finally {
+      for (const ring of this.#rings) ring.close()
+      this.#clock.uninstall()
+    }
+    this.#checkKernel()
+    this.#kernel.dispose()
+  }
+
+  // ---------------------------------------------------------------- steps
+
+  async #step(step: StreamStep): Promise<void> {
+    this.#loop.touch()
+    this.operations.calls++
+    switch (step.do) {
+      case 'open':
+        this.#open(step.ring, step.pair)
+        break
+      case 'run':
+        this.operations.calls--
+        for (let left = step.iterations; left > 0; left--) {
+          await this.#loop.iterate()
+          this.#checkNow()
+        }
+        break
+      default: {
+        const end = this.#end(step.at)
+        if (end !== undefined) this.#act(end, step)
+      }
+    }
+  }
+
+  #act(end: ConnectionEnd, step: Exclude<StreamStep, { do: 'open' | 'run' }>): void {
+    const { transport } = end
+    if (step.do === 'cancel') {
+      this.#cancels.get(end)?.abort()
+      end.link.cut = true
+      return
+    }
+    if (transport === undefined) return
+    switch (step.do) {
+      case 'write':
+        this.#write(end, step.sizeBytes, step.times)
+        break
+      case 'proxy':
+      case 'forward':
+        this.#forward(end, this.#end(step.to), step.do === 'proxy')
+        break
+      case 'pause':
+        transport.pause()
+        break
+      case 'resume':
+        transport.resume()
+        break
+      case 'flush':
+        transport.flush()
+        break
+      case 'end':
+        if (!end.target && !end.forwarding) transport.end()
+        break
+      case 'destroy':
+        end.link.cut = true
+        transport.destroy()
+        break
+      case 'reset':
+        end.link.cut = true
+        transport.reset()
+        break
+    }
+  }
+
+  #write(end: ConnectionEnd, sizeBytes: number, times: number): void {
+    for (let left = times; left > 0 && this.#budgetBytes >= sizeBytes; left--) {
+      this.#budgetBytes -= sizeBytes
+      end.write(sizeBytes)
+      this.operations.calls++
+    }
+  }
+
+  #end(at: number): ConnectionEnd | undefined {
+    return this.#ends.length === 0 ? undefined : this.#ends[at % this.#ends.length]
+  }
+
+  /** Joins two connections: in one direction, or in both. */
+  #forward(from: ConnectionEnd, to: ConnectionEnd | undefined, bothWays: boolean): void {
+    // In a circle nobody would be left to end it.
+    if (to === undefined || from.link.isJoinedWith(to.link)) return
+    const ends = [from, to]
+    if (ends.some((end) => end.state !== 'open' || end.receives === undefined || end.forwarding || end.target)) return
+    from.link.join(to.link)
+    this.#forwardOne(from, to)
+    if (bothWays) this.#forwardOne(to, from)
+    // The receiver's own end may come before what is forwarded.
+    else from.link.cut = true
+  }
+
+  #forwardOne(from: ConnectionEnd, to: ConnectionEnd): void {
+    if (from.receives === undefined || to.transport === undefined) return
+    to.sends.continueWith(from.receives, from.receivedBytes)
+    from.forwarding = true
+    to.target = true
+    from.transport?.forward(to.transport)
+  }
+
+  // ---------------------------------------------------------------- connections
+
+  async #listen(ring: Ring): Promise<void> {
+    // One handler serves all: each connection gets its own when it opens.
+    const accepted = (transport: Transport): void => {
+      const end = this.#newEnd(new Link())
+      transport.handler = end
+      end.open(transport)
+    }
+    const listening = this.#adapter.listen(ring, { open: accepted }, this.#program)
+    let listener: Listener | undefined
+    void listening.then((made) => { listener = made })
+    for (let left = 10; listener === undefined && left > 0; left--) await this.#loop.iterate()
+    check(listener !== undefined, 'a listener listens')
+    this.#listeners.set(ring, listener)
+  }
+
+  #open(ringIndex: number, pair: boolean): void {
+    const ring = this.#rings[ringIndex % this.#rings.length]
+    const link = new Link()
+    if (pair && this.#adapter.pair !== undefined) {
+      const ends: [ConnectionEnd, ConnectionEnd] = [this.#newEnd(link), this.#newEnd(link)]
+      this.#adapter.pair(ring, ends[0], ends[1], this.#program)
+      ends[0].match(ends[1])
+      ends[1].match(ends[0])
+      return
+    }
+    const end = this.#newEnd(link)
+    const otherRing = this.#rings[(ringIndex >> 1) % this.#rings.length]
+    const listener = this.#listeners.get(otherRing)
+    const opening = listener === undefined ? this.#openOwn(ring, otherRing, end) : this.#connect(ring, listener, end)
+    opening.catch((error: unknown) => {
+      if (!end.link.cut) this.#failures.push(error)
+    })
+  }
+
+  async #connect(ring: Ring, listener: Listener, end: ConnectionEnd): Promise<void> {
+    const controller = new AbortController()
+    this.#cancels.set(end, controller)
+    await this.#adapter.connect(ring, listener, end, { ...this.#program, signal: controller.signal })
+  }
+
+  /** Connects through a listener that nobody else uses. */
+  async #openOwn(ring: Ring, otherRing: Ring, end: ConnectionEnd): Promise<void> {
+    const accepted = (transport: Transport): void => {
+      const other = this.#newEnd(end.link)
+      transport.handler = other
+      other.match(end)
+      end.match(other)
+      other.open(transport)
+      void listener.close()
+    }
+    const listener = await this.#adapter.listen(otherRing, { open: accepted }, this.#program)
+    this.#ownListeners.push(listener)
+    await this.#connect(ring, listener, end)
+  }
+
+  #newEnd(link: Link): ConnectionEnd {
+    const end = new ConnectionEnd(link, new Flow(this.#flows++), this.#violations, (opened) => {
+      this.#opened(opened)
+    })
+    this.#ends.push(end)
+    return end
+  }
+
+  /** Finds the other end, if that has opened. */
+  #opened(end: ConnectionEnd): void {
+    const { transport } = end
+    if (transport === undefined) return
+    const keys = this.#adapter.keysOf?.(transport)
+    if (keys === undefined) return
+    const other = this.#unmatched.get(keys.theirs)
+    if (other === undefined) {
+      this.#unmatched.set(keys.ours, end)
+      return
+    }
+    this.#unmatched.delete(keys.theirs)
+    end.link.join(other.link)
+    end.match(other)
+    other.match(end)
+  }
+
+  // ---------------------------------------------------------------- what must hold
+
+  #checkNow(): void {
+    const [thrown] = [...this.#violations, ...this.#loop.thrown]
+    if (thrown !== undefined) throw thrown as Error
+    const [violation] = this.#kernel.violations as (string | undefined)[]
+    check(violation === undefined, `the kernel: ${violation ?? ''}`)
+    for (const end of this.#ends) end.checkNow()
+  }
+
+  /** Lets everything come to its end, and checks that nothing is left. */
+  async #finish(): Promise<void> {
+    await this.#settle()
+    this.#giveUpUnmatched()
+    for (const end of this.#ends) end.transport?.resume()
+    await this.#settle()
+    for (const end of this.#ends) if (!end.target && !end.forwarding && end.state === 'open') end.transport?.end()
+    await this.#settle()
+    // A connection that was cut may leave the one it was joined with waiting for ever for more.
+    for (const end of this.#ends) if (end.link.cut) end.transport?.destroy()
+    await this.#settle()
+    for (const listener of [...this.#listeners.values(), ...this.#ownListeners]) void listener.close()
+    await this.#settle()
+    check(this.#failures.length === 0, 'connecting succeeds', () => String(this.#failures[0]))
+    for (const end of this.#ends) end.checkFinally()
+    for (const ring of this.#rings) {
+      checkRing(ring)
+      this.operations.addRing(ring.metrics)
+    }
+  }
+
+  /** Who was accepted and has no other end belongs to a connect that was given up. */
+  #giveUpUnmatched(): void {
+    let [accepted, givenUp] = [0, 0]
+    for (const end of this.#ends) {
+      if (end.receives !== undefined) continue
+      if (this.#cancels.has(end)) givenUp++
+      else if (end.transport !== undefined) accepted++
+      end.link.cut = true
+      end.transport?.destroy()
+    }
+    check(accepted <= givenUp, 'who connects is accepted once', `${accepted} have no other end`)
+  }
+
+  async #settle(): Promise<void> {
+    this.#loop.touch()
+    const rested = await this.#loop.settle(settleIterationsMax)
+    this.#checkNow()
+    check(rested, 'everything comes to rest')
+  }
+
+  #checkKernel(): void {
+    const kernel = this.#kernel
+    check(kernel.violations.length === 0, `the kernel: ${kernel.violations[0] ?? ''}`)
+    check(kernel.inFlight === 0, 'no request is left in the kernel')
+    check(kernel.descriptors.count === 0, 'every descriptor is closed', `${kernel.descriptors.count} are open`)
+    check(kernel.named.named === 0, 'no memory is left named')
+  }
+}
+
+/** Runs a program. @returns what it consisted of. @throws Violation if something that must hold does not. */
+export async function runStreams(program: StreamProgram): Promise<Operations> {
+  const world = new StreamWorld(program)
+  await world.run()
+  return world.operations
+}

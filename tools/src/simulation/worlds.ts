@@ -1,0 +1,66 @@
+import type { RingOptions } from '@sheaf/ring'
+import type { Temperament } from '@sheaf/ring/testing'
+import fc from 'fast-check'
+
+/** How a simulated kernel behaves: from doing all at once to being as late, as tight and as disorderly as it may. */
+export const temperaments: fc.Arbitrary<Partial<Temperament>> = fc.record({
+  delay: fc.constantFrom(0, 0.2, 0.7),
+  delivery: fc.constantFrom(1, 0.5, 0.1),
+  shortSend: fc.constantFrom(0, 0, 0.1),
+  cancelTooLate: fc.constantFrom(0, 0.5, 1),
+  sendCapacityBytes: fc.constantFrom(64, 2000, 100_000),
+  receiveCapacityBytes: fc.constantFrom(50, 3000, 100_000),
+  datagramCapacityBytes: fc.constantFrom(2000, 200_000),
+  datagramWait: fc.constantFrom(0, 0.3),
+  endNames: fc.constantFrom('nothing' as const, 'unused' as const, 'used' as const),
+  bundles: fc.constantFrom(true, true, true, false),
+})
+
+interface PoolShape {
+  readonly receiveBufferBytes: number
+  readonly receiveBuffers: number
+  readonly receiveBuffersMax: number
+}
+
+/** From a pool that is always empty to one that never is; tiny buffers, of which bundles have hundreds. */
+const pools: fc.Arbitrary<PoolShape> = fc.constantFrom<PoolShape>(
+  { receiveBufferBytes: 16, receiveBuffers: 600, receiveBuffersMax: 600 },
+  { receiveBufferBytes: 33, receiveBuffers: 4, receiveBuffersMax: 32 },
+  { receiveBufferBytes: 64, receiveBuffers: 2, receiveBuffersMax: 2 },
+  { receiveBufferBytes: 256, receiveBuffers: 8, receiveBuffersMax: 16 },
+  { receiveBufferBytes: 1000, receiveBuffers: 1, receiveBuffersMax: 3 },
+  { receiveBufferBytes: 4096, receiveBuffers: 16, receiveBuffersMax: 64 },
+)
+
+const queues = fc.constantFrom(
+  { submissionEntries: 1, completionEntries: 2 },
+  { submissionEntries: 4, completionEntries: 8 },
+  { submissionEntries: 64, completionEntries: 256 },
+)
+
+const anyRing: fc.Arbitrary<RingOptions> = fc.record({
+  pool: pools,
+  queue: queues,
+  groupEntries: fc.constantFrom(1, 2, 8, 512),
+  mergeAdjacent: fc.boolean(),
+  receiveReserveFraction: fc.constantFrom(1 / 16, 0.5),
+  receiveMethod: fc.constantFrom('bundle' as const, 'bundle' as const, 'bundle' as const, 'single' as const,
+    'recvmsg' as const),
+  sendMethod: fc.constantFrom('bundle' as const, 'bundle' as const, 'bundle' as const, 'sendmsg' as const,
+    'single' as const),
+  roundsPerTurn: fc.constantFrom(1, 8),
+}).map(({ pool, queue, ...others }) => ({ ...pool, ...queue, ...others }))
+
+/** Bundles of hundreds of spans. */
+const longBundles: RingOptions = {
+  receiveBufferBytes: 16,
+  receiveBuffers: 600,
+  receiveBuffersMax: 600,
+  groupEntries: 512,
+  mergeAdjacent: false,
+}
+
+export const ringOptions: fc.Arbitrary<RingOptions> = fc.oneof(
+  { weight: 8, arbitrary: anyRing },
+  { weight: 1, arbitrary: fc.constant(longBundles) },
+)
