@@ -9,6 +9,7 @@ export type SheafErrorCode
     | 'ERR_SHEAF_WRITE_AFTER_END'
     | 'ERR_SHEAF_FORWARDING'
     | 'ERR_SHEAF_DETACHED'
+    | 'ERR_SHEAF_DESCRIPTORS_LOST'
     | 'ERR_SHEAF_INVARIANT'
 
 /** An error that has no counterpart in Node. */

@@ -38,10 +38,12 @@ export {
   checkSignalOption,
 } from './option-checks'
 export { createRing, defaultRing, Ring, type RingUsage } from './ring'
+export { ReceivedDescriptors, rightsType, socketLevel } from './socket/rights'
 export { adoptDescriptor, openSocket, prepared, type SocketKind } from './socket/descriptor'
 export { getSocketOption, getSocketOptionBytes, setSocketOption, type SocketOption } from './socket/socket-option'
 export { stockDatagram, stockNet } from './stock'
 export { ConnectAttempt, type ConnectHandler } from './stream/connect-attempt'
+export { type DetailReader } from './stream/detail-receiver'
 export { type ConnectionOptions, StreamConnection } from './stream/connection'
 export { type AcceptedSocket, StreamListener } from './stream/listener'
 export {
@@ -55,6 +57,7 @@ export {
 export type {
   Address,
   Chunk,
+  Descriptors,
   InternetAddress,
   Listener,
   ListenerHandler,
@@ -66,6 +69,7 @@ export type {
   MessageTransport,
   PathAddress,
   PeerCredentials,
+  ReceivedDetails,
   StreamHandler,
   Transport,
   TransportState,

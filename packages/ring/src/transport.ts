@@ -31,6 +31,33 @@ export type Address = InternetAddress | PathAddress
  */
 export type TransportState = 'connecting' | 'open' | 'ended' | 'closing' | 'closed'
 
+/** Who sent something, or is at the other end. */
+export interface PeerCredentials {
+  /** Process id, as this process's namespace has it; 0 if it can't be seen from here. */
+  readonly pid: number
+  readonly uid: number
+  readonly gid: number
+}
+
+/** Descriptors that came along with received bytes, all close-on-exec. */
+export interface Descriptors {
+  /** How many of them nobody has taken. */
+  readonly count: number
+  /**
+   * The descriptors, in the order that they were sent in. They belong to the caller from now on, which has to close
+   * them. Those that have not been taken when the handler returns are closed.
+   */
+  take(): number[]
+}
+
+/** What came along with received bytes; each only if it was asked for when the socket was made, and is there. */
+export interface ReceivedDetails {
+  /** Of a Unix socket: who sent them, on the kernel's word. */
+  credentials?: PeerCredentials
+  /** Of a Unix socket: the descriptors that were sent with them. */
+  fds?: Descriptors
+}
+
 /** Told how one write ended: nothing when the kernel has taken every byte, else why it never will. */
 export type WriteCallback = (error?: Error) => void
 
@@ -41,8 +68,11 @@ export type WriteCallback = (error?: Error) => void
 export interface StreamHandler<T extends Transport = Transport> {
   /** The connection is established. Called once, before anything else. */
   open?(transport: T): void
-  /** Bytes arrived, in order. `chunk` is the receiver's own: it may be kept, changed, and transferred. */
-  data?(transport: T, chunk: Chunk): void
+  /**
+   * Bytes arrived, in order. `chunk` is the receiver's own: it may be kept, changed, and transferred. Descriptors in
+   * `details` were sent with a write that begins in it; what comes in later chunks was written after that one.
+   */
+  data?(transport: T, chunk: Chunk, details?: ReceivedDetails): void
   /** After a `write` that returned false: the queue is below the low-water mark again. */
   drain?(transport: T): void
   /** The peer has finished sending. Called at most once, after the last `data`. */
@@ -110,18 +140,10 @@ export interface Transport {
   forward(to: Transport): void
 }
 
-/** Who sent something, or is at the other end. */
-export interface PeerCredentials {
-  /** Process id, as this process's namespace has it; 0 if it can't be seen from here. */
-  readonly pid: number
-  readonly uid: number
-  readonly gid: number
-}
-
 /**
  * What is known of one received datagram besides its sender; each only if it was asked for when the socket was made.
  */
-export interface MessageDetails {
+export interface MessageDetails extends ReceivedDetails {
   /** The local address that the datagram was sent to, and the index of the interface that it came in by. */
   localAddress?: string
   interfaceIndex?: number
@@ -133,8 +155,6 @@ export interface MessageDetails {
   typeOfService?: number
   /** The datagram was longer than the chunk. */
   truncated?: true
-  /** Of a Unix socket: who sent it, on the kernel's word. */
-  credentials?: PeerCredentials
 }
 
 /**

@@ -47,6 +47,7 @@ export class UdpSocket extends MessageSocket<InternetAddress, Destination> {
     super(ring, fd, handler, {
       share: ring.internetMessages,
       controlBytesMax: limits.messageControlBytes,
+      receivesDescriptors: false,
       segmentable: true,
       messageBytesMax: payloadBytesMax,
     }, options)

@@ -1,7 +1,8 @@
 import {
-  adoptDescriptor, ConnectAttempt, openSocket, type Ring, ringFor, ringOnlyFor, type StreamHandler,
+  adoptDescriptor, ConnectAttempt, openSocket, type Ring, ringOnlyFor, type StreamHandler,
 } from '@sheaf/ring'
 import { RingUnixConnection } from './connection'
+import { ringForStream } from './details'
 import type { NodeUnixConnection } from './node-connection'
 import { adoptOnNode, connectingOnNode } from './node-sockets'
 import {
@@ -29,7 +30,7 @@ export async function connect(
   handler: StreamHandler<UnixConnection>,
 ): Promise<UnixConnection> {
   checkConnectOptions(options, handler)
-  const ring = ringFor(options)
+  const ring = ringForStream(options)
   const { path } = options
   const attempt = new ConnectAttempt<RingUnixConnection | NodeUnixConnection>(options, handler)
   const create = ring === undefined
@@ -58,7 +59,7 @@ function connectingOnRing(
  */
 export function adopt(options: AdoptOptions, handler: StreamHandler<UnixConnection>): UnixConnection {
   checkAdoptOptions(options, handler)
-  const ring = ringFor(options)
+  const ring = ringForStream(options)
   if (ring === undefined) return adoptOnNode(options, handler)
   adoptDescriptor(ring, options.fd, unixStreamSocket, 'connected')
   const connection = new RingUnixConnection(ring, options.fd, handler, options)

@@ -1,6 +1,10 @@
-import { type PathAddress, type PeerCredentials, StreamConnection, type StreamHandler } from '@sheaf/ring'
+import {
+  type ConnectionOptions, type PathAddress, type PeerCredentials, type Ring, StreamConnection, type StreamHandler,
+  type WriteCallback,
+} from '@sheaf/ring'
+import { type DetailOptions, Details, receiveCredentials } from './details'
 import { readPeerCredentials } from './peer-credentials'
-import type { UnixConnection } from './transport'
+import type { UnixConnection, WriteOptions } from './transport'
 import { decodeUnixAddress, unixAddressBytesMax } from './unix-address'
 
 /** A connection of Unix stream sockets on a ring: {@link StreamConnection} with paths and credentials. */
@@ -9,6 +13,26 @@ export class RingUnixConnection extends StreamConnection implements UnixConnecti
   #local: PathAddress | undefined
   #remote: PathAddress | undefined
   #credentials: PeerCredentials | undefined
+
+  constructor(
+    ring: Ring,
+    fd: number,
+    handler: StreamHandler<UnixConnection>,
+    options: ConnectionOptions & DetailOptions,
+  ) {
+    const isPlain = options.receiveDescriptors !== true && options.receiveCredentials !== true
+    super(ring, fd, handler, { ...options, details: isPlain ? undefined : new Details(ring, options) })
+    if (options.receiveCredentials === true) receiveCredentials(ring, fd)
+  }
+
+  override write(
+    chunk: Uint8Array | string,
+    second?: BufferEncoding | WriteCallback | WriteOptions,
+    callback?: WriteCallback,
+  ): boolean {
+    if (typeof second !== 'object') return super.write(chunk, second, callback)
+    return this.writeWithDescriptors(chunk, second.fds, callback)
+  }
 
   override get localAddress(): PathAddress | undefined {
     this.#local ??= this.#address('getsockname')

@@ -5,7 +5,7 @@ export { pathFamily } from './path-family'
 export { listen } from './listen'
 export type { AdoptOptions, ConnectOptions, ListenOptions, SocketPairOptions } from './options'
 export * as seqpacket from './seqpacket/index'
-export type { UnixConnection, UnixListener } from './transport'
+export type { UnixConnection, UnixListener, WriteOptions } from './transport'
 export {
   type Backend,
   capabilities,
@@ -15,8 +15,10 @@ export {
   defaultRing,
   type ListenerHandler,
   nodeSockets,
+  type Descriptors,
   type PathAddress,
   type PeerCredentials,
+  type ReceivedDetails,
   type Ring,
   type RingOptions,
   SheafError,

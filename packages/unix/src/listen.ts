@@ -1,5 +1,6 @@
-import { type ListenerHandler, ringFor } from '@sheaf/ring'
+import type { ListenerHandler } from '@sheaf/ring'
 import { RingUnixConnection } from './connection'
+import { ringForStream } from './details'
 import { listenOnRing } from './listening'
 import { listenOnNode } from './node-sockets'
 import { checkListenOptions, type ListenOptions } from './options'
@@ -16,7 +17,7 @@ import type { UnixConnection, UnixListener } from './transport'
 export async function listen(options: ListenOptions, handler: ListenerHandler<UnixConnection>): Promise<UnixListener> {
   checkListenOptions(options, handler)
   options.signal?.throwIfAborted()
-  const ring = ringFor(options)
+  const ring = ringForStream(options)
   const listener = ring === undefined
     ? await listenOnNode(options, handler)
     : listenOnRing(ring, unixStreamSocket, options, handler, (fd) =>

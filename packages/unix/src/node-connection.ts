@@ -1,5 +1,7 @@
-import { NodeStreamConnection, type PathAddress, type StreamHandler, unsupported } from '@sheaf/ring'
-import type { UnixConnection } from './transport'
+import {
+  NodeStreamConnection, type PathAddress, type StreamHandler, unsupported, type WriteCallback,
+} from '@sheaf/ring'
+import type { UnixConnection, WriteOptions } from './transport'
 
 const unnamed: PathAddress = Object.freeze({ path: '' })
 
@@ -17,6 +19,15 @@ export class NodeUnixConnection extends NodeStreamConnection implements UnixConn
 
   override get remoteAddress(): PathAddress | undefined {
     return this.remote
+  }
+
+  override write(
+    chunk: Uint8Array | string,
+    second?: BufferEncoding | WriteCallback | WriteOptions,
+    callback?: WriteCallback,
+  ): boolean {
+    if (typeof second === 'object') throw unsupported('Sending descriptors')
+    return super.write(chunk, second, callback)
   }
 
   get peerCredentials(): never {

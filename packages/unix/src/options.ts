@@ -17,7 +17,7 @@ import {
   type StreamListenOptions,
   type StreamOptions,
 } from '@sheaf/ring'
-import type { MessageControlOptions } from './message-controls'
+import type { DetailOptions } from './details'
 import { isAbstract } from './unix-address'
 
 /** The file that binding to a path makes. It goes when the socket closes, and when the process exits. */
@@ -44,24 +44,30 @@ export interface ListenAddressOptions extends FileOptions {
   path?: string
 }
 
-export interface ListenOptions extends StreamListenOptions, ListenAddressOptions {}
+export interface ListenOptions extends StreamListenOptions, ListenAddressOptions, DetailOptions {}
 
-export interface ConnectOptions extends StreamConnectOptions {
+export interface ConnectOptions extends StreamConnectOptions, DetailOptions {
   /** A path of at most 107 bytes, or an abstract name: a NUL byte and at most 107 more. */
   path: string
 }
 
-export interface AdoptOptions extends StreamOptions {
+export interface AdoptOptions extends StreamOptions, DetailOptions {
   /** A connected Unix stream socket. It belongs to the connection from then on. */
   fd: number
 }
 
-export type SocketPairOptions = StreamOptions
+export type SocketPairOptions = StreamOptions & DetailOptions
 
 /** What `bind`, `listen`, `connect`, … of sockets that keep message boundaries have in common. */
-export interface MessageOptions extends MessageSocketOptions, MessageControlOptions {
+export interface MessageOptions extends MessageSocketOptions, DetailOptions {
   /** Default: this thread's own, shared by all that name none. */
   ring?: Ring
+}
+
+/** @throws TypeError as Node would. */
+function checkDetailOptions(options: DetailOptions): void {
+  checkOption('receiveDescriptors', options.receiveDescriptors, 'boolean')
+  checkOption('receiveCredentials', options.receiveCredentials, 'boolean')
 }
 
 /** @param name as the caller knows it. @throws TypeError if it is neither a path nor an abstract name. */
@@ -101,7 +107,7 @@ export function checkMessageOptions(
   checkObject('options', options)
   checkCallbacks(handler, callbacks)
   checkIntegerOption('writableHighWaterMark', options.writableHighWaterMark, 1, 2 ** 40)
-  checkOption('receiveCredentials', options.receiveCredentials, 'boolean')
+  checkDetailOptions(options)
   checkSignalOption(options.signal)
   checkBackendOptions(options)
 }
@@ -109,18 +115,21 @@ export function checkMessageOptions(
 /** @throws TypeError, RangeError as Node would. */
 export function checkListenOptions(options: ListenOptions, handler: unknown): void {
   checkStreamListenOptions(options, handler)
+  checkDetailOptions(options)
   checkListenAddress(options)
 }
 
 /** @throws TypeError, RangeError as Node would. */
 export function checkConnectOptions(options: ConnectOptions, handler: unknown): void {
   checkStreamConnectOptions(options, handler)
+  checkDetailOptions(options)
   checkPath('options.path', options.path)
 }
 
 /** @throws TypeError, RangeError as Node would. */
 export function checkAdoptOptions(options: AdoptOptions, handler: unknown): void {
   checkStreamOptions(options, handler)
+  checkDetailOptions(options)
   checkDescriptorOption(options.fd)
 }
 
@@ -128,4 +137,5 @@ export function checkAdoptOptions(options: AdoptOptions, handler: unknown): void
 export function checkPairOptions(options: SocketPairOptions, handler: unknown, otherHandler: unknown): void {
   checkStreamOptions(options, handler)
   checkStreamOptions(options, otherHandler)
+  checkDetailOptions(options)
 }

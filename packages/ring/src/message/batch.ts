@@ -1,6 +1,7 @@
 import { limits } from '../limits'
 import type { ReceivePool } from '../memory/receive-pool'
 import { Slab } from '../stream/slab'
+import { ReceivedDescriptors } from '../socket/rights'
 import type { Address, Chunk, MessageBatch, MessageDetails } from '../transport'
 
 /**
@@ -14,6 +15,8 @@ export class ReceivedBatch<A extends Address> implements MessageBatch<A> {
   readonly #lengths: number[] = []
   readonly #senders: A[] = []
   readonly #details: (MessageDetails | undefined)[] = []
+  /** What came along with them. */
+  readonly #descriptors: ReceivedDescriptors[] = []
   /** Receive buffers, by id. */
   readonly #held: number[] = []
   /** Of those added, the first that has not been handed over. */
@@ -31,6 +34,7 @@ export class ReceivedBatch<A extends Address> implements MessageBatch<A> {
     this.#lengths[at] = lengthBytes
     this.#senders[at] = from
     this.#details[at] = details
+    if (details?.fds instanceof ReceivedDescriptors) this.#descriptors.push(details.fds)
   }
 
   /** Keeps a receive buffer until {@link clear} or {@link detach}. */
@@ -79,6 +83,8 @@ export class ReceivedBatch<A extends Address> implements MessageBatch<A> {
   /** Forgets everything and gives the receive buffers back. */
   clear(pool: ReceivePool): void {
     this.#next = this.#added = 0
+    for (const descriptors of this.#descriptors) descriptors.close()
+    this.#descriptors.length = 0
     // What is not overwritten soon would keep detached memory alive.
     if (this.#memories.length > limits.messageBuffersMax) this.#memories.length = 0
     this.#recycle(pool)

@@ -6,6 +6,7 @@ import { limits } from '../limits'
 import { countBundle } from '../metrics'
 import { Operation } from '../queue/operation-table'
 import type { Ring } from '../ring'
+import { closeUnclaimed, descriptorsLost } from '../socket/rights'
 import type { Address, MessageDetails } from '../transport'
 import { ReceivedBatch } from './batch'
 import { type MessageShare, type ParkedSocket, passingReceiveErrors } from './share'
@@ -33,12 +34,22 @@ export interface MessageReceiverOwner<A extends Address> extends ParkedSocket {
   receiveFailed(error: Error, passes: boolean): void
 }
 
+/** What sets an address family's receiving apart. */
+export interface MessageReceiverTraits {
+  readonly share: MessageShare
+  /** Room for the control messages of a received datagram: what does not fit the kernel throws away. */
+  readonly controlBytesMax: number
+  /** Descriptors are received: that some did not arrive is an error. */
+  readonly receivesDescriptors: boolean
+}
+
 /** The receiving half of a datagram socket: keeps a multishot receive armed as long as datagrams are wanted. */
 export class MessageReceiver<A extends Address> {
   readonly #owner: MessageReceiverOwner<A>
   readonly #share: MessageShare
   readonly #slot: number
   readonly #controlBytesMax: number
+  readonly #receivesDescriptors: boolean
   readonly #payloadOffsetBytes: number
   #armed = false
   #cancelling = false
@@ -49,12 +60,13 @@ export class MessageReceiver<A extends Address> {
   bytesRead = 0
   messagesRead = 0
 
-  /** @param controlBytesMax room for control messages: what does not fit the kernel throws away. */
-  constructor(owner: MessageReceiverOwner<A>, share: MessageShare, slot: number, controlBytesMax: number) {
+  constructor(owner: MessageReceiverOwner<A>, slot: number, traits: MessageReceiverTraits) {
+    const { controlBytesMax, receivesDescriptors, share } = traits
     this.#owner = owner
     this.#share = share
     this.#slot = slot
     this.#controlBytesMax = controlBytesMax
+    this.#receivesDescriptors = receivesDescriptors
     this.#payloadOffsetBytes = receivedMessageHeaderBytes + limits.messageNameBytes + controlBytesMax
   }
 
@@ -115,31 +127,36 @@ export class MessageReceiver<A extends Address> {
     if (!this.#owner.ring.closed) this.#share.publish()
   }
 
+  /** Gives back a receive buffer whose datagram nobody gets. */
+  #drop(buffer: number): void {
+    closeUnclaimed(this.#owner.details)
+    this.#share.pool.recycle(buffer, 1)
+    this.#share.publish()
+  }
+
   /** One receive buffer: a datagram, or several of one sender that the kernel has coalesced. */
   #take(result: number, flags: number): void {
     const owner = this.#owner
     const { pool, words, bytes } = this.#share
     pool.expect(flags >>> bufferIdShift)
     const run = pool.takeRun(result, 0, 1)
-    if (!owner.receives) {
-      pool.recycle(run.first, 1)
-      this.#share.publish()
-      return
-    }
     const base = run.offset
     const at = base >> 2
     const nameBytes = Math.min(words[at + ReceivedMessageWord.NameBytes], limits.messageNameBytes)
     const controlBytes = Math.min(words[at + ReceivedMessageWord.ControlBytes], this.#controlBytesMax)
-    if (controlBytes === 0 && words[at + ReceivedMessageWord.PayloadBytes] === 0 && owner.receivedNothing()) {
-      pool.recycle(run.first, 1)
-      this.#share.publish()
-      return
-    }
+    const empty = controlBytes === 0 && words[at + ReceivedMessageWord.PayloadBytes] === 0
     const nameOffset = base + receivedMessageHeaderBytes
     owner.details = undefined
     const segmentBytes
       = controlBytes === 0 ? 0 : owner.readControls(words, nameOffset + limits.messageNameBytes, controlBytes)
-    if ((words[at + ReceivedMessageWord.Flags] & MessageFlag.Truncated) !== 0) (owner.details ??= {}).truncated = true
+    const received = words[at + ReceivedMessageWord.Flags]
+    const lost = this.#receivesDescriptors && (received & MessageFlag.ControlTruncated) !== 0
+    if (!owner.receives || lost || (empty && owner.receivedNothing())) {
+      this.#drop(run.first)
+      if (lost) owner.receiveFailed(descriptorsLost(), true)
+      return
+    }
+    if ((received & MessageFlag.Truncated) !== 0) (owner.details ??= {}).truncated = true
     const from = owner.decodeAddress(bytes, nameOffset, nameBytes)
     const { batch } = this
     const before = batch.count

@@ -4,6 +4,7 @@ import { limits } from '../limits'
 import type { SendBlock, SendMemory } from '../memory/send-memory'
 import type { Operation, OperationOwner } from '../queue/operation-table'
 import type { SubmissionQueue } from '../queue/submission-queue'
+import type { SentDescriptors } from '../socket/rights'
 import type { WriteCallback } from '../transport'
 import type { Lane } from './lane'
 
@@ -42,6 +43,10 @@ export class MessageRequest implements OperationOwner {
   /** One entry a datagram if any of them has a callback. */
   #callbacks: (WriteCallback | undefined)[] | undefined
   #lastBytes = 0
+  /** What goes along, and the memory of the control message that says so. */
+  #descriptors: SentDescriptors | undefined
+  #controlAddress = 0
+  #controlBytes = 0
   slot = -1
   owner: RequestOwner | undefined
   lane: Lane | undefined
@@ -96,6 +101,15 @@ export class MessageRequest implements OperationOwner {
     this.#lastBytes = lengthBytes
   }
 
+  /** Has descriptors go along with the one datagram. Takes over the reference to `block`, for the control message. */
+  attach(descriptors: SentDescriptors, block: SendBlock): void {
+    this.#descriptors = descriptors
+    this.#blocks.push(block)
+    this.#controlAddress = block.address
+    this.#controlBytes = descriptors.write(block.bytes, 0)
+    this.seal()
+  }
+
   /** Nothing may join any more: it must be sent as it is, or is too large to be bundled. */
   seal(): void {
     this.#sealed = true
@@ -126,14 +140,18 @@ export class MessageRequest implements OperationOwner {
     const covered = this.covered = Math.min(this.count, segmentsMax)
     const nameBytes = words[MessageHeaderWord.NameBytes]
     const refusable = this.lane?.refusable === true
-    if (covered === 1 && (nameBytes === 0 || namedSends) && this.#pieceLengths[0] >= this.segmentBytes) {
+    const isPlain = this.#descriptors === undefined
+    if (isPlain && covered === 1 && (nameBytes === 0 || namedSends) && this.#pieceLengths[0] >= this.segmentBytes) {
       const name = this.#address + nameOffsetBytes
       const [address] = this.#pieceAddresses
       queue.sendDatagram(this.slot, fd, address, this.segmentBytes, name, nameBytes, linked, refusable)
       return
     }
     words[MessageHeaderWord.VectorCount] = this.#writeVector(this.#bytesOf(covered))
-    if (covered === 1) {
+    if (!isPlain) {
+      setAddress(words, MessageHeaderWord.Control, this.#controlAddress)
+      words[MessageHeaderWord.ControlBytes] = this.#controlBytes
+    } else if (covered === 1) {
       words[MessageHeaderWord.ControlBytes] = 0
     } else {
       setAddress(words, MessageHeaderWord.Control, this.#address + controlOffsetBytes)
@@ -214,6 +232,8 @@ export class MessageRequest implements OperationOwner {
     this.#blocks.length = this.#pieceAddresses.length = this.#pieceLengths.length = 0
     this.#pieceEnd.block = undefined
     this.#callbacks = undefined
+    this.#descriptors?.close()
+    this.#descriptors = undefined
     this.count = this.sizeBytes = this.segmentBytes = this.covered = 0
     this.owner = this.lane = undefined
     this.slot = -1

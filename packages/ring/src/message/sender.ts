@@ -5,6 +5,7 @@ import { limits } from '../limits'
 import type { BlockHolder } from '../memory/send-memory'
 import { countBundle } from '../metrics'
 import type { Ring, Scheduled } from '../ring'
+import type { SentDescriptors } from '../socket/rights'
 import type { WriteCallback } from '../transport'
 import type { Lane } from './lane'
 import type { MessageRequest, RequestOwner } from './request'
@@ -77,16 +78,23 @@ export class MessageSender implements RequestOwner, BlockHolder {
   }
 
   /** The hot path of sending: nothing is allocated, unless a string or a callback is given. */
-  queue(lane: Lane, chunk: Uint8Array | string, callback: WriteCallback | undefined): void {
+  queue(
+    lane: Lane,
+    chunk: Uint8Array | string,
+    callback: WriteCallback | undefined,
+    descriptors?: SentDescriptors,
+  ): void {
     const bytes = typeof chunk === 'string' ? Buffer.from(chunk) : chunk
     const length = bytes.byteLength
     if (length > this.#owner.messageBytesMax) {
+      descriptors?.close()
       this.#fail(lane, callback, -Errno.EMSGSIZE)
       return
     }
     const full = this.bytesQueued + length > limits.messageQueueBytesMax
-    const request = full || !this.#memory.ensure(length) ? undefined : this.#requestFor(lane, length)
+    const request = full || !this.#memory.ensure(length) ? undefined : this.#requestFor(lane, length, descriptors)
     if (request === undefined) {
+      descriptors?.close()
       this.#fail(lane, callback, -Errno.ENOBUFS)
       return
     }
@@ -99,11 +107,19 @@ export class MessageSender implements RequestOwner, BlockHolder {
     if (!this.#owner.scheduled) this.#ring.schedule(this.#owner)
   }
 
-  #requestFor(lane: Lane, lengthBytes: number): MessageRequest | undefined {
-    const open = lane.open
+  #requestFor(lane: Lane, lengthBytes: number, descriptors: SentDescriptors | undefined): MessageRequest | undefined {
+    const open = descriptors === undefined ? lane.open : undefined
     if (open?.takes(lengthBytes, this.#segmentsMax(lane, lengthBytes)) === true) return open
     const request = this.#share.acquire(this, lane)
     if (request === undefined) return undefined
+    if (descriptors !== undefined) {
+      const block = this.#ring.sendMemory.acquire(this)
+      if (block === undefined) {
+        this.#share.release(request)
+        return undefined
+      }
+      request.attach(descriptors, block)
+    }
     if (lane.requests.length === 0) this.#busy.add(lane)
     lane.requests.push(request)
     return request

@@ -1,7 +1,8 @@
-import { invariant, SheafError, type SystemError } from '../errors'
+import { invalidArgumentValue, invariant, SheafError, type SystemError } from '../errors'
 import { limits } from '../limits'
 import { Operation, type OperationOwner } from '../queue/operation-table'
 import type { Ring } from '../ring'
+import { closeUnclaimed, SentDescriptors } from '../socket/rights'
 import { assertTransition } from '../stream/state'
 import type {
   Address, MessageDetails, MessageHandler, MessageTransport, TransportState, WriteCallback,
@@ -25,6 +26,8 @@ export interface MessageSocketTraits {
   readonly share: MessageShare
   /** Room for the control messages of a received datagram. */
   readonly controlBytesMax: number
+  /** Descriptors are received: that some did not arrive is an error. */
+  readonly receivesDescriptors: boolean
   /** Whether datagrams may be bundled. */
   readonly segmentable: boolean
   /** Largest payload that is worth showing to the kernel. */
@@ -81,7 +84,7 @@ implements MessageTransport<A, To>, OperationOwner, MessageReceiverOwner<A>, Mes
     this.segmentable = traits.segmentable
     this.messageBytesMax = traits.messageBytesMax
     this.slot = ring.operations.allocate(this)
-    this.#receiver = new MessageReceiver(this, traits.share, this.slot, traits.controlBytesMax)
+    this.#receiver = new MessageReceiver(this, this.slot, traits)
     this.#sender = new MessageSender(this, traits.share, this.#settled)
     ring.members.add(this)
     ring.own(fd)
@@ -142,13 +145,17 @@ implements MessageTransport<A, To>, OperationOwner, MessageReceiverOwner<A>, Mes
     checkChunk(chunk)
     const lane = this.lane(to)
     if (!this.accepts()) return this.#refuseClosed(told)
-    this.#sender.queue(lane, chunk, told)
+    const fds = to === undefined ? undefined : this.descriptorsFor(to)
+    this.#sender.queue(lane, chunk, told, fds === undefined ? undefined : new SentDescriptors(this.ring, fds))
     return this.#writable()
   }
 
   sendMany(chunks: Iterable<Uint8Array | string>, to?: To, callback?: WriteCallback): boolean {
     const all = checkChunks(chunks)
     checkCallback(callback)
+    if (to !== undefined && this.descriptorsFor(to) !== undefined) {
+      throw invalidArgumentValue('to.fds', 'must not be given: they go along with one message', to)
+    }
     const lane = this.lane(to)
     if (!this.accepts()) return this.#refuseClosed(callback)
     const told = callback === undefined ? undefined : afterAll(all.length, callback)
@@ -204,6 +211,11 @@ implements MessageTransport<A, To>, OperationOwner, MessageReceiverOwner<A>, Mes
   protected get openDescriptor(): number {
     if (this.#state === 'closing' || this.#state === 'closed') throw closedError()
     return this.fd
+  }
+
+  /** Descriptors that are to go along, where there is such a thing. */
+  protected descriptorsFor(_to: To): unknown {
+    return undefined
   }
 
   /** Whether datagrams may be queued. */
@@ -397,7 +409,11 @@ implements MessageTransport<A, To>, OperationOwner, MessageReceiverOwner<A>, Mes
     const from = batch.from(0)
     const details = batch.details(0)
     batch.shift()
-    handler.message(this, chunk, from, details)
+    try {
+      handler.message(this, chunk, from, details)
+    } finally {
+      closeUnclaimed(details)
+    }
   }
 
   #tellDrained(): void {

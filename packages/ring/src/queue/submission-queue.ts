@@ -120,6 +120,14 @@ export class SubmissionQueue {
   }
 
   /**
+   * Sends as much of the `msghdr` at `header` as there is room for: what is left must not take its control messages
+   * along a second time, as it did before 6.4 with `WaitAll`.
+   */
+  sendMessageOnce(slot: number, fd: number, header: number): void {
+    this.#push(slot, Operation.Send, Opcode.SendMessage, 0, 0, fd, header, 1, MessageFlag.NoSignal, 0)
+  }
+
+  /**
    * Sends one span as a datagram, to the `sockaddr` at `name` if that is not empty (6.2 and later; before that only the
    * empty one is taken). It costs the kernel less than a `msghdr`.
    */

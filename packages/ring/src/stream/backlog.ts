@@ -1,11 +1,14 @@
 import { SheafError } from '../errors'
 import { limits } from '../limits'
+import type { SentDescriptors } from '../socket/rights'
 
 interface Piece {
   readonly bytes: Uint8Array
   /** `bytes.byteLength` when it was queued; less now means that its memory was taken away. */
   readonly lengthBytes: number
   readonly ours: boolean
+  /** Go along with its first bytes, which are not {@link Backlog.copyTo}'s. */
+  descriptors?: SentDescriptors
 }
 
 /**
@@ -42,14 +45,36 @@ export class Backlog {
     this.#gathered += length
   }
 
+  /** @param chunk is the backlog's own from now on. */
+  addWithDescriptors(chunk: Uint8Array, descriptors: SentDescriptors): void {
+    this.#endGathering()
+    this.sizeBytes += chunk.byteLength
+    this.#pieces.push({ bytes: chunk, lengthBytes: chunk.byteLength, ours: true, descriptors })
+  }
+
+  /** The descriptors that go along with what is next, whose bytes can be copied from now on. */
+  takeDescriptors(): SentDescriptors | undefined {
+    if (this.#head === this.#pieces.length) return undefined
+    const piece = this.#pieces[this.#head]
+    const { descriptors } = piece
+    if (descriptors !== undefined) delete piece.descriptors
+    return descriptors
+  }
+
+  closeDescriptors(): void {
+    for (const piece of this.#pieces) piece.descriptors?.close()
+  }
+
   /**
-   * Copies up to `room` bytes into `target` at `offset`. @returns how many; 0 if empty.
+   * Copies up to `room` bytes into `target` at `offset`. @returns how many; 0 if empty, or if
+   * descriptors go along with what is next.
    * @throws SheafError `ERR_SHEAF_DETACHED` if a chunk's memory has been transferred or has shrunk meanwhile.
    */
   copyTo(target: Buffer, offset: number, room: number): number {
     if (this.#head === this.#pieces.length) this.#endGathering()
     if (this.#head === this.#pieces.length) return 0
     const piece = this.#pieces[this.#head]
+    if (piece.descriptors !== undefined) return 0
     if (!piece.ours && piece.bytes.byteLength !== piece.lengthBytes) {
       throw new SheafError('ERR_SHEAF_DETACHED', 'A chunk was transferred or resized before it was sent')
     }

@@ -1,15 +1,19 @@
 import { AsyncResource } from 'node:async_hooks'
 import { Errno } from '../abi'
-import { invariant, SheafError, systemError } from '../errors'
+import { invalidArgumentValue, invariant, SheafError, systemError } from '../errors'
 import { limits } from '../limits'
 import type { SendBlock } from '../memory/send-memory'
 import { Operation, type OperationOwner } from '../queue/operation-table'
 import { checkInteger } from '../option-checks'
 import type { Ring } from '../ring'
 import { commonSocketOption, getSocketOption, setSocketOption } from '../socket/socket-option'
-import type { Address, Chunk, StreamHandler, Transport, TransportState, WriteCallback } from '../transport'
+import { closeUnclaimed, SentDescriptors } from '../socket/rights'
+import type {
+  Address, Chunk, ReceivedDetails, StreamHandler, Transport, TransportState, WriteCallback,
+} from '../transport'
 import { checkForwarding, type ForwardingSource, type ForwardingTarget } from './forwarding'
 import { PoolForwarding } from './pool-forwarding'
+import { type DetailReader, DetailReceiver } from './detail-receiver'
 import { Receiver, type ReceiverOwner } from './receiver'
 import { SendQueue } from './send-queue'
 import { assertTransition } from './state'
@@ -79,7 +83,12 @@ export abstract class StreamConnection implements Transport, ForwardingTarget, O
   /** Told when the connection is closed, after the handler. */
   onClosed: (() => void) | undefined
 
-  constructor(ring: Ring, fd: number, handler: StreamHandler, options: ConnectionOptions = {}) {
+  constructor(
+    ring: Ring,
+    fd: number,
+    handler: StreamHandler,
+    options: ConnectionOptions & { readonly details?: DetailReader | undefined } = {},
+  ) {
     this.ring = ring
     this.fd = fd
     this.handler = handler
@@ -87,7 +96,9 @@ export abstract class StreamConnection implements Transport, ForwardingTarget, O
     this.#allowHalfOpen = options.allowHalfOpen ?? false
     this.#context = options.asyncContext === true ? new AsyncResource('SHEAFCONNECTION') : undefined
     this.#slot = ring.operations.allocate(this)
-    this.#receiver = new Receiver(this, this.#slot)
+    this.#receiver = options.details === undefined
+      ? new Receiver(this, this.#slot)
+      : new DetailReceiver(this, this.#slot, options.details)
     this.#send = new SendQueue(ring, this.#slot, fd)
     ring.members.add(this)
     ring.own(fd)
@@ -140,12 +151,33 @@ export abstract class StreamConnection implements Transport, ForwardingTarget, O
     const send = this.#send
     if (typeof chunk === 'string') send.writeString(chunk, encoding)
     else send.write(chunk)
-    if (told !== undefined) (this.#callbacks ??= new WriteCallbacks()).add(send.acceptedBytes, told)
+    return this.#written(told)
+  }
+
+  #written(callback: WriteCallback | undefined): boolean {
+    const send = this.#send
+    if (callback !== undefined) (this.#callbacks ??= new WriteCallbacks()).add(send.acceptedBytes, callback)
     if (!this.scheduled) this.ring.schedule(this)
     if (send.queuedBytes < this.writableHighWaterMark) return true
     if (!this.#needsDrain) this.ring.metrics.backPressure++
     this.#needsDrain = true
     return false
+  }
+
+  /**
+   * As {@link write}, with descriptors that go along: the receiver gets them with the first byte. They are duplicated
+   * at once; the caller's own stay the caller's. @param fds 1 to 253 of them. @throws SystemError `EBADF`, `EMFILE`.
+   */
+  protected writeWithDescriptors(
+    chunk: Uint8Array | string,
+    fds: unknown,
+    callback: WriteCallback | undefined,
+  ): boolean {
+    checkWrite(chunk, 'utf8', callback)
+    if (chunk.length === 0) throw invalidArgumentValue('chunk', 'must not be empty: descriptors go with a byte', chunk)
+    if (this.#state !== 'open') return this.#refuseWrite(callback)
+    this.#send.writeWithDescriptors(Buffer.from(chunk), new SentDescriptors(this.ring, fds))
+    return this.#written(callback)
   }
 
   flush(): void {
@@ -179,7 +211,7 @@ export abstract class StreamConnection implements Transport, ForwardingTarget, O
       })
     }
     this.#enter('closing')
-    if (this.parked) this.ring.waiters.unpark(this)
+    this.#receiver.unpark()
     this.#receiver.discard()
     this.ring.schedule(this)
   }
@@ -227,6 +259,9 @@ export abstract class StreamConnection implements Transport, ForwardingTarget, O
 
   forward(to: Transport): void {
     checkForwarding(this, to, this.#receiver.forwarding)
+    if (this.#receiver instanceof DetailReceiver) {
+      throw new SheafError('ERR_SHEAF_FORWARDING', 'What is told with received bytes can\'t be forwarded')
+    }
     const forwarding = new PoolForwarding(this, to)
     this.#receiver.forwarding = forwarding
     forwarding.begin()
@@ -460,6 +495,7 @@ export abstract class StreamConnection implements Transport, ForwardingTarget, O
     this.ring.members.delete(this)
     this.ring.metrics.closed++
     this.unref()
+    this.#receiver.discard()
     this.#receiver.forwarding?.closed(this.#error)
     if (this.#sources !== undefined) for (const source of this.#sources) source.targetClosed(this.#error)
     this.onClosed?.()
@@ -479,6 +515,7 @@ export abstract class StreamConnection implements Transport, ForwardingTarget, O
     if (this.#state !== 'closing') this.#enter('closing')
     this.ring.operations.abandon(this.#slot)
     if (!this.#closeSubmitted) this.ring.sockets.close(this.fd)
+    this.#send.closeDescriptors()
     this.#tellClosed()
   }
 
@@ -500,10 +537,10 @@ export abstract class StreamConnection implements Transport, ForwardingTarget, O
   }
 
   #tellKept(): void {
-    let chunk: Chunk | undefined
-    while ((chunk = this.#receiver.takeKept()) !== undefined) {
-      if (this.#receiver.forwarding === undefined) this.received(chunk)
-      else this.#receiver.forwarding.write(chunk)
+    let kept: ReturnType<Receiver['takeKept']>
+    while ((kept = this.#receiver.takeKept()) !== undefined) {
+      if (this.#receiver.forwarding === undefined) this.received(kept.chunk, kept.details)
+      else this.#receiver.forwarding.write(kept.chunk)
     }
   }
 
@@ -520,9 +557,13 @@ export abstract class StreamConnection implements Transport, ForwardingTarget, O
   }
 
   /** Tells the owner `data`. */
-  received(chunk: Chunk): void {
-    if (this.#context === undefined) this.handler.data?.(this, chunk)
-    else this.#context.runInAsyncScope(() => this.handler.data?.(this, chunk))
+  received(chunk: Chunk, details?: ReceivedDetails): void {
+    try {
+      if (this.#context === undefined) this.handler.data?.(this, chunk, details)
+      else this.#context.runInAsyncScope(() => this.handler.data?.(this, chunk, details))
+    } finally {
+      if (details !== undefined) closeUnclaimed(details)
+    }
   }
 
   #tell(what: (handler: StreamHandler) => void): void {

@@ -2,7 +2,8 @@ import { bufferIdShift, CompletionFlag, Errno } from '../abi'
 import { countBundle } from '../metrics'
 import { Operation } from '../queue/operation-table'
 import type { Ring, Scheduled } from '../ring'
-import type { Chunk, TransportState } from '../transport'
+import { closeUnclaimed } from '../socket/rights'
+import type { Chunk, ReceivedDetails, TransportState } from '../transport'
 import type { PoolForwarding } from './pool-forwarding'
 import { Slab } from './slab'
 
@@ -15,7 +16,13 @@ export interface ReceiverOwner extends Scheduled {
   parked: boolean
   readonly starving: boolean
   /** Hands out a chunk that is nobody else's. */
-  received(chunk: Chunk): void
+  received(chunk: Chunk, details?: ReceivedDetails): void
+  destroy(error?: Error): void
+}
+
+interface Kept {
+  readonly chunk: Chunk
+  readonly details: ReceivedDetails | undefined
 }
 
 /**
@@ -23,15 +30,15 @@ export interface ReceiverOwner extends Scheduled {
  * out of the pool, and keeps what arrives all the same.
  */
 export class Receiver {
-  readonly #owner: ReceiverOwner
-  readonly #ring: Ring
-  readonly #slot: number
-  readonly #slab = new Slab()
+  protected readonly owner: ReceiverOwner
+  protected readonly ring: Ring
+  protected readonly slot: number
+  protected readonly slab = new Slab()
   #armed = false
   #cancelling = false
   #heldBack = false
   /** What arrived while paused. */
-  #kept: Chunk[] | undefined
+  #kept: Kept[] | undefined
   /** Where receives miss resets: whether the kernel is to tell of one, and whether it has. */
   #hangUp: 'unknown' | 'awaited' | 'seen' = 'unknown'
   /** The peer's FIN has come. It is told after everything that was kept. */
@@ -43,9 +50,9 @@ export class Receiver {
   bytesRead = 0
 
   constructor(owner: ReceiverOwner, slot: number) {
-    this.#owner = owner
-    this.#ring = owner.ring
-    this.#slot = slot
+    this.owner = owner
+    this.ring = owner.ring
+    this.slot = slot
   }
 
   /** The peer has finished and everything before has been handed out, so this may be told. */
@@ -66,37 +73,38 @@ export class Receiver {
   holdBack(held: boolean): void {
     if (this.#heldBack === held) return
     this.#heldBack = held
-    if (this.#owner.state !== 'closed') this.#ring.schedule(this.#owner)
+    if (this.owner.state !== 'closed') this.ring.schedule(this.owner)
   }
 
   /** Takes the next chunk that was kept and may be handed out now. */
-  takeKept(): Chunk | undefined {
+  takeKept(): Kept | undefined {
     if (this.#kept === undefined || this.paused) return undefined
-    const chunk = this.#kept.shift()
+    const kept = this.#kept.shift()
     if (this.#kept.length === 0) this.#kept = undefined
-    return chunk
+    return kept
   }
 
   /** Forgets what was kept. */
   discard(): void {
+    if (this.#kept !== undefined) for (const { details } of this.#kept) closeUnclaimed(details)
     this.#kept = undefined
   }
 
   /** A receive completion. @returns 0, or `-errno` if the connection has failed. */
   complete(result: number, flags: number): number {
-    const { metrics, pool } = this.#ring
+    const { metrics, pool } = this.ring
     const ended = (flags & CompletionFlag.More) === 0
     if (ended) this.#armed = false
-    if (ended || this.#hangUp === 'seen') this.#ring.schedule(this.#owner)
+    if (ended || this.#hangUp === 'seen') this.ring.schedule(this.owner)
     if (result > 0) {
-      this.#take(result, flags)
+      this.take(result, flags)
       // The last buffer ends a multishot with data and no error.
       if (ended && pool.available === 0) metrics.poolExhausted++
     } else if (result === 0) {
       if ((flags & CompletionFlag.Buffer) !== 0) pool.reconcile(flags >>> bufferIdShift)
-      this.#end()
+      this.end()
     } else if (result === -Errno.ENOBUFS) {
-      pool.exhausted()
+      this.exhausted()
     } else if (result !== -Errno.ECANCELED) {
       return result
     }
@@ -106,13 +114,13 @@ export class Receiver {
   /** A cancel request has ended. */
   cancelled(): void {
     this.#cancelling = false
-    this.#ring.schedule(this.#owner)
+    this.ring.schedule(this.owner)
   }
 
   /** The kernel tells of a reset, or that both directions are shut. */
   hungUp(): void {
     this.#hangUp = 'seen'
-    this.#ring.schedule(this.#owner)
+    this.ring.schedule(this.owner)
   }
 
   /** Arms or cancels the receive, as is called for. */
@@ -122,38 +130,67 @@ export class Receiver {
       // A receive that may have missed the reset is armed anew: it ends at once when there is nothing left but that.
       if ((wanted && this.#hangUp !== 'seen') || this.#cancelling) return
       this.#cancelling = true
-      this.#ring.submissions.cancelOperation(this.#slot, Operation.Receive)
+      this.ring.submissions.cancelOperation(this.slot, Operation.Receive)
     } else if (wanted) {
-      if (!this.#cancelling && !this.#owner.parked) this.#arm()
-    } else if (this.#owner.parked) {
-      this.#ring.waiters.unpark(this.#owner)
+      if (!this.#cancelling && !this.owner.parked) this.#arm()
+    } else {
+      this.unpark()
     }
+  }
+
+  /** Waits for receive buffers no longer. */
+  unpark(): void {
+    if (this.owner.parked) this.ring.waiters.unpark(this.owner)
   }
 
   #arm(): void {
-    // Armed on an empty pool it would fail at once. What is forwarded leaves the reserve to others, unless nothing else
-    // has been there for a while: then it is copied.
-    const ring = this.#ring
-    const mayUseReserve = this.forwarding === undefined || (ring.waiters.reserveOpen && this.#owner.starving)
-    if (ring.pool.available <= (mayUseReserve ? 0 : ring.pool.reserve)) {
-      ring.waiters.park(this.#owner)
+    const { ring } = this
+    if (!this.mayArm()) {
+      this.park()
       return
     }
-    if (this.#hangUp === 'unknown' && ring.receiveMissesResets) {
+    if (this.#hangUp === 'unknown' && this.missesResets) {
       this.#hangUp = 'awaited'
-      ring.submissions.hangUp(this.#slot, this.#owner.fd)
+      ring.submissions.hangUp(this.slot, this.owner.fd)
     }
     this.#armed = true
-    ring.receive(this.#slot, this.#owner.fd)
+    this.arm()
   }
 
-  #take(bytes: number, flags: number): void {
-    const { metrics, pool, receiveHeaderBytes: skipped } = this.#ring
+  /**
+   * There are buffers for it: armed on an empty pool it would fail at once. What is forwarded leaves the reserve to
+   * others, unless nothing else has been there for a while: then it is copied.
+   */
+  protected mayArm(): boolean {
+    const { pool, waiters } = this.ring
+    const mayUseReserve = this.forwarding === undefined || (waiters.reserveOpen && this.owner.starving)
+    return pool.available > (mayUseReserve ? 0 : pool.reserve)
+  }
+
+  protected park(): void {
+    this.ring.waiters.park(this.owner)
+  }
+
+  protected get missesResets(): boolean {
+    return this.ring.receiveMissesResets
+  }
+
+  protected arm(): void {
+    this.ring.receive(this.slot, this.owner.fd)
+  }
+
+  protected exhausted(): void {
+    this.ring.pool.exhausted()
+  }
+
+  /** A completion with data. */
+  protected take(bytes: number, flags: number): void {
+    const { metrics, pool, receiveHeaderBytes: skipped } = this.ring
     pool.expect(flags >>> bufferIdShift)
     const payload = bytes - skipped
-    if (payload === 0 || this.#owner.state === 'closing') {
+    if (payload === 0 || this.owner.state === 'closing') {
       pool.skip(bytes)
-      if (payload === 0) this.#end()
+      if (payload === 0) this.end()
       return
     }
     metrics.receives++
@@ -167,18 +204,24 @@ export class Receiver {
     metrics.receiveBuffers += buffers
     countBundle(metrics.receiveBundles, buffers)
     if (chunk === undefined) return
-    if (this.paused || this.#kept !== undefined) (this.#kept ??= []).push(chunk)
-    else this.#owner.received(chunk)
+    this.deliver(chunk, undefined)
+  }
+
+  /** Hands out a chunk, or keeps it. */
+  protected deliver(chunk: Chunk, details: ReceivedDetails | undefined): void {
+    if (this.paused || this.#kept !== undefined) (this.#kept ??= []).push({ chunk, details })
+    else this.owner.received(chunk, details)
   }
 
   #copyOut(bytes: number, skipped: number): Chunk {
-    const chunk = this.#slab.allocate(bytes)
-    this.#ring.pool.copyOut(chunk, skipped)
+    const chunk = this.slab.allocate(bytes)
+    this.ring.pool.copyOut(chunk, skipped)
     return chunk
   }
 
-  #end(): void {
+  /** The peer's FIN has come. */
+  protected end(): void {
     this.#ended = true
-    this.#ring.schedule(this.#owner)
+    this.ring.schedule(this.owner)
   }
 }

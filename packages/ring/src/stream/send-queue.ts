@@ -5,7 +5,9 @@ import type { BlockHolder, SendBlock } from '../memory/send-memory'
 import type { SendGroup } from '../memory/send-group'
 import { countBundle } from '../metrics'
 import type { Ring } from '../ring'
+import type { SentDescriptors } from '../socket/rights'
 import { Backlog } from './backlog'
+import { descriptorPayloadOffsetBytes, writeDescriptorMessage } from './descriptor-message'
 
 /** The most bytes that one UTF-16 unit takes in any of Node's encodings. */
 const bytesPerCharacterMax = 3
@@ -36,6 +38,7 @@ export class SendQueue implements BlockHolder {
   #flying = false
   #flightStart = 0
   #flightEnd = 0
+  #flightDescriptors: SentDescriptors | undefined
   #group: SendGroup | undefined
   #backlog: Backlog | undefined
   /** Bytes put where the kernel can be shown them, and bytes that it has taken, since the connection was made. */
@@ -95,6 +98,22 @@ export class SendQueue implements BlockHolder {
   }
 
   /**
+   * Queues bytes that descriptors go along with. What is written before and after them stays before and after: the
+   * message is a request of its own.
+   */
+  writeWithDescriptors(chunk: Uint8Array, descriptors: SentDescriptors): void {
+    this.#backlog ??= new Backlog()
+    this.#backlog.addWithDescriptors(chunk, descriptors)
+  }
+
+  /** Nothing more is sent. */
+  closeDescriptors(): void {
+    this.#flightDescriptors?.close()
+    this.#flightDescriptors = undefined
+    this.#backlog?.closeDescriptors()
+  }
+
+  /**
    * Queues neighbouring received buffers as one span.
    * @returns false if that can't be (no group, or it is full, or bytes wait in the backlog before it): then their bytes
    *   are to be written.
@@ -133,9 +152,10 @@ export class SendQueue implements BlockHolder {
     }
     if (group !== undefined) this.#giveGroup(group)
     const block = this.#block
-    if (block === undefined) return
-    if (this.#end === this.#start) {
-      this.#dropBlock(block)
+    if (block === undefined || this.#end === this.#start) {
+      if (block !== undefined) this.#dropBlock(block)
+      const descriptors = this.#backlog?.takeDescriptors()
+      if (descriptors !== undefined) this.#submitWithDescriptors(this.#backlog as Backlog, descriptors)
       return
     }
     block.references++
@@ -159,6 +179,8 @@ export class SendQueue implements BlockHolder {
     metrics.sendBuffers++
     countBundle(metrics.sendBundles, 1)
     this.#flying = false
+    this.#flightDescriptors?.close()
+    this.#flightDescriptors = undefined
     this.#flightStart += result
     if (this.#flightStart === this.#flightEnd) {
       this.#flightBlock = undefined
@@ -182,6 +204,7 @@ export class SendQueue implements BlockHolder {
 
   /** Forgets what was not sent. No request may be in flight. */
   discard(): void {
+    this.closeDescriptors()
     const memory = this.#ring.sendMemory
     if (this.#flightBlock !== undefined) memory.release(this.#flightBlock)
     if (this.#block !== undefined) memory.release(this.#block)
@@ -226,6 +249,22 @@ export class SendQueue implements BlockHolder {
     )
   }
 
+  /** Sends the next bytes of the backlog in a block of their own, behind the header of the message. */
+  #submitWithDescriptors(backlog: Backlog, descriptors: SentDescriptors): void {
+    const block = this.#ring.sendMemory.acquire(this)
+    this.#flightDescriptors = descriptors
+    invariant(block !== undefined, 'send memory has run out')
+    this.#flightBlock = block
+    this.#flightStart = descriptorPayloadOffsetBytes
+    const room = limits.sendBlockBytes - descriptorPayloadOffsetBytes
+    this.#flightEnd = this.#flightStart + backlog.copyTo(block.bytes, this.#flightStart, room)
+    this.#placedBytes += this.#flightEnd - this.#flightStart
+    if (backlog.empty) this.#backlog = undefined
+    this.#flying = true
+    writeDescriptorMessage(block, this.#flightStart, this.#flightEnd, descriptors)
+    this.#ring.submissions.sendMessageOnce(this.#slot, this.#fd, block.address)
+  }
+
   /**
    * Writes what does not fit the open block: into further blocks as far as the window goes, the rest to the backlog.
    */
@@ -251,6 +290,8 @@ export class SendQueue implements BlockHolder {
       const room = this.#room()
       if (room === 0) return
       const count = backlog.copyTo((this.#block as SendBlock).bytes, this.#end, room)
+      // Descriptors go along with what is next.
+      if (count === 0) return
       this.#end += count
       this.#placedBytes += count
     }

@@ -1,5 +1,5 @@
 import { type Lane, openSocket, prepared, type Ring, ringOnlyFor, setSocketOption, systemError } from '@sheaf/ring'
-import { receiveMessageControls } from '../message-controls'
+import { receiveCredentials } from '../details'
 import { bindFile, openPair, peerLane, unixDatagramSocket } from '../socket'
 import type { SocketFile } from '../socket-file'
 import { encodeUnixAddress } from '../unix-address'
@@ -94,9 +94,9 @@ function start(
 }
 
 function prepare(ring: Ring, fd: number, options: DatagramOptions): void {
-  const { receiveCredentials, sendBufferBytes } = options
+  const { sendBufferBytes } = options
   if (sendBufferBytes !== undefined) setSocketOption(ring.sockets, fd, sendBufferSize, sendBufferBytes)
-  if (receiveCredentials === true) receiveMessageControls(ring, fd)
+  if (options.receiveCredentials === true) receiveCredentials(ring, fd)
 }
 
 function started(socket: DatagramSocket, signal: AbortSignal | undefined): DatagramSocket {

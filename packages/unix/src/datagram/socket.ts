@@ -2,7 +2,7 @@ import {
   type Lane, type MessageHandler, MessageSocket, type PathAddress, type Ring, systemError,
 } from '@sheaf/ring'
 import { Addresses } from '../addresses'
-import { MessageControls } from '../message-controls'
+import { Details } from '../details'
 import { checkPath } from '../options'
 import { peerLane, unixDatagramSocket } from '../socket'
 import type { SocketFile } from '../socket-file'
@@ -10,10 +10,15 @@ import { decodeUnixAddress, encodeUnixAddress, unixAddressBytesMax } from '../un
 import { Destinations } from './destinations'
 import type { DatagramOptions } from './options'
 
-/** Where a datagram goes. */
+/** Where a datagram goes, and what goes along. */
 export interface Destination {
   /** A path, or an abstract name; absent on a connected socket. */
   readonly path?: string
+  /**
+   * 1 to 253 descriptors that the receiver gets. They are duplicated at once; these stay the caller's, and may be
+   * closed as soon as `send` returns. SystemError `EBADF`, `EMFILE` if they can't be.
+   */
+  readonly fds?: readonly number[]
 }
 
 export type DatagramHandler = MessageHandler<DatagramSocket, PathAddress>
@@ -28,7 +33,7 @@ export class DatagramSocket extends MessageSocket<PathAddress, Destination> {
   declare handler: DatagramHandler
   readonly #destinations = new Destinations()
   readonly #addresses = new Addresses()
-  readonly #controls: MessageControls
+  readonly #details: Details
   readonly #file: SocketFile | undefined
   #peer: Lane | undefined
 
@@ -41,9 +46,9 @@ export class DatagramSocket extends MessageSocket<PathAddress, Destination> {
     handler: DatagramHandler,
     options: DatagramOptions,
   ) {
-    const controls = new MessageControls(ring, options)
-    super(ring, fd, handler, controls.traits(0), options)
-    this.#controls = controls
+    const details = new Details(ring, options)
+    super(ring, fd, handler, details.traits, options)
+    this.#details = details
     this.#peer = peer
     this.#file = file
   }
@@ -86,6 +91,10 @@ export class DatagramSocket extends MessageSocket<PathAddress, Destination> {
     return this.#destinations.lane(to.path)
   }
 
+  protected override descriptorsFor(to: Destination): unknown {
+    return to.fds
+  }
+
   override close(): void {
     this.#file?.remove()
     super.close()
@@ -108,7 +117,7 @@ export class DatagramSocket extends MessageSocket<PathAddress, Destination> {
 
   /** @internal */
   override readControls(words: Int32Array, offset: number, lengthBytes: number): number {
-    this.details = this.#controls.read(words, offset, lengthBytes)
+    this.details = this.#details.read(words, offset, lengthBytes)
     return 0
   }
 

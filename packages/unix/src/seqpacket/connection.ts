@@ -2,21 +2,27 @@ import {
   invalidArgumentValue, type Lane, MessageConnection, type MessageConnectionHandler, type PathAddress,
   type PeerCredentials, type Ring,
 } from '@sheaf/ring'
-import { credentialsBytes, MessageControls, receiveMessageControls } from '../message-controls'
+import { credentialsBytes, Details, receiveCredentials } from '../details'
 import { readPeerCredentials } from '../peer-credentials'
 import { peerLane } from '../socket'
 import { decodeUnixAddress, unixAddressBytesMax } from '../unix-address'
 import type { SeqpacketOptions } from './options'
 
 /** What goes along with a message. */
-export type Envelope = object
+export interface Envelope {
+  /**
+   * 1 to 253 descriptors that the receiver gets. They are duplicated at once; these stay the caller's, and may be
+   * closed as soon as `send` returns. SystemError `EBADF`, `EMFILE` if they can't be.
+   */
+  readonly fds?: readonly number[]
+}
 
 export type SeqpacketHandler = MessageConnectionHandler<SeqpacketConnection, PathAddress>
 
 /** A connection of Unix seqpacket sockets: an ordered, reliable stream of messages, each received as it was sent. */
 export class SeqpacketConnection extends MessageConnection<PathAddress, Envelope> {
   declare handler: SeqpacketHandler
-  readonly #controls: MessageControls
+  readonly #details: Details
   readonly #lane = peerLane()
   #local: PathAddress | undefined
   #remote: PathAddress | undefined
@@ -24,11 +30,11 @@ export class SeqpacketConnection extends MessageConnection<PathAddress, Envelope
 
   /** @internal Use `listen`, `connect`, `adopt` or `socketpair`. @param fd is closed if this throws. */
   constructor(ring: Ring, fd: number, handler: SeqpacketHandler, options: SeqpacketOptions) {
-    const controls = new MessageControls(ring, options)
     // That an empty message is one is told by its credentials.
-    super(ring, fd, handler, controls.traits(credentialsBytes), options)
-    this.#controls = controls
-    receiveMessageControls(ring, fd)
+    const details = new Details(ring, options, credentialsBytes)
+    super(ring, fd, handler, details.traits, options)
+    this.#details = details
+    receiveCredentials(ring, fd)
   }
 
   /** An unnamed socket has the empty path. Undefined when first asked for after the connection was closed. */
@@ -62,6 +68,10 @@ export class SeqpacketConnection extends MessageConnection<PathAddress, Envelope
     return this.#lane
   }
 
+  protected override descriptorsFor(to: Envelope): unknown {
+    return to.fds
+  }
+
   /** @internal */
   override decodeAddress(): PathAddress {
     return this.remoteAddress ?? unnamed
@@ -69,7 +79,7 @@ export class SeqpacketConnection extends MessageConnection<PathAddress, Envelope
 
   /** @internal */
   override readControls(words: Int32Array, offset: number, lengthBytes: number): number {
-    this.details = this.#controls.read(words, offset, lengthBytes)
+    this.details = this.#details.read(words, offset, lengthBytes)
     return 0
   }
 
