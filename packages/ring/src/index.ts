@@ -24,9 +24,11 @@ export { Lane } from './message/lane'
 export { type MessageSocketTraits, MessageSocket, type MessageSocketOptions } from './message/socket'
 export { Metrics } from './metrics'
 export { NodeStreamConnection } from './node/connection'
+export { NodeDatagramSocket } from './node/datagram-socket'
 export { listeningServer, NodeStreamListener } from './node/listener'
 export { checkSocketDescriptor, nodeSocket, nodeSocketOf } from './node/socket'
 export { nodeSockets } from './node/sockets'
+export { hasReusePort } from './node/version'
 export { type ReceiveMethod, type RingOptions, type SendMethod } from './options'
 export {
   checkCallbacks,

@@ -119,6 +119,11 @@ export const limits = {
   messageQueueBytesMax: 64 * 1024 * 1024,
   /** Destinations and sources whose addresses a socket remembers in both forms. */
   messagePeersMax: 4096,
+  /**
+   * What a paused socket of Node's keeps, as it can't leave it with the kernel: what that keeps by default
+   * (`net.core.rmem_default`). What comes beyond is lost, as there.
+   */
+  messageKeptBytesMax: 212_992,
   /** Received datagrams up to this size share slabs; as `dgram` does, but with less to waste. */
   messageSlabChunkBytes: 8 * 1024,
   messageSlabBytes: 64 * 1024,

@@ -1,7 +1,7 @@
 import type { Server, ServerOpts, Socket } from 'node:net'
 import {
-  checkSocketDescriptor, type InternetAddress, limits, listeningServer, type ListenerHandler, nodeSocket, nodeSocketOf,
-  NodeStreamListener, type StreamHandler, unsupported,
+  checkSocketDescriptor, hasReusePort, type InternetAddress, limits, listeningServer, type ListenerHandler, nodeSocket,
+  nodeSocketOf, NodeStreamListener, type StreamHandler, unsupported,
 } from '@sheaf/ring'
 import { checkKeepAliveTimers, NodeTcpConnection } from './node-connection'
 import type { AdoptOptions, ConnectOptions, ListenOptions, TcpOptions } from './options'
@@ -10,9 +10,6 @@ import type { TcpConnection } from './transport'
 /*
  * TCP on Node's own sockets: what `listen`, `connect` and `adopt` do where there is no ring.
  */
-
-/** `net.Server` takes it from 22.12 and 23.1 on; before, it would do without and say nothing. */
-const hasReusePort = atLeast(22, 12)
 
 export async function listenOnNode(
   address: string,
@@ -71,9 +68,4 @@ function socketOptions({ noDelay = true, keepAlive }: TcpOptions): ServerOpts {
     keepAlive: keepAlive !== undefined && keepAlive !== false,
     keepAliveInitialDelay: (idleSeconds ?? 0) * 1000,
   }
-}
-
-function atLeast(major: number, minor: number): boolean {
-  const [ownMajor, ownMinor] = process.versions.node.split('.', 2).map(Number)
-  return ownMajor > major || (ownMajor === major && ownMinor >= minor)
 }

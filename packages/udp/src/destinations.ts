@@ -2,7 +2,7 @@ import {
   encodeSocketAddress, familyOf, invalidArgumentType, Lane, limits, type Ring, systemError,
 } from '@sheaf/ring'
 import { checkPort } from './options'
-import type { Destination } from './socket'
+import type { Destination } from './transport'
 
 /** The lanes of one socket, by destination. Idle ones are forgotten when there are too many. */
 export class Destinations {
@@ -28,14 +28,7 @@ export class Destinations {
 
   #add(to: Destination): Lane {
     const { address, port } = to
-    if (typeof address !== 'string') throw invalidArgumentType('to.address', 'of type string', address)
-    checkPort('to.port', port, false)
-    const family = familyOf(address)
-    if (family === undefined) {
-      const error = new TypeError(`Invalid IP address: ${address}`)
-      throw Object.assign(error, { code: 'ERR_INVALID_IP_ADDRESS' })
-    }
-    const target = this.#ipv6 && !address.includes(':') ? `::ffff:${address}` : address
+    const target = checkDestination(to, this.#ipv6)
     const name = encodeSocketAddress(target, port, (zone) => {
       const index = this.#ring.sockets.interfaceIndex(zone)
       if (index < 0) throw systemError(index, 'if_nametoindex', address)
@@ -61,4 +54,15 @@ export class Destinations {
       if (lanes.size === 0) this.#lanes.delete(address)
     }
   }
+}
+
+/** @returns the address as the socket sends to it. @throws TypeError, RangeError if `to` is no destination. */
+export function checkDestination({ address, port }: Destination, ipv6: boolean): string {
+  if (typeof address !== 'string') throw invalidArgumentType('to.address', 'of type string', address)
+  checkPort('to.port', port, false)
+  if (familyOf(address) === undefined) {
+    const error = new TypeError(`Invalid IP address: ${address}`)
+    throw Object.assign(error, { code: 'ERR_INVALID_IP_ADDRESS' })
+  }
+  return ipv6 && !address.includes(':') ? `::ffff:${address}` : address
 }

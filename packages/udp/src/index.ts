@@ -1,7 +1,11 @@
 export { bind, connect } from './open'
 export type { BindOptions, ConnectOptions, Lookup, PathMtuDiscovery, UdpOptions } from './options'
-export { type Destination, type UdpHandler, UdpSocket } from './socket'
+export type { Destination, UdpHandler, UdpSocket } from './transport'
 export {
+  type Backend,
+  capabilities,
+  type Capabilities,
+  type Capability,
   createRing,
   defaultRing,
   type InternetAddress,
@@ -9,6 +13,7 @@ export {
   type MessageDetails,
   type MessageHandler,
   type MessageTransport,
+  nodeSockets,
   type Ring,
   type RingOptions,
   SheafError,

@@ -1,7 +1,7 @@
 import { networkInterfaces } from 'node:os'
 import { encodeSocketAddress, familyOf, invalidArgumentType, type Ring, systemError } from '@sheaf/ring'
 
-const noSuchDevice = -19
+export const noSuchDevice = -19
 const internetLevel = 0
 const internet6Level = 41
 const multicastInterface = [32, 17] as const
@@ -28,8 +28,8 @@ export function changeMembership(
   networkInterface: string | undefined,
 ): void {
   const noZone = (): number => 0
-  checkAddress('group', group)
-  if (source !== undefined) checkAddress('source', source)
+  checkGroupAddress('group', group)
+  if (source !== undefined) checkGroupAddress('source', source)
   const bytes = new Uint8Array(groupOffsetBytes + storageBytes * (source === undefined ? 1 : 2))
   const index = networkInterface === undefined ? 0 : interfaceIndex(ring, networkInterface)
   new DataView(bytes.buffer).setUint32(0, index, true)
@@ -74,14 +74,14 @@ function interfaceIndex(ring: Ring, networkInterface: string): number {
   return index
 }
 
-function interfaceWith(address: string): string | undefined {
+export function interfaceWith(address: string): string | undefined {
   for (const [name, addresses] of Object.entries(networkInterfaces())) {
     if (addresses?.some((info) => info.address === address) === true) return name
   }
   return undefined
 }
 
-function checkAddress(name: string, address: string): void {
+export function checkGroupAddress(name: string, address: string): void {
   if (typeof address !== 'string') throw invalidArgumentType(name, 'of type string', address)
   if (familyOf(address) !== undefined) return
   throw Object.assign(new TypeError(`Invalid IP address: ${address}`), { code: 'ERR_INVALID_IP_ADDRESS' })

@@ -1,20 +1,23 @@
 import { lookup as systemLookup } from 'node:dns'
 import {
-  defaultRing,
   encodeSocketAddress,
   familyOf,
   internet6Family,
   openSocket,
   prepared,
   type Ring,
+  ringFor,
   setSocketOption,
   systemError,
 } from '@sheaf/ring'
 import {
   type BindOptions, checkBindOptions, checkConnectOptions, type ConnectOptions, type Lookup, type UdpOptions,
 } from './options'
-import { type UdpHandler, UdpSocket } from './socket'
+import { type NodeUdpSocket } from './node-socket'
+import { bindOnNode, connectOnNode } from './node-sockets'
+import { RingUdpSocket } from './socket'
 import { applyOptions, socketOption } from './socket-options'
+import type { UdpHandler, UdpSocket } from './transport'
 
 const datagramType = 2
 const udpProtocol = 17
@@ -22,26 +25,30 @@ const udpProtocol = 17
 /**
  * Binds a UDP socket; what arrives is told to `handler`.
  * @returns when it is bound. Rejects with `TypeError` or `RangeError` for bad options; with what `dgram`'s `bind` fails
- *   with (`EADDRINUSE`, `EACCES`, `EADDRNOTAVAIL`, `ENOTFOUND`, …); with `ERR_SHEAF_UNAVAILABLE` where there is no
- *   io_uring; with an `AbortError` if `signal` is aborted already.
+ *   with (`EADDRINUSE`, `EACCES`, `EADDRNOTAVAIL`, `ENOTFOUND`, …); with `ERR_SHEAF_UNAVAILABLE` where `backend`
+ *   wants io_uring and there is none; with an `AbortError` if `signal` is aborted already.
  */
 export async function bind(options: BindOptions, handler: UdpHandler): Promise<UdpSocket> {
   checkBindOptions(options, handler)
   const { host, family = 0, port = 0, signal } = options
   signal?.throwIfAborted()
-  const ring = options.ring ?? defaultRing()
+  const ring = ringFor(options)
+  const bindAt = async (address: string): Promise<UdpSocket> =>
+    started(ring === undefined
+      ? await bindOnNode(address, port, options, handler)
+      : bindOnRing(ring, address, port, options, handler), signal)
   if (host !== undefined && host !== '') {
     const address = await resolve(host, family, systemLookup)
     signal?.throwIfAborted()
-    return bindTo(ring, address, port, options, handler)
+    return bindAt(address)
   }
-  if (family === 4) return bindTo(ring, '0.0.0.0', port, options, handler)
+  if (family === 4) return bindAt('0.0.0.0')
   try {
-    return bindTo(ring, '::', port, options, handler)
+    return await bindAt('::')
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException
     if (family === 6 || (code !== 'EAFNOSUPPORT' && code !== 'EADDRNOTAVAIL')) throw error
-    return bindTo(ring, '0.0.0.0', port, options, handler)
+    return bindAt('0.0.0.0')
   }
 }
 
@@ -52,12 +59,19 @@ export async function bind(options: BindOptions, handler: UdpHandler): Promise<U
  */
 export async function connect(options: ConnectOptions, handler: UdpHandler): Promise<UdpSocket> {
   checkConnectOptions(options, handler)
-  const { host, family = 0, port, lookup, localAddress, localPort, signal } = options
+  const { host, family = 0, lookup, signal } = options
   signal?.throwIfAborted()
-  const ring = options.ring ?? defaultRing()
+  const ring = ringFor(options)
   const name = host === undefined || host === '' ? 'localhost' : host
   const address = await resolve(name, family, lookup ?? systemLookup)
   signal?.throwIfAborted()
+  return started(ring === undefined
+    ? await connectOnNode(address, options, handler)
+    : connectOnRing(ring, address, options, handler), signal)
+}
+
+function connectOnRing(ring: Ring, address: string, options: ConnectOptions, handler: UdpHandler): RingUdpSocket {
+  const { port, localAddress, localPort } = options
   const ipv6 = familyOf(address) === internet6Family
   const fd = open(ring, address, options)
   return prepared(ring, fd, () => {
@@ -66,17 +80,23 @@ export async function connect(options: ConnectOptions, handler: UdpHandler): Pro
     }
     const result = ring.sockets.connect(fd, encode(ring, address, port))
     if (result < 0) throw systemError(result, 'connect', address, port)
-    return started(new UdpSocket(ring, fd, ipv6, true, handler, options), signal)
+    return new RingUdpSocket(ring, fd, ipv6, true, handler, options)
   })
 }
 
-function bindTo(ring: Ring, address: string, port: number, options: BindOptions, handler: UdpHandler): UdpSocket {
+function bindOnRing(
+  ring: Ring,
+  address: string,
+  port: number,
+  options: BindOptions,
+  handler: UdpHandler,
+): RingUdpSocket {
   const ipv6 = familyOf(address) === internet6Family
   const fd = open(ring, address, options)
   return prepared(ring, fd, () => {
     if (ipv6) setSocketOption(ring.sockets, fd, socketOption.ipv6Only, options.ipv6Only === true ? 1 : 0)
     bindDescriptor(ring, fd, address, port)
-    return started(new UdpSocket(ring, fd, ipv6, false, handler, options), options.signal)
+    return new RingUdpSocket(ring, fd, ipv6, false, handler, options)
   })
 }
 
@@ -104,8 +124,10 @@ function encode(ring: Ring, address: string, port: number): Uint8Array {
   })
 }
 
-function started(socket: UdpSocket, signal: AbortSignal | undefined): UdpSocket {
+/** Has it closed when `signal` is aborted, which it may have been meanwhile. */
+function started(socket: RingUdpSocket | NodeUdpSocket, signal: AbortSignal | undefined): UdpSocket {
   if (signal === undefined) return socket
+  if (signal.aborted) socket.close()
   const abort = (): void => socket.close()
   signal.addEventListener('abort', abort, { once: true })
   socket.onClosed = () => {

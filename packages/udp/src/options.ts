@@ -1,15 +1,15 @@
 import type { LookupAddress, LookupAllOptions } from 'node:dns'
 import { isIP } from 'node:net'
 import {
+  type BackendOptions,
+  checkBackendOptions,
   checkCallbacks,
   checkIntegerOption,
   checkObject,
   checkOption,
   checkSignalOption,
-  invalidArgumentType,
   invalidArgumentValue,
   type MessageSocketOptions,
-  Ring,
 } from '@sheaf/ring'
 
 /**
@@ -20,9 +20,7 @@ import {
 export type PathMtuDiscovery = 'off' | 'want' | 'do' | 'probe'
 
 /** What `bind` and `connect` have in common. */
-export interface UdpOptions extends MessageSocketOptions {
-  /** Default: this thread's own, shared by all that name none. */
-  ring?: Ring
+export interface UdpOptions extends MessageSocketOptions, BackendOptions {
   /**
    * Several sockets may have the address, the last of which gets what is sent to it (`SO_REUSEADDR`). Default false.
    */
@@ -118,7 +116,7 @@ function checkCommon(options: UdpOptions & { family?: unknown }, handler: unknow
   checkIntegerOption('typeOfService', options.typeOfService, 0, 255)
   checkIntegerOption('sendBufferBytes', options.sendBufferBytes, 1, 2 ** 30)
   checkIntegerOption('receiveBufferBytes', options.receiveBufferBytes, 1, 2 ** 30)
-  const { pathMtuDiscovery, family, ring } = options
+  const { pathMtuDiscovery, family } = options
   if (pathMtuDiscovery !== undefined && !pathMtuDiscoveries.includes(pathMtuDiscovery)) {
     const choices = `must be one of: ${pathMtuDiscoveries.join(', ')}`
     throw invalidArgumentValue('options.pathMtuDiscovery', choices, pathMtuDiscovery)
@@ -126,9 +124,7 @@ function checkCommon(options: UdpOptions & { family?: unknown }, handler: unknow
   if (family !== undefined && family !== 0 && family !== 4 && family !== 6) {
     throw invalidArgumentValue('options.family', 'must be one of: 0, 4, 6', family)
   }
-  if (ring !== undefined && !(ring instanceof Ring)) {
-    throw invalidArgumentType('options.ring', 'an instance of Ring', ring)
-  }
+  checkBackendOptions(options)
   checkSignalOption(options.signal)
 }
 

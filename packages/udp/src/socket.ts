@@ -5,7 +5,6 @@ import {
   type InternetAddress,
   Lane,
   limits,
-  type MessageHandler,
   MessageSocket,
   type Ring,
   setSocketOption,
@@ -17,22 +16,15 @@ import { changeMembership, MembershipOption, setMulticastInterface } from './mul
 import type { UdpOptions } from './options'
 import { type PairedOptionName, setPairedOption, socketOption } from './socket-options'
 import { Sources } from './sources'
-
-/** Where a datagram goes: an IPv4 or IPv6 address in text form, not a host name, and a port. */
-export interface Destination {
-  readonly address: string
-  readonly port: number
-}
-
-export type UdpHandler = MessageHandler<UdpSocket, InternetAddress>
+import type { Destination, UdpHandler, UdpSocket } from './transport'
 
 /** The largest payload of any UDP datagram: the length field less the header. */
 const payloadBytesMax = 65_527
 
 const maximumTransmissionUnit = [[0, 14], [41, 24]] as const
 
-/** A UDP socket: the {@link MessageSocket} with UDP's addresses, options and offloads. */
-export class UdpSocket extends MessageSocket<InternetAddress, Destination> {
+/** A UDP socket on a ring: the {@link MessageSocket} with UDP's addresses, options and offloads. */
+export class RingUdpSocket extends MessageSocket<InternetAddress, Destination> implements UdpSocket {
   declare handler: UdpHandler
   readonly #ipv6: boolean
   readonly #peer: Lane | undefined
@@ -90,22 +82,18 @@ export class UdpSocket extends MessageSocket<InternetAddress, Destination> {
     return controls.segmentBytes
   }
 
-  /** Allows sending to broadcast addresses. */
   setBroadcast(enabled: boolean): void {
     setSocketOption(this.ring.sockets, this.openDescriptor, socketOption.broadcast, enabled ? 1 : 0)
   }
 
-  /** Hops that what is sent may take, 1 to 255. */
   setTimeToLive(hops: number): void {
     this.#setPaired('timeToLive', 'hops', hops, 1, 255)
   }
 
-  /** Type of service (IPv4), traffic class (IPv6) of what is sent, 0 to 255; the lowest two bits are ECN. */
   setTypeOfService(value: number): void {
     this.#setPaired('typeOfService', 'value', value, 0, 255)
   }
 
-  /** Size of the kernel's send buffer in bytes. The kernel doubles what is set, and bounds it (`net.core.wmem_max`). */
   get sendBufferBytes(): number {
     return getSocketOption(this.ring.sockets, this.openDescriptor, socketOption.sendBufferBytes)
   }
@@ -115,9 +103,6 @@ export class UdpSocket extends MessageSocket<InternetAddress, Destination> {
     setSocketOption(this.ring.sockets, this.openDescriptor, socketOption.sendBufferBytes, sizeBytes)
   }
 
-  /**
-   * Size of the kernel's receive buffer in bytes. The kernel doubles what is set, and bounds it (`net.core.rmem_max`).
-   */
   get receiveBufferBytes(): number {
     return getSocketOption(this.ring.sockets, this.openDescriptor, socketOption.receiveBufferBytes)
   }
@@ -127,15 +112,10 @@ export class UdpSocket extends MessageSocket<InternetAddress, Destination> {
     setSocketOption(this.ring.sockets, this.openDescriptor, socketOption.receiveBufferBytes, sizeBytes)
   }
 
-  /** What the kernel knows the path of a connected socket to take, in bytes with all headers. */
   get pathMtuBytes(): number {
     return getSocketOption(this.ring.sockets, this.openDescriptor, maximumTransmissionUnit[this.#ipv6 ? 1 : 0])
   }
 
-  /**
-   * Receives what is sent to a multicast group. @param networkInterface its name or an address of it; absent, the
-   * system chooses.
-   */
   addMembership(group: string, networkInterface?: string): void {
     this.#membership(MembershipOption.JoinGroup, group, undefined, networkInterface)
   }
@@ -144,7 +124,6 @@ export class UdpSocket extends MessageSocket<InternetAddress, Destination> {
     this.#membership(MembershipOption.LeaveGroup, group, undefined, networkInterface)
   }
 
-  /** As {@link addMembership}, but only what `source` sends. */
   addSourceSpecificMembership(source: string, group: string, networkInterface?: string): void {
     this.#membership(MembershipOption.JoinSourceGroup, group, source, networkInterface)
   }
@@ -153,17 +132,14 @@ export class UdpSocket extends MessageSocket<InternetAddress, Destination> {
     this.#membership(MembershipOption.LeaveSourceGroup, group, source, networkInterface)
   }
 
-  /** The interface, by name or an address of it, by which multicast leaves. */
   setMulticastInterface(networkInterface: string): void {
     setMulticastInterface(this.ring, this.openDescriptor, this.#ipv6, networkInterface)
   }
 
-  /** Hops that multicast may take, 0 to 255. */
   setMulticastTimeToLive(hops: number): void {
     this.#setPaired('multicastTimeToLive', 'hops', hops, 0, 255)
   }
 
-  /** Whether multicast that is sent is also received on this host, as it is by default. */
   setMulticastLoopback(enabled: boolean): void {
     setPairedOption(this.ring, this.openDescriptor, this.#ipv6, 'multicastLoopback', enabled ? 1 : 0)
   }

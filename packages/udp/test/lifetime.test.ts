@@ -3,7 +3,7 @@ import { createSocket } from 'node:dgram'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Worker } from 'node:worker_threads'
 import { describe, expect, it, onTestFinished } from 'vitest'
-import { bind, createRing, type UdpSocket } from '../src/index'
+import { createRing, type UdpSocket } from '../src/index'
 import { addressOf, bound, connected, loopback, openDescriptors, Received, testRing, until, untilIdle } from './support'
 import { run } from './program'
 
@@ -64,7 +64,7 @@ it(`${moments.length * 3000} sockets closed at every moment leave everything whe
   const peer = await bound(ring)
   const one = async (index: number): Promise<void> => {
     await new Promise<void>((resolve, reject) => {
-      bind({ host: loopback, ring }, {}).then((socket) => {
+      bound(ring).then((socket) => {
         moments[index % moments.length][1](socket, peer)
         const { onClosed } = socket
         socket.onClosed = () => {

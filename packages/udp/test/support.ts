@@ -6,6 +6,7 @@ import {
   bind, type BindOptions, connect, type ConnectOptions, type Destination, type InternetAddress, type MessageDetails,
   type UdpHandler, type UdpSocket,
 } from '../src/index'
+import { RingUdpSocket } from '../src/socket'
 
 export const loopback = '127.0.0.1'
 
@@ -18,17 +19,26 @@ export function testRing(options?: RingOptions): Ring {
   return ring
 }
 
-export function bound(ring: Ring, handler: UdpHandler = {}, options: Partial<BindOptions> = {}): Promise<UdpSocket> {
-  return bind({ host: loopback, receiveBufferBytes, ring, ...options }, handler)
+export async function bound(
+  ring: Ring,
+  handler: UdpHandler = {},
+  options: Partial<BindOptions> = {},
+): Promise<RingUdpSocket> {
+  return onRing(await bind({ host: loopback, receiveBufferBytes, ring, ...options }, handler))
 }
 
-export function connected(
+function onRing(socket: UdpSocket): RingUdpSocket {
+  if (socket instanceof RingUdpSocket) return socket
+  throw new Error('the socket is not on the ring')
+}
+
+export async function connected(
   ring: Ring,
   to: UdpSocket,
   handler: UdpHandler = {},
   options: Partial<ConnectOptions> = {},
-): Promise<UdpSocket> {
-  return connect({ host: loopback, port: portOf(to), ring, ...options }, handler)
+): Promise<RingUdpSocket> {
+  return onRing(await connect({ host: loopback, port: portOf(to), ring, ...options }, handler))
 }
 
 export function portOf(socket: UdpSocket): number {

@@ -80,14 +80,14 @@ export class ReceivedBatch<A extends Address> implements MessageBatch<A> {
     this.#next++
   }
 
-  /** Forgets everything and gives the receive buffers back. */
-  clear(pool: ReceivePool): void {
+  /** Forgets everything and gives the receive buffers back. @param pool absent where none are held. */
+  clear(pool?: ReceivePool): void {
     this.#next = this.#added = 0
     for (const descriptors of this.#descriptors) descriptors.close()
     this.#descriptors.length = 0
     // What is not overwritten soon would keep detached memory alive.
     if (this.#memories.length > limits.messageBuffersMax) this.#memories.length = 0
-    this.#recycle(pool)
+    if (pool !== undefined) this.#recycle(pool)
   }
 
   /** Moves what has not been handed over out of the receive buffers, and gives those back. */

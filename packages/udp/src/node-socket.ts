@@ -1,0 +1,173 @@
+import { networkInterfaces } from 'node:os'
+import {
+  checkInteger, familyOf, type InternetAddress, internetFamily, invalidArgumentType, NodeDatagramSocket, systemError,
+  unsupported,
+} from '@sheaf/ring'
+import { checkDestination } from './destinations'
+import { checkGroupAddress, interfaceWith, noSuchDevice } from './multicast'
+import type { UdpOptions } from './options'
+import type { Destination, UdpHandler, UdpSocket } from './transport'
+
+/** A UDP socket of `node:dgram`, with as much of UDP's options as that has. */
+export class NodeUdpSocket extends NodeDatagramSocket implements UdpSocket {
+  declare handler: UdpHandler
+  readonly #ipv6: boolean
+  readonly #connected: boolean
+  #local: InternetAddress | undefined
+  #remote: InternetAddress | undefined
+  #lastTo: Destination | undefined
+  #lastTarget: Destination | undefined
+
+  /** @param socket bound, or connected as well. */
+  constructor(
+    socket: NodeUdpSocket['socket'],
+    ipv6: boolean,
+    connected: boolean,
+    handler: UdpHandler,
+    options: UdpOptions,
+  ) {
+    super(socket, handler, options)
+    this.#ipv6 = ipv6
+    this.#connected = connected
+  }
+
+  override get localAddress(): InternetAddress | undefined {
+    this.#local ??= this.#address('address')
+    return this.#local
+  }
+
+  override get remoteAddress(): InternetAddress | undefined {
+    if (this.#connected) this.#remote ??= this.#address('remoteAddress')
+    return this.#remote
+  }
+
+  protected override destination(to: Destination | undefined): Destination | undefined {
+    if (to === undefined) {
+      if (this.#connected) return undefined
+      throw Object.assign(new Error('Not connected'), { code: 'ERR_SOCKET_DGRAM_NOT_CONNECTED' })
+    }
+    if (this.#connected) {
+      throw Object.assign(new Error('Already connected'), { code: 'ERR_SOCKET_DGRAM_IS_CONNECTED' })
+    }
+    const last = this.#lastTo
+    if (last?.port !== to.port || last.address !== to.address) {
+      this.#lastTarget = { address: checkDestination(to, this.#ipv6), port: to.port }
+      this.#lastTo = { address: to.address, port: to.port }
+    }
+    return this.#lastTarget
+  }
+
+  setBroadcast(enabled: boolean): void {
+    this.assertOpen()
+    this.socket.setBroadcast(enabled)
+  }
+
+  setTimeToLive(hops: number): void {
+    this.assertOpen()
+    checkInteger('hops', hops, 1, 255)
+    this.socket.setTTL(hops)
+  }
+
+  setTypeOfService(_value: number): never {
+    throw unsupported('setTypeOfService')
+  }
+
+  get sendBufferBytes(): number {
+    this.assertOpen()
+    return this.socket.getSendBufferSize()
+  }
+
+  setSendBufferBytes(sizeBytes: number): void {
+    this.assertOpen()
+    checkInteger('sizeBytes', sizeBytes, 1, 2 ** 30)
+    this.socket.setSendBufferSize(sizeBytes)
+  }
+
+  get receiveBufferBytes(): number {
+    this.assertOpen()
+    return this.socket.getRecvBufferSize()
+  }
+
+  setReceiveBufferBytes(sizeBytes: number): void {
+    this.assertOpen()
+    checkInteger('sizeBytes', sizeBytes, 1, 2 ** 30)
+    this.socket.setRecvBufferSize(sizeBytes)
+  }
+
+  get pathMtuBytes(): never {
+    throw unsupported('pathMtuBytes')
+  }
+
+  addMembership(group: string, networkInterface?: string): void {
+    this.assertOpen()
+    checkGroupAddress('group', group)
+    this.socket.addMembership(group, this.#interface(networkInterface))
+  }
+
+  dropMembership(group: string, networkInterface?: string): void {
+    this.assertOpen()
+    checkGroupAddress('group', group)
+    this.socket.dropMembership(group, this.#interface(networkInterface))
+  }
+
+  addSourceSpecificMembership(source: string, group: string, networkInterface?: string): void {
+    this.assertOpen()
+    checkGroupAddress('group', group)
+    checkGroupAddress('source', source)
+    this.socket.addSourceSpecificMembership(source, group, this.#interface(networkInterface))
+  }
+
+  dropSourceSpecificMembership(source: string, group: string, networkInterface?: string): void {
+    this.assertOpen()
+    checkGroupAddress('group', group)
+    checkGroupAddress('source', source)
+    this.socket.dropSourceSpecificMembership(source, group, this.#interface(networkInterface))
+  }
+
+  setMulticastInterface(networkInterface: string): void {
+    this.assertOpen()
+    if (typeof networkInterface !== 'string') {
+      throw invalidArgumentType('networkInterface', 'of type string', networkInterface)
+    }
+    this.socket.setMulticastInterface(interfaceAddress(networkInterface, this.#ipv6))
+  }
+
+  setMulticastTimeToLive(hops: number): void {
+    this.assertOpen()
+    checkInteger('hops', hops, 0, 255)
+    this.socket.setMulticastTTL(hops)
+  }
+
+  setMulticastLoopback(enabled: boolean): void {
+    this.assertOpen()
+    this.socket.setMulticastLoopback(enabled)
+  }
+
+  #interface(networkInterface: string | undefined): string | undefined {
+    return networkInterface === undefined ? undefined : interfaceAddress(networkInterface, this.#ipv6)
+  }
+
+  #address(call: 'address' | 'remoteAddress'): InternetAddress | undefined {
+    if (this.state === 'closing' || this.state === 'closed') return undefined
+    const { address, family, port } = this.socket[call]()
+    return { address, family: family === 'IPv6' ? 'IPv6' : 'IPv4', port }
+  }
+}
+
+/**
+ * An interface as `node:dgram` wants it told: by an address of it (IPv4), or by a scope (IPv6).
+ * @throws SystemError `ENODEV` if there is none such.
+ */
+function interfaceAddress(networkInterface: string, ipv6: boolean): string {
+  const family = familyOf(networkInterface)
+  if (ipv6) {
+    if (networkInterface.includes('%')) return networkInterface
+    const name = family === undefined ? networkInterface : interfaceWith(networkInterface)
+    if (name === undefined) throw systemError(noSuchDevice, 'if_nametoindex', networkInterface)
+    return `::%${name}`
+  }
+  if (family === internetFamily) return networkInterface
+  const found = networkInterfaces()[networkInterface]?.find((info) => info.family === 'IPv4')
+  if (found === undefined) throw systemError(noSuchDevice, 'if_nametoindex', networkInterface)
+  return found.address
+}

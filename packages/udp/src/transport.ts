@@ -1,0 +1,49 @@
+import type { InternetAddress, MessageHandler, MessageTransport } from '@sheaf/ring'
+
+/** Where a datagram goes: an IPv4 or IPv6 address in text form, not a host name, and a port. */
+export interface Destination {
+  readonly address: string
+  readonly port: number
+}
+
+export type UdpHandler = MessageHandler<UdpSocket, InternetAddress>
+
+/**
+ * A UDP socket, on io_uring or on Node's sockets. Where it is on Node's, what those can't do throws SheafError
+ * `ERR_SHEAF_UNSUPPORTED`; `README.md` has the list.
+ */
+export interface UdpSocket extends MessageTransport<InternetAddress, Destination> {
+  handler: UdpHandler
+
+  /** Allows sending to broadcast addresses. */
+  setBroadcast(enabled: boolean): void
+  /** Hops that what is sent may take, 1 to 255. */
+  setTimeToLive(hops: number): void
+  /** Type of service (IPv4), traffic class (IPv6) of what is sent, 0 to 255; the lowest two bits are ECN. */
+  setTypeOfService(value: number): void
+  /** Size of the kernel's send buffer in bytes. The kernel doubles what is set, and bounds it (`net.core.wmem_max`). */
+  readonly sendBufferBytes: number
+  setSendBufferBytes(sizeBytes: number): void
+  /**
+   * Size of the kernel's receive buffer in bytes. The kernel doubles what is set, and bounds it (`net.core.rmem_max`).
+   */
+  readonly receiveBufferBytes: number
+  setReceiveBufferBytes(sizeBytes: number): void
+  /** What the kernel knows the path of a connected socket to take, in bytes with all headers. */
+  readonly pathMtuBytes: number
+  /**
+   * Receives what is sent to a multicast group. @param networkInterface its name or an address of it; absent, the
+   * system chooses.
+   */
+  addMembership(group: string, networkInterface?: string): void
+  dropMembership(group: string, networkInterface?: string): void
+  /** As {@link addMembership}, but only what `source` sends. */
+  addSourceSpecificMembership(source: string, group: string, networkInterface?: string): void
+  dropSourceSpecificMembership(source: string, group: string, networkInterface?: string): void
+  /** The interface, by name or an address of it, by which multicast leaves. */
+  setMulticastInterface(networkInterface: string): void
+  /** Hops that multicast may take, 0 to 255. */
+  setMulticastTimeToLive(hops: number): void
+  /** Whether multicast that is sent is also received on this host, as it is by default. */
+  setMulticastLoopback(enabled: boolean): void
+}
