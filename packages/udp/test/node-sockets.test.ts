@@ -4,7 +4,7 @@ import { describe, expect, it, onTestFinished } from 'vitest'
 import {
   bind, type BindOptions, connect, type ConnectOptions, type MessageBatch, nodeSockets, type UdpHandler, type UdpSocket,
 } from '../src/index'
-import { addressOf, loopback, portOf, Received, until } from './support'
+import { ownLoopback as loopback, portOf, Received, until } from './support'
 
 /** What can't be had without io_uring says so. */
 const unsupported = expect.objectContaining({ code: 'ERR_SHEAF_UNSUPPORTED' }) as Error
@@ -30,8 +30,8 @@ describe('UDP on Node\'s own sockets', () => {
     const received = new Received()
     const receiver = await bound(received)
     const sender = await bound()
-    sender.send('one', addressOf(receiver))
-    sender.sendMany(['two', ''], addressOf(receiver))
+    sender.send('one', receiver.localAddress)
+    sender.sendMany(['two', ''], receiver.localAddress)
     await received.arrived(3)
     expect(received.texts).toEqual(['one', 'two', ''])
     expect(received.senders[0]).toEqual({ address: loopback, family: 'IPv4', port: portOf(sender) })
@@ -43,11 +43,11 @@ describe('UDP on Node\'s own sockets', () => {
     const [here, there] = [new Received(), new Received()]
     const onRing = closedAfterwards(await bind({ host: loopback, backend: 'ring' }, there))
     const onNode = await bound(here, { host: '::' })
-    onNode.send('question', addressOf(onRing))
+    onNode.send('question', onRing.localAddress)
     await there.arrived(1)
     onRing.send('answer', { address: loopback, port: portOf(onNode) })
     await here.arrived(1)
-    expect(here.senders[0]).toEqual({ address: '::ffff:127.0.0.1', family: 'IPv6', port: portOf(onRing) })
+    expect(here.senders[0]).toEqual({ address: `::ffff:${loopback}`, family: 'IPv6', port: portOf(onRing) })
   })
 
   it('takes datagrams of its peer only when connected, and is told that nobody is there', async () => {
@@ -56,7 +56,7 @@ describe('UDP on Node\'s own sockets', () => {
     const told = new Received()
     const sender = await connected(receiver, told)
     expect(sender.remoteAddress).toEqual({ address: loopback, family: 'IPv4', port: portOf(receiver) })
-    expect(() => sender.send('x', addressOf(receiver)))
+    expect(() => sender.send('x', receiver.localAddress))
       .toThrow(expect.objectContaining({ code: 'ERR_SOCKET_DGRAM_IS_CONNECTED' }) as Error)
     receiver.destroy()
     await until(() => receiver.state === 'closed', 'the receiver to close')
@@ -157,12 +157,11 @@ describe('UDP on Node\'s own sockets', () => {
   it('receives from a multicast group by the name of an interface', async () => {
     const received = new Received()
     const receiver = await bound(received, { host: '0.0.0.0' })
-    receiver.addMembership('239.77.1.2', 'lo')
+    receiver.addMembership('239.77.1.3', 'lo')
     const sender = await bound()
     sender.setMulticastInterface('lo')
-    sender.send('to all', { address: '239.77.1.2', port: portOf(receiver) })
-    await received.arrived(1)
-    expect(received.texts).toEqual(['to all'])
+    sender.send('to all', { address: '239.77.1.3', port: portOf(receiver) })
+    await until(() => received.texts.includes('to all'), 'the datagram')
   })
 
   it.each([

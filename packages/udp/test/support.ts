@@ -10,8 +10,11 @@ import { RingUdpSocket } from '../src/socket'
 
 export const loopback = '127.0.0.1'
 
+/** A loopback address of this process's own: strays meant for others, which had the port before, don't reach it. */
+export const ownLoopback = `127.${1 + (process.pid >>> 14 & 63)}.${process.pid >>> 7 & 127}.${1 + (process.pid & 127)}`
+
 /** As much as the system lets a socket keep without privileges, so that a test's bursts find room. */
-const receiveBufferBytes = 212_992
+export const receiveBufferBytes = 212_992
 
 export function testRing(options?: RingOptions): Ring {
   const ring = createRing(options)

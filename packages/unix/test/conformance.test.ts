@@ -32,10 +32,10 @@ const messageBytesMax = 200_000
 testMessages<datagram.DatagramSocket>('Unix datagrams to a connected peer', {
   messageBytesMax,
   reliable: true,
-  async open(ring, handlers, options) {
+  async open(where, handlers, options) {
     const [path, localPath] = [newPath(), newPath()]
-    const receiver = await datagram.bind({ path, ring }, handlers.receiver)
-    const sender = await datagram.connect({ path, localPath, ring, ...options }, handlers.sender)
+    const receiver = await datagram.bind({ path, ...where }, handlers.receiver)
+    const sender = await datagram.connect({ path, localPath, ...where, ...options }, handlers.sender)
     return { sender, receiver, answer: (chunk) => receiver.send(chunk, { path: localPath }) }
   },
 }, { describe, it })
@@ -43,10 +43,10 @@ testMessages<datagram.DatagramSocket>('Unix datagrams to a connected peer', {
 testMessages<datagram.DatagramSocket>('Unix datagrams of sockets that are not connected', {
   messageBytesMax,
   reliable: true,
-  async open(ring, handlers, options) {
+  async open(where, handlers, options) {
     const [path, localPath] = [newPath(), newPath()]
-    const receiver = await datagram.bind({ path, ring }, handlers.receiver)
-    const sender = await datagram.bind({ path: localPath, ring, ...options }, handlers.sender)
+    const receiver = await datagram.bind({ path, ...where }, handlers.receiver)
+    const sender = await datagram.bind({ path: localPath, ...where, ...options }, handlers.sender)
     const lane = sender.lane.bind(sender)
     sender.lane = (to) => lane(to ?? { path })
     return { sender, receiver, answer: (chunk) => receiver.send(chunk, { path: localPath }) }
@@ -56,8 +56,8 @@ testMessages<datagram.DatagramSocket>('Unix datagrams of sockets that are not co
 testMessages<datagram.DatagramSocket>('Unix datagrams of a socket pair', {
   messageBytesMax,
   reliable: true,
-  open(ring, handlers, options) {
-    const [sender, receiver] = datagram.socketpair({ ring, ...options }, handlers.sender, handlers.receiver)
+  open(where, handlers, options) {
+    const [sender, receiver] = datagram.socketpair({ ...where, ...options }, handlers.sender, handlers.receiver)
     return Promise.resolve({ sender, receiver, answer: (chunk) => receiver.send(chunk) })
   },
 }, { describe, it })
@@ -65,15 +65,15 @@ testMessages<datagram.DatagramSocket>('Unix datagrams of a socket pair', {
 testMessages<seqpacket.SeqpacketConnection>('Unix seqpacket connections', {
   messageBytesMax,
   reliable: true,
-  async open(ring, handlers, options) {
+  async open(where, handlers, options) {
     let receiver: seqpacket.SeqpacketConnection | undefined
-    const listener = await seqpacket.listen({ path: newPath(), ring }, {
+    const listener = await seqpacket.listen({ path: newPath(), ...where }, {
       open(connection) {
         connection.handler = handlers.receiver
         receiver = connection
       },
     })
-    const sender = await seqpacket.connect({ path: listener.address.path, ring, ...options }, handlers.sender)
+    const sender = await seqpacket.connect({ path: listener.address.path, ...where, ...options }, handlers.sender)
     await until(() => receiver !== undefined, 'the connection to be accepted')
     const accepted = receiver as unknown as seqpacket.SeqpacketConnection
     return { sender, receiver: accepted, answer: (chunk) => accepted.send(chunk), close: () => listener.close() }

@@ -1,17 +1,11 @@
 import assert from 'node:assert/strict'
 import { readdirSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
-import {
-  type Address,
-  createRing,
-  type MessageBatch,
-  type MessageHandler,
-  type MessageSocketOptions,
-  type MessageTransport,
-  type Ring,
-  type RingOptions,
+import type {
+  Address, BackendOptions, MessageBatch, MessageHandler, MessageSocketOptions, MessageTransport, RingOptions,
 } from '@sheaf/ring'
-import { pattern, until, untilIdle } from './fixtures'
+import { pattern, until } from './fixtures'
+import { fullTier, type Place, placeOn, type Tier } from './place'
 import { Random } from './random'
 import type { TestFramework } from './streams'
 
@@ -31,9 +25,9 @@ export interface MessageExchange<T extends AnyMessageTransport = AnyMessageTrans
 
 /** How an address family's message sockets are made, and what they can. */
 export interface MessageFamily<T extends AnyMessageTransport = AnyMessageTransport> {
-  /** Makes two sockets. The options are the sender's. */
+  /** Makes two sockets. @param where both are. @param options of the sender. */
   open(
-    ring: Ring,
+    where: BackendOptions,
     handlers: { readonly sender: MessageHandler<T>, readonly receiver: MessageHandler<T> },
     options: MessageSocketOptions,
   ): Promise<MessageExchange<T>>
@@ -79,49 +73,52 @@ class Told implements Handler {
   }
 }
 
-/** One test's rings and sockets, which are closed when it is over. */
+/** One test's places and sockets, which are closed when it is over. */
 class Bench {
   readonly family: MessageFamily
-  readonly #rings: Ring[] = []
+  readonly #tier: Tier
+  readonly #places: Place[] = []
   readonly #exchanges: MessageExchange[] = []
 
-  constructor(family: MessageFamily) {
+  constructor(family: MessageFamily, tier: Tier) {
     this.family = family
+    this.#tier = tier
   }
 
-  ring(options?: RingOptions): Ring {
-    const ring = createRing(options)
-    this.#rings.push(ring)
-    return ring
+  place(options?: RingOptions): Place {
+    const place = placeOn(this.#tier, options)
+    this.#places.push(place)
+    return place
   }
 
   async open(
-    ring: Ring,
+    place: Place,
     sender: Handler,
     receiver: Handler,
     options: MessageSocketOptions = {},
   ): Promise<MessageExchange> {
-    const exchange = await this.family.open(ring, { sender, receiver }, options)
+    const exchange = await this.family.open(place.options, { sender, receiver }, options)
     this.#exchanges.push(exchange)
     return exchange
   }
 
-  /** Closes the sockets; then nothing may be left in the rings. */
+  /** Closes the sockets; then nothing may be left in the places. */
   async assertEmpty(): Promise<void> {
+    await this.#closeSockets()
+    for (const place of this.#places) await place.assertIdle()
+  }
+
+  async close(): Promise<void> {
+    await this.#closeSockets()
+    for (const place of this.#places) place.close()
+  }
+
+  async #closeSockets(): Promise<void> {
     for (const exchange of this.#exchanges) {
       exchange.sender.destroy()
       exchange.receiver.destroy()
       await exchange.close?.()
     }
-    for (const ring of this.#rings) {
-      await untilIdle(ring)
-      assert.equal(ring.metrics.staleCompletions, 0)
-    }
-  }
-
-  async close(): Promise<void> {
-    for (const exchange of this.#exchanges) await exchange.close?.()
-    for (const ring of this.#rings) ring.close()
   }
 }
 
@@ -136,10 +133,10 @@ const windowMessages = 8
 const windowBytes = 60_000
 
 /** Sends messages of random sizes, no more at once than the receiver has room for, and compares what arrives. */
-async function exchanged(bench: Bench, ring: Ring, count: number, seed: number): Promise<void> {
+async function exchanged(bench: Bench, place: Place, count: number, seed: number): Promise<void> {
   const random = new Random(seed)
   const received = new Told()
-  const { sender } = await bench.open(ring, {}, received)
+  const { sender } = await bench.open(place, {}, received)
   const failed: Error[] = []
   let sentCount = 0
   let outstanding: Buffer[] = []
@@ -172,16 +169,16 @@ async function exchanged(bench: Bench, ring: Ring, count: number, seed: number):
 
 const messageTests: Record<string, Test> = {
   async 'keeps the boundaries and the order of messages of random sizes, empty ones among them'(bench) {
-    await exchanged(bench, bench.ring(), 2000, 1)
+    await exchanged(bench, bench.place(), 2000, 1)
   },
 
   async 'does so with queues that are always full'(bench) {
-    await exchanged(bench, bench.ring({ submissionEntries: 4, completionEntries: 8 }), 1000, 2)
+    await exchanged(bench, bench.place({ submissionEntries: 4, completionEntries: 8 }), 1000, 2)
   },
 
   async 'is sent empty messages between others, at the beginning and in the end'(bench) {
     const received = new Told()
-    const { sender } = await bench.open(bench.ring(), {}, received)
+    const { sender } = await bench.open(bench.place(), {}, received)
     for (const text of ['', '', 'a', '', 'b', '']) sender.send(text)
     await received.arrived(6)
     assert.deepEqual(received.texts, ['', '', 'a', '', 'b', ''])
@@ -189,7 +186,7 @@ const messageTests: Record<string, Test> = {
 
   async 'takes a message as large as it may be'(bench) {
     const received = new Told()
-    const { sender } = await bench.open(bench.ring(), {}, received)
+    const { sender } = await bench.open(bench.place(), {}, received)
     const sent = pattern(bench.family.messageBytesMax, 3)
     for (let round = 1; round <= 3; round++) {
       sender.send(sent)
@@ -200,7 +197,7 @@ const messageTests: Record<string, Test> = {
 
   async 'can be answered'(bench) {
     const told = new Told()
-    const exchange = await bench.open(bench.ring(), told, {
+    const exchange = await bench.open(bench.place(), told, {
       message: (_transport, chunk) => void exchange.answer(chunk),
     })
     for (let index = 0; index < 100; index++) {
@@ -213,7 +210,7 @@ const messageTests: Record<string, Test> = {
   async 'hands over batches, which are valid until the handler returns'(bench) {
     const texts: string[] = []
     let kept: MessageBatch | undefined
-    const { sender } = await bench.open(bench.ring(), {}, {
+    const { sender } = await bench.open(bench.place(), {}, {
       messages(_transport, batch) {
         kept = batch
         assert.throws(() => batch.lengthBytes(batch.count), RangeError)
@@ -235,7 +232,7 @@ const messageTests: Record<string, Test> = {
 
   async 'copies what is sent, whatever kind of bytes it is, and writes strings as UTF-8'(bench) {
     const received = new Told()
-    const { sender } = await bench.open(bench.ring(), {}, received)
+    const { sender } = await bench.open(bench.place(), {}, received)
     const chunk = Buffer.from('before')
     sender.send(chunk)
     chunk.fill('x')
@@ -248,7 +245,7 @@ const messageTests: Record<string, Test> = {
 
   async 'hands over chunks that are the receiver\'s own'(bench) {
     const received = new Told()
-    const { sender } = await bench.open(bench.ring(), {}, received)
+    const { sender } = await bench.open(bench.place(), {}, received)
     sender.sendMany(['first', 'other'])
     await received.arrived(2)
     received.chunks[0].fill('x')
@@ -260,7 +257,7 @@ const messageTests: Record<string, Test> = {
 
   async 'can be handed to another handler'(bench) {
     const [first, second] = [new Told(), new Told()]
-    const { sender, receiver } = await bench.open(bench.ring(), {}, first)
+    const { sender, receiver } = await bench.open(bench.place(), {}, first)
     sender.send('1')
     await first.arrived(1)
     ;(receiver as unknown as { handler: Handler }).handler = second
@@ -273,7 +270,7 @@ const messageTests: Record<string, Test> = {
 const queueTests: Record<string, Test> = {
   async 'calls back for each message in order, and counts'(bench) {
     const received = new Told()
-    const { sender, receiver } = await bench.open(bench.ring(), {}, received)
+    const { sender, receiver } = await bench.open(bench.place(), {}, received)
     const order: string[] = []
     sender.send('a', (error) => order.push(`a ${String(error)}`))
     sender.send('bc', () => order.push('bc'))
@@ -289,7 +286,7 @@ const queueTests: Record<string, Test> = {
 
   async 'calls back once for many, and for none of them'(bench) {
     const received = new Told()
-    const { sender } = await bench.open(bench.ring(), {}, received)
+    const { sender } = await bench.open(bench.place(), {}, received)
     const outcomes: unknown[] = []
     sender.sendMany(new Set(['a', 'b', 'c']), undefined, (error) => outcomes.push(error))
     sender.sendMany([], undefined, (error) => outcomes.push(error))
@@ -301,7 +298,7 @@ const queueTests: Record<string, Test> = {
 
   async 'sends at once what is flushed'(bench) {
     const received = new Told()
-    const { sender } = await bench.open(bench.ring(), {}, received)
+    const { sender } = await bench.open(bench.place(), {}, received)
     await sleep(1)
     const before = process.hrtime.bigint()
     sender.send('now')
@@ -314,7 +311,7 @@ const queueTests: Record<string, Test> = {
 
   async 'says false at the high-water mark, and drain below the low one'(bench) {
     const told = new Told()
-    const { sender } = await bench.open(bench.ring(), told, {}, { writableHighWaterMark: 1000 })
+    const { sender } = await bench.open(bench.place(), told, {}, { writableHighWaterMark: 1000 })
     assert.equal(sender.writableHighWaterMark, 1000)
     assert.equal(sender.send(Buffer.alloc(999)), true)
     assert.equal(sender.send('x'), false)
@@ -325,7 +322,7 @@ const queueTests: Record<string, Test> = {
   async 'a message that is too large fails alone'(bench) {
     const received = new Told()
     const told = new Told()
-    const { sender } = await bench.open(bench.ring(), told, received)
+    const { sender } = await bench.open(bench.place(), told, received)
     const outcomes: unknown[] = []
     const tooLarge = Buffer.alloc(2 ** 21)
     sender.send('before', (error) => outcomes.push(error))
@@ -341,7 +338,7 @@ const queueTests: Record<string, Test> = {
   },
 
   async 'refuses what is no chunk and no callback, and sends nothing of it'(bench) {
-    const { sender } = await bench.open(bench.ring(), {}, {})
+    const { sender } = await bench.open(bench.place(), {}, {})
     for (const chunk of [undefined, null, 1, {}, [1], new ArrayBuffer(1), new DataView(new ArrayBuffer(1))]) {
       assert.throws(() => sender.send(chunk as never), hasCode('ERR_INVALID_ARG_TYPE'))
       assert.throws(() => sender.sendMany(['x', chunk as never]), hasCode('ERR_INVALID_ARG_TYPE'))
@@ -362,7 +359,7 @@ const reliableTests: Record<string, Test> = {
     const told = new Told()
     const wrong: string[] = []
     let expected = 0
-    const { sender, receiver } = await bench.open(bench.ring(), told, {
+    const { sender, receiver } = await bench.open(bench.place(), told, {
       message(transport, chunk) {
         if (chunk.toString() !== `message ${expected++}`) wrong.push(`${chunk.toString()} for ${expected - 1}`)
         // Now and then it does not read for a while.
@@ -397,7 +394,7 @@ const reliableTests: Record<string, Test> = {
 const endingTests: Record<string, Test> = {
   async 'keeps what arrives while paused'(bench) {
     const received = new Told()
-    const { sender, receiver } = await bench.open(bench.ring(), {}, received)
+    const { sender, receiver } = await bench.open(bench.place(), {}, received)
     receiver.pause()
     assert.equal(receiver.paused, true)
     for (let index = 0; index < windowMessages; index++) sender.send(String(index))
@@ -411,7 +408,7 @@ const endingTests: Record<string, Test> = {
   async 'pausing within message stops at once, and loses nothing'(bench) {
     const texts: string[] = []
     let wrong = false
-    const { sender } = await bench.open(bench.ring(), {}, {
+    const { sender } = await bench.open(bench.place(), {}, {
       message(transport, chunk) {
         if (transport.paused) wrong = true
         texts.push(chunk.toString())
@@ -432,7 +429,7 @@ const endingTests: Record<string, Test> = {
 
   async 'close sends what is queued; then it is closed, once'(bench) {
     const [told, received] = [new Told(), new Told()]
-    const { sender } = await bench.open(bench.ring(), told, received)
+    const { sender } = await bench.open(bench.place(), told, received)
     const outcomes: unknown[] = []
     for (let index = 0; index < windowMessages; index++) sender.send(String(index), (error) => outcomes.push(error))
     sender.close()
@@ -456,7 +453,7 @@ const endingTests: Record<string, Test> = {
 
   async 'destroy drops what is queued, and says so'(bench) {
     const told = new Told()
-    const { sender } = await bench.open(bench.ring(), told, {})
+    const { sender } = await bench.open(bench.place(), told, {})
     const outcomes: unknown[] = []
     const reason = new Error('a reason')
     for (let index = 0; index < 20; index++) sender.send(String(index), (error) => outcomes.push(error))
@@ -470,30 +467,12 @@ const endingTests: Record<string, Test> = {
     await bench.assertEmpty()
   },
 
-  async 'the ring closes its sockets, in flight or not'(bench) {
-    const descriptors = readdirSync('/proc/self/fd').length
-    for (let index = 0; index < 10; index++) {
-      const ring = createRing()
-      const [told, received] = [new Told(), new Told()]
-      const exchange = await bench.family.open(ring, { sender: told, receiver: received }, {})
-      const outcomes: unknown[] = []
-      for (let size = 0; size < 30; size++) exchange.sender.send(Buffer.alloc(size), (error) => outcomes.push(error))
-      if (index % 2 === 0) exchange.sender.flush()
-      if (index % 3 === 0) await sleep(0)
-      ring.close()
-      assert.deepEqual([told.closes, received.closes, outcomes.length], [1, 1, 30])
-      assert.ok(hasCode('ERR_SHEAF_RING_CLOSED')(told.closeError))
-      await exchange.close?.()
-    }
-    await until(() => readdirSync('/proc/self/fd').length <= descriptors, 'all descriptors to be closed')
-  },
-
   async 'sockets closed at every moment leave everything where it was'(bench) {
-    const ring = bench.ring()
+    const place = bench.place()
     const random = new Random(7)
     const cycle = async (): Promise<void> => {
       const [told, received] = [new Told(), new Told()]
-      const exchange = await bench.family.open(ring, { sender: told, receiver: received }, {})
+      const exchange = await bench.family.open(place.options, { sender: told, receiver: received }, {})
       const { sender, receiver } = exchange
       const moment = random.below(7)
       if (moment > 0) sender.sendMany(['a', '', 'bb', Buffer.alloc(random.below(bench.family.messageBytesMax))])
@@ -509,33 +488,54 @@ const endingTests: Record<string, Test> = {
       await until(() => told.closes === 1 && received.closes === 1, 'both to close')
     }
     for (let index = 0; index < 20; index++) await cycle()
-    await untilIdle(ring)
+    await place.assertIdle()
     const descriptors = readdirSync('/proc/self/fd').length
     await Promise.all(Array.from({ length: 20 }, async () => {
       for (let index = 0; index < 25; index++) await cycle()
     }))
-    await untilIdle(ring)
+    await place.assertIdle()
     assert.equal(readdirSync('/proc/self/fd').length, descriptors)
-    assert.equal(ring.metrics.staleCompletions, 0)
   },
 }
 
-/** Defines the tests that sockets which keep message boundaries must pass, whatever their family. */
+const ringTests: Record<string, Test> = {
+  async 'the ring closes its sockets, in flight or not'(bench) {
+    const descriptors = readdirSync('/proc/self/fd').length
+    for (let index = 0; index < 10; index++) {
+      const place = bench.place()
+      const [told, received] = [new Told(), new Told()]
+      const exchange = await bench.family.open(place.options, { sender: told, receiver: received }, {})
+      const outcomes: unknown[] = []
+      for (let size = 0; size < 30; size++) exchange.sender.send(Buffer.alloc(size), (error) => outcomes.push(error))
+      if (index % 2 === 0) exchange.sender.flush()
+      if (index % 3 === 0) await sleep(0)
+      place.close()
+      assert.deepEqual([told.closes, received.closes, outcomes.length], [1, 1, 30])
+      assert.ok(hasCode('ERR_SHEAF_RING_CLOSED')(told.closeError))
+      await exchange.close?.()
+    }
+    await until(() => readdirSync('/proc/self/fd').length <= descriptors, 'all descriptors to be closed')
+  },
+}
+
+/** Defines the tests that sockets which keep message boundaries must pass, whatever their family, on one tier. */
 export function testMessages<T extends AnyMessageTransport>(
   name: string,
   family: MessageFamily<T>,
   framework: TestFramework,
+  tier = fullTier,
 ): void {
   const groups: Record<string, Record<string, Test>> = {
     'a message': messageTests, 'the queue': queueTests, 'ending': endingTests,
   }
   if (family.reliable) groups.backpressure = reliableTests
-  framework.describe(name, () => {
+  if (tier.ring !== undefined) groups['a ring'] = ringTests
+  framework.describe(`${name}, on ${tier.name}`, () => {
     for (const [group, tests] of Object.entries(groups)) {
       framework.describe(group, () => {
         for (const [title, test] of Object.entries(tests)) {
           framework.it(title, async () => {
-            const bench = new Bench(family)
+            const bench = new Bench(family, tier)
             try {
               await test(bench)
             } finally {

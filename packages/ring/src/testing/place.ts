@@ -17,6 +17,8 @@ export interface Tier {
   readonly name: string
   /** Undefined where there is no io_uring. */
   readonly ring: RingOptions | undefined
+  /** What is set in the environment while the ring is made. */
+  readonly environment?: Readonly<Record<string, string>>
 }
 
 export const fullTier: Tier = { name: 'bundles', ring: {} }
@@ -32,7 +34,17 @@ export const tiers: readonly Tier[] = [
 
 /** @param options of this test's own; the tier's take precedence. */
 export function placeOn(tier: Tier, options?: RingOptions): Place {
-  return tier.ring === undefined ? new NodePlace() : new RingPlace(createRing({ ...options, ...tier.ring }))
+  if (tier.ring === undefined) return new NodePlace()
+  const before = { ...process.env }
+  Object.assign(process.env, tier.environment)
+  try {
+    return new RingPlace(createRing({ ...options, ...tier.ring }))
+  } finally {
+    for (const name of Object.keys(tier.environment ?? {})) {
+      if (before[name] === undefined) Reflect.deleteProperty(process.env, name)
+      else process.env[name] = before[name]
+    }
+  }
 }
 
 class RingPlace implements Place {
