@@ -1,4 +1,5 @@
 import type { IpcNetConnectOpts, ListenOptions, TcpNetConnectOpts } from 'node:net'
+import { stockNet } from '@sheaf/ring'
 
 /** What `connect` and `listen` take in its widest form; each checks what it uses. */
 export type NetOptions = Partial<TcpNetConnectOpts> & Partial<IpcNetConnectOpts> & ListenOptions & {
@@ -11,10 +12,7 @@ export type NetOptions = Partial<TcpNetConnectOpts> & Partial<IpcNetConnectOpts>
 type Callback = (...args: any[]) => void
 
 /** Arguments in their one form: options, and a callback or null. */
-export type NormalizedArguments = [options: NetOptions, callback: Callback | null] & { [normalized]?: true }
-
-/** Marks arguments that need not be looked at again. */
-const normalized = Symbol('normalized')
+export type NormalizedArguments = [options: NetOptions, callback: Callback | null]
 
 /** A number that counts, or false. */
 export function countOf(value: unknown): number | false {
@@ -27,27 +25,17 @@ export function isPath(value: unknown): value is string {
   return typeof value === 'string' && countOf(value) === false
 }
 
-export function isNormalized(value: unknown): value is NormalizedArguments {
-  return Array.isArray(value) && (value as NormalizedArguments)[normalized] === true
-}
-
 /**
  * Brings the forms that `connect` and `listen` may be called in into one:
  * `(options[, …][, callback])`, `(path[, …][, callback])`, `([port][, host][, …][, callback])`.
  */
-export function normalizeArguments(args: readonly unknown[]): NormalizedArguments {
-  const last = args.at(-1)
-  const result: NormalizedArguments = [optionsOf(args), typeof last === 'function' ? last as Callback : null]
-  result[normalized] = true
-  return result
+export const { _normalizeArgs: normalizeArguments } = stockNet as unknown as {
+  _normalizeArgs: (args: readonly unknown[]) => NormalizedArguments
 }
 
-function optionsOf(args: readonly unknown[]): NetOptions {
-  if (args.length === 0) return {}
-  const [first, second] = args
-  if (typeof first === 'object' && first !== null) return first
-  if (isPath(first)) return { path: first }
-  const options: NetOptions = { port: first as number }
-  if (typeof second === 'string') options.host = second
-  return options
+/** Node's mark for what need not be looked at again. */
+const [normalized] = Object.getOwnPropertySymbols(normalizeArguments([]))
+
+export function isNormalized(value: unknown): value is NormalizedArguments {
+  return Array.isArray(value) && (value as unknown as Record<symbol, unknown>)[normalized] === true
 }

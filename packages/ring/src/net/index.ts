@@ -30,7 +30,6 @@ export type Net = typeof nodeNet & {
 
 const sheafNet = {
   ...stockNet,
-  _normalizeArgs: normalizeArguments,
   connect,
   createConnection: connect,
   createServer: (...args: ConstructorParameters<typeof Server>) => new Server(...args),

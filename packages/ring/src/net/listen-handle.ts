@@ -1,6 +1,8 @@
 import { AsyncResource } from 'node:async_hooks'
 import { defaultRing, type ListenerHandler, type Ring, type StreamListener } from '@sheaf/ring'
 import type { AddressFamily, ListenRequest, SocketName } from './address-family'
+import type { PrimaryHandle } from './cluster'
+import { isForeignHandle, takeDescriptor } from './foreign-handle'
 import type { Server } from './server'
 import { handleEvents } from './socket'
 import { SocketHandle } from './socket-handle'
@@ -20,21 +22,20 @@ export class ListenHandle {
   readonly family: AddressFamily
   readonly #ring: Ring
   readonly #resource: AsyncResource
-  readonly #accepted: (this: Server, handle: SocketHandle) => void
   owner!: Server
   #listener: StreamListener | undefined
+  #dealer: PrimaryHandle | undefined
+  readonly #leave: (() => void)[] = []
   #referenced = true
   #shared = false
   #closed = false
 
-  /** @param accepted told of each connection, in the handle's async context; `this` is the owner. */
-  constructor(
-    family: AddressFamily,
-    accepted: (this: Server, handle: SocketHandle) => void,
-    ring: Ring = defaultRing(),
-  ) {
+  /** Told of each connection, in the handle's async context. */
+  onconnection: (this: ListenHandle, error: number, handle: SocketHandle) => void
+
+  constructor(family: AddressFamily, onconnection: ListenHandle['onconnection'], ring: Ring = defaultRing()) {
     this.family = family
-    this.#accepted = accepted
+    this.onconnection = onconnection
     this.#ring = ring
     this.#resource = new AsyncResource(resourceTypes[family.kind])
   }
@@ -52,17 +53,34 @@ export class ListenHandle {
   }
 
   /**
-   * Listens on a socket that is there already, and the handle's from then on.
-   * @param shared others have the same socket, and go on when this one closes it.
+   * Listens on a socket that is there already, and the handle's from then on. Others may have it too, and go on when
+   * this one closes it.
    * @returns 0 or `-errno`.
    */
-  adopt(fd: number, backlog: number, shared: boolean): number {
+  adopt(fd: number, backlog: number): number {
     const { sockets } = this.#ring
     const result = Math.min(sockets.setBlocking(fd, true), sockets.listen(fd, backlog))
     if (result < 0) return result
-    this.#shared = shared
+    this.#shared = true
     this.#use(this.family.listener(this.#ring, fd, listenerEvents, this.#accept))
     return 0
+  }
+
+  /** Takes the connections that the primary of a cluster deals out. */
+  deal(dealer: PrimaryHandle): void {
+    this.#dealer = dealer
+    dealer.onconnection = (error, handle) => {
+      if (error !== 0 || !isForeignHandle(handle)) return
+      const fd = takeDescriptor(this.#ring, handle)
+      if (fd < 0) return
+      this.#ring.sockets.setBlocking(fd, true)
+      this.#accept(fd).begin()
+    }
+  }
+
+  /** Has something done when the handle is closed. */
+  whenClosing(leave: () => void): void {
+    this.#leave.push(leave)
   }
 
   #use(listener: StreamListener): void {
@@ -73,8 +91,14 @@ export class ListenHandle {
   /** Nobody can connect any more when this returns, and the address is free. */
   close(closed?: () => void): void {
     const listener = this.#listener
-    if (listener === undefined || this.#closed) return
+    if (this.#closed) return
     this.#closed = true
+    for (const leave of this.#leave) leave()
+    this.#dealer?.close()
+    if (listener === undefined) {
+      if (closed !== undefined) setImmediate(() => this.#resource.runInAsyncScope(closed))
+      return
+    }
     if (!this.#shared) this.#ring.sockets.shutdown(listener.fd, shutdownBoth)
     void listener.close().then(() => {
       if (closed !== undefined) this.#resource.runInAsyncScope(closed)
@@ -84,11 +108,13 @@ export class ListenHandle {
   ref(): void {
     this.#referenced = true
     this.#listener?.ref()
+    this.#dealer?.ref()
   }
 
   unref(): void {
     this.#referenced = false
     this.#listener?.unref()
+    this.#dealer?.unref()
   }
 
   hasRef(): boolean {
@@ -97,6 +123,7 @@ export class ListenHandle {
 
   /** @returns 0 or `-errno`. */
   getsockname(out: SocketName): number {
+    if (this.#dealer?.getsockname !== undefined) return this.#dealer.getsockname(out)
     if (this.#listener === undefined || this.#closed) return ebadf
     const name = this.family.name(this.#ring, this.#listener.fd, 'getsockname')
     if (typeof name === 'number') return name
@@ -111,6 +138,6 @@ export class ListenHandle {
   readonly #accept = (fd: number) => new SocketHandle(this.family, handleEvents, this.#ring).attach(fd, this.#opened)
 
   readonly #opened = (handle: SocketHandle): void => {
-    this.#resource.runInAsyncScope(this.#accepted, this.owner, handle)
+    this.#resource.runInAsyncScope(this.onconnection, this, 0, handle)
   }
 }

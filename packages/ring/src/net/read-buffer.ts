@@ -13,15 +13,24 @@ export function isOnReadOptions(value: unknown): value is OnReadOptions {
   return (buffer instanceof Uint8Array || typeof buffer === 'function') && typeof callback === 'function'
 }
 
+/** What the bytes come from. */
+interface Readable {
+  readonly reading: boolean
+  readStop(): void
+}
+
 /** Fills the buffer of `onread` again and again. */
 export class ReadBuffer {
   readonly #options: OnReadOptions
+  readonly #socket: object
   #buffer: Uint8Array | undefined
   /** What has arrived and was not wanted yet. */
   #rest: Chunk | undefined
 
-  constructor(options: OnReadOptions) {
+  /** @param socket what `callback` is called on. */
+  constructor(options: OnReadOptions, socket: object) {
     this.#options = options
+    this.#socket = socket
     this.#nextBuffer()
   }
 
@@ -29,26 +38,23 @@ export class ReadBuffer {
     return this.#rest !== undefined
   }
 
-  /** @returns whether more is wanted. */
-  deliver(chunk: Chunk): boolean {
-    if (this.#rest === undefined) this.#rest = chunk
-    else this.#rest = Buffer.concat([this.#rest, chunk])
-    return this.deliverRest()
+  /** Hands over what has arrived, as long as `handle` is reading. */
+  deliver(chunk: Chunk, handle: Readable): void {
+    this.#rest = this.#rest === undefined ? chunk : Buffer.concat([this.#rest, chunk])
+    this.deliverRest(handle)
   }
 
-  /** @returns whether more is wanted. */
-  deliverRest(): boolean {
-    let wanted = true
-    while (wanted && this.#rest !== undefined) {
+  /** As {@link deliver}, what was left. */
+  deliverRest(handle: Readable): void {
+    while (handle.reading && this.#rest !== undefined) {
       const buffer = this.#buffer as Uint8Array
       const rest = this.#rest
       const count = Math.min(rest.byteLength, buffer.byteLength)
       buffer.set(count === rest.byteLength ? rest : rest.subarray(0, count))
       this.#rest = count === rest.byteLength ? undefined : rest.subarray(count)
-      wanted = this.#options.callback(count, buffer) !== false
+      if (this.#options.callback.call(this.#socket, count, buffer) === false) handle.readStop()
       this.#nextBuffer()
     }
-    return wanted
   }
 
   #nextBuffer(): void {

@@ -3,13 +3,16 @@ import { captureRejectionSymbol, EventEmitter } from 'node:events'
 import { channel, tracingChannel } from 'node:diagnostics_channel'
 import type { BlockList } from 'node:net'
 import { getDefaultHighWaterMark } from 'node:stream'
-import { defaultRing, invalidArgumentType, limits } from '@sheaf/ring'
+import { defaultRing, invalidArgumentType, limits, stockNet } from '@sheaf/ring'
 import type { FamilyKind, ListenRequest, SocketName } from './address-family'
 import { countOf, isPath, type NetOptions, normalizeArguments } from './arguments'
 import { callableClass, construct } from './callable-class'
 import {
-  alreadyListening, callError, checkKeepAliveDelay, checkNumber, checkPort, checkSignal, invalidValue, listenError,
-  portOf, serverNotRunning,
+  agreeOnPort, announceListening, askPrimary, closeOnDisconnect, isClusterWorker, type PrimaryQuery,
+} from './cluster'
+import {
+  addressError, alreadyListening, callError, checkKeepAliveDelay, checkNumber, checkPort, checkSignal, invalidValue,
+  listenError, portOf, serverNotRunning,
 } from './errors'
 import { familyOfKind, kindOfDescriptor } from './families'
 import { isForeignHandle, takeDescriptor } from './foreign-handle'
@@ -31,6 +34,9 @@ type ConnectionListener = (socket: Socket) => void
 
 const serverSocketChannel = channel('net.server.socket')
 const listenChannel = tracingChannel('net.server.listen')
+
+/** Word for word what Node says. */
+const abstractHasNoMode = 'can not set readableAll or writableAllt to true when path is abstract unix socket'
 
 const einval = -22
 const eaddrinuse = -98
@@ -69,17 +75,19 @@ class ServerMethods extends EventEmitter {
     const options = (given._handle ?? given.handle ?? given) as NetOptions
     this._listeningId++
     if (options instanceof ListenHandle) {
-      takeOver(this, options)
+      // Another server's listener, from here on.
+      begin(this, options, '-1:null:-1')
       return this
     }
     if (isForeignHandle(options)) {
-      const fd = takeDescriptor(defaultRing(), options)
-      listenOnDescriptor(this, fd, backlog, true)
+      listenOnDescriptor(this, takeDescriptor(defaultRing(), options), backlog)
       return this
     }
     closeOnAbort(this, options.signal)
     if (typeof options.fd === 'number' && options.fd >= 0) {
-      listenOnDescriptor(this, options.fd, backlog, true)
+      const { fd } = options
+      if (isClusterWorker()) listenByPrimary(this, { address: null, port: null, addressType: null, fd, backlog })
+      else listenOnDescriptor(this, fd, backlog)
       return this
     }
     const port: unknown = options.port
@@ -160,7 +168,7 @@ class ServerMethods extends EventEmitter {
 
 export type Server = ServerMethods
 
-export const Server = callableClass(ServerMethods, initialise)
+export const Server = callableClass('Server', ServerMethods, stockNet.Server, initialise)
 
 function initialise(
   server: Server,
@@ -220,26 +228,35 @@ function listenOnPort(server: Server, options: NetOptions, port: number, backlog
     port, backlog: backlog || limits.backlog, ipv6Only, mode: 0,
     reusePort: (options as { reusePort?: boolean }).reusePort === true,
   }
+  const alone = options.exclusive === true || request.reusePort || !isClusterWorker()
+  const listenOn = (address: string | null, requests: readonly ListenRequest[]): void => {
+    if (alone) listen(server, 'tcp', requests)
+    else listenBesideWorkers(server, address, requests)
+  }
   if (host === undefined || host === '') {
     const any6 = { ...request, address: anyAddress6, version: 6 } as const
     const any = { ...request, address: anyAddress, version: 4 } as const
-    listen(server, 'tcp', [any6, any])
+    listenOn(null, [any6, any])
     return
   }
   const listeningId = server._listeningId
   lookup(host, (error, address, version) => {
     if (listeningId !== server._listeningId) return
     if (error !== null) server.emit('error', error)
-    else listen(server, 'tcp', [{ ...request, address, version: version as 4 | 6 }])
+    else listenOn(address, [{ ...request, address, version: version as 4 | 6 }])
   })
 }
 
 function listenOnPath(server: Server, options: NetOptions, path: string, backlog: number): void {
   const { readableAll = false, writableAll = false } = options
   if (path.startsWith('\0') && (readableAll || writableAll)) {
-    throw invalidValue('options', options, 'can not set readableAll or writableAll of an abstract name')
+    throw invalidValue('options', options, abstractHasNoMode)
   }
   server._pipeName = path
+  if (options.exclusive !== true && isClusterWorker()) {
+    listenByPrimary(server, { address: path, port: -1, addressType: -1, backlog, readableAll, writableAll })
+    return
+  }
   listen(server, 'pipe', [{
     address: path,
     port: 0,
@@ -251,20 +268,23 @@ function listenOnPath(server: Server, options: NetOptions, path: string, backlog
   }])
 }
 
-function listenOnDescriptor(server: Server, fd: number, backlog: number, shared: boolean): void {
+function listenOnDescriptor(server: Server, fd: number, backlog: number): void {
   const kind = fd < 0 ? undefined : kindOfDescriptor(defaultRing(), fd)
   const handle = kind === undefined ? undefined : newHandle(kind)
-  const result = fd < 0 ? fd : handle?.adopt(fd, backlog || limits.backlog, shared) ?? einval
+  const result = fd < 0 ? fd : handle?.adopt(fd, backlog || limits.backlog) ?? einval
   if (result < 0) failToListen(server, listenError(result, null))
   else begin(server, handle as ListenHandle, 'null:null:null')
 }
 
-/** Listens as the first of the requests that the system can do asks for. */
-function listen(server: Server, kind: FamilyKind, requests: readonly ListenRequest[]): void {
+/**
+ * Listens as the first of the requests that the system can do asks for.
+ * @returns false if none could be done, which an `error` event tells.
+ */
+function listen(server: Server, kind: FamilyKind, requests: readonly ListenRequest[]): boolean {
   const handle = newHandle(kind)
   if (handle === undefined) {
     failToListen(server, listenError(einval, requests[0].address))
-    return
+    return false
   }
   let tried = requests[0]
   let result = 0
@@ -275,15 +295,79 @@ function listen(server: Server, kind: FamilyKind, requests: readonly ListenReque
   }
   if (result < 0) {
     failToListen(server, listenError(result, tried.address, kind === 'pipe' ? -1 : tried.port))
-    return
+    return false
   }
   const where = kind === 'pipe' ? `-1:${tried.address}:-1` : `${tried.version}:${tried.address}:${tried.port}`
   begin(server, handle, where)
+  return true
+}
+
+/**
+ * In a worker of a cluster: each listens with a socket of its own, and the kernel deals the connections out
+ * (`SO_REUSEPORT`). Those that listen on any port agree on one.
+ */
+function listenBesideWorkers(server: Server, address: string | null, requests: readonly ListenRequest[]): void {
+  const shared = requests.map((request) => ({ ...request, reusePort: true }))
+  const [{ port, version }] = requests
+  if (port !== 0) {
+    if (listen(server, 'tcp', shared)) stayInCluster(server, address, port, version)
+    return
+  }
+  const { _listeningId: listeningId } = server
+  // The port is held with a socket of its own until all have agreed.
+  const held = newHandle('tcp')
+  const result = shared.reduce((before, request) => before < 0 ? held?.listen(request) ?? einval : before, einval)
+  if (held === undefined || result < 0) {
+    failToListen(server, listenError(result, shared[0].address, port))
+    return
+  }
+  const name: SocketName = {}
+  held.getsockname(name)
+  agreeOnPort(server, `${address}:${version}`, name.port ?? 0, (agreed, meeting) => {
+    held.close()
+    const wanted = shared.map((request) => ({ ...request, port: agreed }))
+    if (listeningId !== server._listeningId || !listen(server, 'tcp', wanted)) {
+      meeting?.close()
+      return
+    }
+    if (meeting !== undefined) server._handle?.whenClosing(() => meeting.close())
+    stayInCluster(server, address, agreed, version)
+  })
+}
+
+/** Tells the primary of the server, and closes it when the primary disconnects the worker. */
+function stayInCluster(server: Server, address: string | null, port: number, addressType: number): void {
+  const handle = server._handle
+  const leave = closeOnDisconnect(() => server.close())
+  handle?.whenClosing(leave)
+  server.once('listening', () => announceListening(address, port, addressType))
+}
+
+/** In a worker of a cluster: has the primary listen on what can't be shared otherwise. */
+function listenByPrimary(server: Server, query: PrimaryQuery): void {
+  const { _listeningId: listeningId } = server
+  const backlog = query.backlog === 0 ? limits.backlog : query.backlog
+  askPrimary(server, query, (error, given) => {
+    if (listeningId !== server._listeningId) {
+      given.close()
+      return
+    }
+    if (error !== 0) {
+      server.emit('error', addressError(error, 'bind', query.address ?? undefined, query.port ?? undefined))
+      return
+    }
+    const handle = newHandle(query.address === null ? 'tcp' : 'pipe')
+    if (handle === undefined) return
+    if (given.fd === undefined) handle.deal(given)
+    else handle.adopt(defaultRing().sockets.dup(given.fd), backlog)
+    if (given.fd !== undefined) handle.whenClosing(() => given.close())
+    begin(server, handle, `${query.addressType}:${query.address}:${query.port}`)
+  })
 }
 
 function newHandle(kind: FamilyKind): ListenHandle | undefined {
   const family = familyOfKind(kind)
-  return family && new ListenHandle(family, connectionAccepted)
+  return family && new ListenHandle(family, onConnection)
 }
 
 function begin(server: Server, handle: ListenHandle, connectionKey: string): void {
@@ -295,11 +379,6 @@ function begin(server: Server, handle: ListenHandle, connectionKey: string): voi
   process.nextTick(emitListening, server)
 }
 
-/** Another server's listener, from here on. */
-function takeOver(server: Server, handle: ListenHandle): void {
-  begin(server, handle, '-1:null:-1')
-}
-
 function failToListen(server: Server, error: Error): void {
   if (listenChannel.error.hasSubscribers) listenChannel.error.publish({ server, error })
   process.nextTick(() => server.emit('error', error))
@@ -307,24 +386,28 @@ function failToListen(server: Server, error: Error): void {
 
 // ---------------------------------------------------------------- accepting
 
-function connectionAccepted(this: Server, handle: SocketHandle): void {
-  if ((this.maxConnections !== undefined && this.maxConnections > 0 && this._connections >= this.maxConnections)
-    || isBlocked(this, handle)) {
-    drop(this, handle)
+function onConnection(this: ListenHandle, _error: number, handle: SocketHandle): void {
+  acceptConnection(this.owner, handle)
+}
+
+function acceptConnection(server: Server, handle: SocketHandle): void {
+  if ((server.maxConnections !== undefined && server.maxConnections > 0 && server._connections >= server.maxConnections)
+    || isBlocked(server, handle)) {
+    drop(server, handle)
     return
   }
   const socket = acceptedSocket(handle, {
-    allowHalfOpen: this.allowHalfOpen,
-    pauseOnCreate: this.pauseOnConnect,
-    readableHighWaterMark: this.highWaterMark,
-    writableHighWaterMark: this.highWaterMark,
+    allowHalfOpen: server.allowHalfOpen,
+    pauseOnCreate: server.pauseOnConnect,
+    readableHighWaterMark: server.highWaterMark,
+    writableHighWaterMark: server.highWaterMark,
   })
-  if (this.noDelay) socket.setNoDelay(true)
-  if (this.keepAlive) socket.setKeepAlive(true, this.keepAliveInitialDelay * 1000)
-  this._connections++
-  socket.server = this
-  socket._server = this
-  this.emit('connection', socket)
+  if (server.noDelay) socket.setNoDelay(true)
+  if (server.keepAlive) socket.setKeepAlive(true, server.keepAliveInitialDelay * 1000)
+  server._connections++
+  socket.server = server
+  socket._server = server
+  server.emit('connection', socket)
   if (serverSocketChannel.hasSubscribers) serverSocketChannel.publish({ socket })
 }
 

@@ -1,6 +1,7 @@
 import { AsyncResource } from 'node:async_hooks'
 import { type Chunk, defaultRing, type Ring, type StreamConnection, type StreamHandler } from '@sheaf/ring'
 import type { AddressFamily, Endpoint, SocketName } from './address-family'
+import { callError } from './errors'
 import type { Socket } from './socket'
 
 export type WriteDone = (error?: Error | null) => void
@@ -97,7 +98,7 @@ export class SocketHandle {
     const connection = this.family.connection(this.#ring, fd, connectionEvents, { allowHalfOpen: true })
     connection.attachment = this
     connection.serveSocket()
-    connection.pause()
+    if (!this.reading) connection.pause()
     if (!this.#referenced) connection.unref()
     this.#connection = connection
     return connection
@@ -122,12 +123,17 @@ export class SocketHandle {
    * is room again.
    */
   write(chunk: Uint8Array | string, encoding: BufferEncoding | undefined, done: WriteDone): void {
-    if ((this.#connection as StreamConnection).write(chunk, encoding)) done()
+    if (this.#closing) done(callError(ebadf, 'write'))
+    else if ((this.#connection as StreamConnection).write(chunk, encoding)) done()
     else this.#writeDone = done
   }
 
   /** As {@link write}, of all chunks at once. */
   writev(chunks: readonly { chunk: Uint8Array | string, encoding: BufferEncoding }[], done: WriteDone): void {
+    if (this.#closing) {
+      done(callError(ebadf, 'write'))
+      return
+    }
     const connection = this.#connection as StreamConnection
     let room = true
     for (const { chunk, encoding } of chunks) room = connection.write(chunk, knownEncoding(encoding))

@@ -405,7 +405,7 @@ export type Socket = SocketMethods
 
 // ---------------------------------------------------------------- how one is made
 
-export const Socket = callableClass(SocketMethods, initialise)
+export const Socket = callableClass('Socket', SocketMethods, stockNet.Socket, initialise)
 
 /** @returns Node's own socket for what no connection of Sheaf's can be made of. */
 function initialise(socket: Socket, given?: SocketOptions | number): object | undefined {
@@ -421,7 +421,7 @@ function initialise(socket: Socket, given?: SocketOptions | number): object | un
     attempts: undefined,
     timer: undefined,
     queuedAtTimeout: 0,
-    readBuffer: isOnReadOptions(options.onread) ? new ReadBuffer(options.onread) : undefined,
+    readBuffer: isOnReadOptions(options.onread) ? new ReadBuffer(options.onread, socket) : undefined,
     noDelay: Boolean(options.noDelay),
     keepAlive: Boolean(options.keepAlive),
     keepAliveDelaySeconds: Math.trunc((options.keepAliveInitialDelay ?? 0) / 1000),
@@ -541,8 +541,8 @@ export const handleEvents: HandleEvents = {
   data(chunk) {
     const own = this[state]
     this._unrefTimer()
-    const wanted = own.readBuffer === undefined ? this.push(chunk) : own.readBuffer.deliver(chunk)
-    if (!wanted) own.handle?.readStop()
+    if (own.readBuffer !== undefined) own.readBuffer.deliver(chunk, own.handle as SocketHandle)
+    else if (!this.push(chunk)) own.handle?.readStop()
   },
 
   end() {
@@ -575,8 +575,7 @@ function startReading(socket: Socket, handle: SocketHandle): void {
 }
 
 function deliverRest(socket: Socket, handle: SocketHandle, readBuffer: ReadBuffer): void {
-  if (socket.destroyed || !handle.reading) return
-  if (!readBuffer.deliverRest()) handle.readStop()
+  if (!socket.destroyed) readBuffer.deliverRest(handle)
 }
 
 function resumeReadBuffer(socket: Socket): void {

@@ -1,5 +1,5 @@
 import { AsyncResource } from 'node:async_hooks'
-import { Errno } from '../abi'
+import { Errno, shutdownWrite } from '../abi'
 import { invalidArgumentValue, invariant, SheafError, systemError } from '../errors'
 import { limits } from '../limits'
 import type { SendBlock } from '../memory/send-memory'
@@ -68,7 +68,8 @@ export abstract class StreamConnection implements Transport, ForwardingTarget, O
   /** `end` has been told. */
   #endTold = false
   #needsDrain = false
-  #shutdown: 'no' | 'submitted' | 'done' = 'no'
+  /** The FIN has been sent. */
+  #finished = false
   #callbacks: WriteCallbacks | undefined
   /** Forwardings that end here. */
   #sources: ForwardingSource[] | undefined
@@ -190,10 +191,10 @@ export abstract class StreamConnection implements Transport, ForwardingTarget, O
     if (callback !== undefined) {
       checkCallback(callback)
       if (this.#state === 'closed') {
-        process.nextTick(callback, this.#shutdown === 'done' ? undefined : this.#closedError())
+        process.nextTick(callback, this.#finished ? undefined : this.#closedError())
         return
       }
-      if (this.#shutdown === 'done') process.nextTick(callback)
+      if (this.#finished) process.nextTick(callback)
       else (this.#callbacks ??= new WriteCallbacks()).addEnd(callback)
     }
     if (this.#state !== 'open') return
@@ -254,7 +255,7 @@ export abstract class StreamConnection implements Transport, ForwardingTarget, O
 
   /** Something will come of it without the owner's doing. */
   get #underWay(): boolean {
-    return !this.#active() || this.#receiver.receiving || this.#shutdown === 'submitted' || this.#send.queuedBytes !== 0
+    return !this.#active() || this.#receiver.receiving || this.#send.queuedBytes !== 0
   }
 
   forward(to: Transport): void {
@@ -348,11 +349,6 @@ export abstract class StreamConnection implements Transport, ForwardingTarget, O
       case Operation.Connect:
         this.#completeConnect(result)
         break
-      case Operation.Shutdown:
-        // A peer that is gone already (ENOTCONN) needs no FIN; receiving tells what became of it.
-        this.#shutdown = 'done'
-        this.ring.schedule(this)
-        break
       case Operation.Cancel:
         this.#receiver.cancelled()
         break
@@ -363,6 +359,7 @@ export abstract class StreamConnection implements Transport, ForwardingTarget, O
         this.#receiver.hungUp()
         break
       case Operation.Accept:
+      case Operation.Shutdown:
       case Operation.Writable:
         invariant(false, 'a connection has a completion that it can\'t have')
     }
@@ -433,7 +430,7 @@ export abstract class StreamConnection implements Transport, ForwardingTarget, O
   }
 
   #steerSend(): void {
-    if (this.#shutdown === 'no') {
+    if (!this.#finished) {
       try {
         this.#send.submit()
       } catch (error) {
@@ -443,13 +440,16 @@ export abstract class StreamConnection implements Transport, ForwardingTarget, O
       if (this.#state === 'open' || this.#send.queuedBytes !== 0 || this.#send.inFlight) return
       if (this.#endTold && !this.#underSocket) {
         // Both directions are done: closing sends the FIN.
-        this.#shutdown = 'done'
+        this.#finished = true
       } else {
-        this.#shutdown = 'submitted'
-        this.ring.submissions.shutdownWrite(this.#slot, this.fd)
+        // By a system call: io_uring would hand it to a thread of the kernel's, which takes longer than doing it. A
+        // peer that is gone already (ENOTCONN) needs no FIN; receiving tells what became of it.
+        this.ring.sockets.shutdown(this.fd, shutdownWrite)
+        this.#finished = true
+        this.ring.schedule(this)
       }
     }
-    if (this.#shutdown === 'done' && this.#endTold && !this.#underSocket) this.#enter('closing')
+    if (this.#endTold && !this.#underSocket) this.#enter('closing')
   }
 
   #steerClose(): void {
@@ -527,7 +527,7 @@ export abstract class StreamConnection implements Transport, ForwardingTarget, O
     if (this.#callbacks !== undefined) {
       let callback: WriteCallback | undefined
       while ((callback = this.#callbacks.takeUpTo(send.sentBytes)) !== undefined) this.#call(callback)
-      while (this.#shutdown === 'done' && (callback = this.#callbacks.takeEnd()) !== undefined) this.#call(callback)
+      while (this.#finished && (callback = this.#callbacks.takeEnd()) !== undefined) this.#call(callback)
     }
     if (send.waiting || send.queuedBytes > this.writableHighWaterMark * limits.writableLowWaterFraction) return
     if (this.#sources !== undefined) for (const source of this.#sources) source.targetDrained()
@@ -581,7 +581,7 @@ export abstract class StreamConnection implements Transport, ForwardingTarget, O
     if (this.#callbacks === undefined) return []
     const call = (callback: WriteCallback, error?: Error): void => this.#call(callback, error)
     const failed = this.#error ?? this.#closedError()
-    return this.#callbacks.settle(call, this.#send.sentBytes, this.#shutdown === 'done', failed)
+    return this.#callbacks.settle(call, this.#send.sentBytes, this.#finished, failed)
   }
 
   #refuseWrite(callback: WriteCallback | undefined): boolean {
