@@ -40,7 +40,7 @@ export async function listenOnNode(
     server = await listenAt()
   }
   const file = isAbstract(path) ? undefined : new SocketFile(path)
-  file?.made()
+  if (options.keepFile !== true) file?.made()
   return new NodeUnixListener(server, { path }, handler, options, file)
 }
 

@@ -33,6 +33,8 @@ export interface FileOptions {
    * (another kind of file, a socket that is alive) stays, and listening fails with `EADDRINUSE`. Default false.
    */
   removeStale?: boolean
+  /** Leaves the file when the socket closes, and when the process exits. Default false. */
+  keepFile?: boolean
 }
 
 /** What is listened with, whatever the connections. */
@@ -83,6 +85,7 @@ export function checkPath(name: string, value: unknown): asserts value is string
 export function checkFileOptions(options: FileOptions & { path?: string }): void {
   checkIntegerOption('mode', options.mode, 0, 0o777)
   checkOption('removeStale', options.removeStale, 'boolean')
+  checkOption('keepFile', options.keepFile, 'boolean')
   const hasFile = options.path !== undefined && !isAbstract(options.path)
   if (options.mode !== undefined && !hasFile) {
     throw invalidArgumentValue('options.mode', 'needs a socket file', options.mode)

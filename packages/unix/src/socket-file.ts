@@ -44,7 +44,7 @@ export class SocketFile {
 
   /** Binds a socket to the path. @param syscall what errors are to name. @throws SystemError `EADDRINUSE`, … */
   bind(ring: Ring, fd: number, kind: SocketKind, options: FileOptions, syscall: string): void {
-    const { mode, removeStale = false } = options
+    const { keepFile = false, mode, removeStale = false } = options
     const address = encodeUnixAddress(this.#path, syscall)
     // The kernel makes the file with the socket's own permissions less the umask: never too many.
     if (mode !== undefined) fchmodSync(fd, mode)
@@ -53,7 +53,7 @@ export class SocketFile {
       result = ring.sockets.bind(fd, address)
     }
     if (result < 0) throw systemError(result, syscall, this.#path)
-    this.made()
+    if (!keepFile) this.made()
     if (mode !== undefined) chmodSync(this.#absolutePath, mode)
   }
 

@@ -26,10 +26,11 @@ export async function bind(options: BindOptions, handler: DatagramHandler): Prom
 }
 
 /**
- * Makes an unnamed datagram socket, which sends to any path; nobody can answer it. Rejects as {@link bind} does.
+ * Makes an unnamed datagram socket, which sends to any path; nobody can answer it before it is bound.
+ * @throws TypeError, RangeError for bad options; SystemError `EMFILE`, … of `socket`; SheafError
+ *   `ERR_SHEAF_UNSUPPORTED` where there is no io_uring.
  */
-// eslint-disable-next-line @typescript-eslint/require-await -- errors are to reject, as those of the other adapters do
-export async function open(options: DatagramOptions, handler: DatagramHandler): Promise<DatagramSocket> {
+export function open(options: DatagramOptions, handler: DatagramHandler): DatagramSocket {
   checkDatagramOptions(options, handler)
   return start(options, handler, () => ({}))
 }

@@ -3,8 +3,8 @@ import {
 } from '@sheaf/ring'
 import { Addresses } from '../addresses'
 import { Details } from '../details'
-import { checkPath } from '../options'
-import { peerLane, unixDatagramSocket } from '../socket'
+import { checkFileOptions, checkPath, type FileOptions } from '../options'
+import { bindFile, peerLane, unixDatagramSocket } from '../socket'
 import type { SocketFile } from '../socket-file'
 import { decodeUnixAddress, encodeUnixAddress, unixAddressBytesMax } from '../unix-address'
 import { Destinations } from './destinations'
@@ -34,7 +34,7 @@ export class DatagramSocket extends MessageSocket<PathAddress, Destination> {
   readonly #destinations = new Destinations()
   readonly #addresses = new Addresses()
   readonly #details: Details
-  readonly #file: SocketFile | undefined
+  #file: SocketFile | undefined
   #peer: Lane | undefined
 
   /** @internal Use `bind`, `open`, `connect` or `socketpair`. @param peer what it is connected to. */
@@ -51,6 +51,16 @@ export class DatagramSocket extends MessageSocket<PathAddress, Destination> {
     this.#details = details
     this.#peer = peer
     this.#file = file
+  }
+
+  /**
+   * Names an unnamed socket: what others send to `path` is told to the handler from now on.
+   * @throws TypeError, RangeError for bad arguments; SystemError `EADDRINUSE`, …; `EINVAL` if it has a name.
+   */
+  bind(path: string, options: FileOptions = {}): void {
+    checkPath('path', path)
+    checkFileOptions({ ...options, path })
+    this.#file = bindFile(this.ring, this.openDescriptor, unixDatagramSocket, path, options, 'bind')
   }
 
   /** An unnamed socket has the empty path. Undefined once the socket is closed. */
