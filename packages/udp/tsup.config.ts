@@ -1,3 +1,3 @@
 import { library } from '../../tsup.base.ts'
 
-export default library()
+export default library({ dgram: 'src/dgram/index.ts', register: 'src/register.ts' })

@@ -1,4 +1,4 @@
-import { getSystemErrorName } from 'node:util'
+import { getSystemErrorName, inspect } from 'node:util'
 
 /** Codes of the errors that are Sheaf's own. Each is explained in `docs/errors.md`. */
 export type SheafErrorCode
@@ -52,19 +52,26 @@ function withCode(error: TypeError | RangeError, code: string): ArgumentError {
   return Object.assign(error, { code })
 }
 
-function shown(value: unknown): string {
-  if (typeof value === 'string') return `type string ('${value.length > 28 ? `${value.slice(0, 25)}...` : value}')`
-  if (typeof value === 'function') return `function ${value.name}`
+/** A value, as Node names it in such errors. */
+export function typeAndValue(value: unknown): string {
   if (value === null || value === undefined) return String(value)
-  if (typeof value === 'object') return `an instance of ${value.constructor.name}`
-  // eslint-disable-next-line @typescript-eslint/no-base-to-string -- only primitives get here
-  return `type ${typeof value} (${String(value)})`
+  if (typeof value === 'function') return `function ${value.name}`
+  if (typeof value === 'object') {
+    const { constructor } = value as { constructor?: { name?: string } }
+    return constructor?.name ? `an instance of ${constructor.name}` : inspect(value, { depth: -1 })
+  }
+  const text = inspect(value)
+  return `type ${typeof value} (${text.length > 28 ? `${text.slice(0, 25)}...` : text})`
+}
+
+function kindOf(name: string): string {
+  return name.includes('.') ? 'property' : 'argument'
 }
 
 /** `ERR_INVALID_ARG_TYPE`, worded as Node words it. */
 export function invalidArgumentType(name: string, expected: string, actual: unknown): ArgumentError {
   return withCode(
-    new TypeError(`The "${name}" argument must be ${expected}. Received ${shown(actual)}`),
+    new TypeError(`The "${name}" ${kindOf(name)} must be ${expected}. Received ${typeAndValue(actual)}`),
     'ERR_INVALID_ARG_TYPE',
   )
 }
@@ -72,7 +79,7 @@ export function invalidArgumentType(name: string, expected: string, actual: unkn
 /** `ERR_INVALID_ARG_VALUE`, worded as Node words it. */
 export function invalidArgumentValue(name: string, reason: string, actual: unknown): ArgumentError {
   return withCode(
-    new TypeError(`The argument '${name}' ${reason}. Received ${shown(actual)}`),
+    new TypeError(`The ${kindOf(name)} '${name}' ${reason}. Received ${inspect(actual)}`),
     'ERR_INVALID_ARG_VALUE',
   )
 }

@@ -8,6 +8,7 @@ export {
   type SheafErrorCode,
   systemError,
   type SystemError,
+  typeAndValue,
 } from './errors'
 export {
   decodeSocketAddress,
@@ -77,4 +78,4 @@ export type {
   TransportState,
   WriteCallback,
 } from './transport'
-export type { SocketCalls } from '@sheaf/native'
+export { type SocketCalls, unavailable } from '@sheaf/native'

@@ -193,6 +193,17 @@ export class Ring {
     this.#native.enter(0, 0)
   }
 
+  /**
+   * Submits what is in the submission queue now, and has those sockets that are quiet take note of what has completed.
+   * They tell their owners in the next turn.
+   */
+  reap(): void {
+    if (this.#closed) return
+    this.submissions.publish()
+    this.#native.enter(0, EnterFlag.GetEvents)
+    this.#completions.reap()
+  }
+
   /** Makes the event loop look at the submission queue before it blocks. */
   wake(): void {
     this.#wanted[0] = 1

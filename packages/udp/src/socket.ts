@@ -9,6 +9,7 @@ import {
   type Ring,
   setSocketOption,
   socketAddressBytesMax,
+  systemError,
 } from '@sheaf/ring'
 import { Controls } from './controls'
 import { Destinations } from './destinations'
@@ -23,11 +24,18 @@ const payloadBytesMax = 65_527
 
 const maximumTransmissionUnit = [[0, 14], [41, 24]] as const
 
+/** A `sockaddr` of the family `AF_UNSPEC`. */
+const unspecifiedAddress = new Uint8Array(16)
+
+function notConnected(): Error {
+  return Object.assign(new Error('Not connected'), { code: 'ERR_SOCKET_DGRAM_NOT_CONNECTED' })
+}
+
 /** A UDP socket on a ring: the {@link MessageSocket} with UDP's addresses, options and offloads. */
 export class RingUdpSocket extends MessageSocket<InternetAddress, Destination> implements UdpSocket {
   declare handler: UdpHandler
   readonly #ipv6: boolean
-  readonly #peer: Lane | undefined
+  #peer: Lane | undefined
   readonly #destinations: Destinations
   readonly #sources = new Sources()
   readonly #controls = new Controls()
@@ -58,12 +66,42 @@ export class RingUdpSocket extends MessageSocket<InternetAddress, Destination> i
     return this.#remote
   }
 
+  /**
+   * From now on sends to, and receives from, one peer only. What was sent before goes where it was sent to.
+   * @throws SystemError of `connect`; TypeError, RangeError if `to` is no destination.
+   */
+  connect(to: Destination): void {
+    const { name } = this.#destinations.lane(to)
+    this.#reconnect(name, to)
+    this.#peer = new Lane(new Uint8Array(0))
+  }
+
+  /** Undoes {@link connect}. @throws SystemError of `connect`. */
+  disconnect(): void {
+    if (this.#peer === undefined) throw notConnected()
+    this.#reconnect(unspecifiedAddress)
+    this.#peer = undefined
+  }
+
+  #reconnect(name: Uint8Array, to?: Destination): void {
+    this.flushAndReap()
+    if (this.#peer?.idle === false) {
+      // The send buffer is full: what waits for it must not go to another peer.
+      const bytes = new Uint8Array(socketAddressBytesMax)
+      const length = this.ring.sockets.getpeername(this.openDescriptor, bytes)
+      if (length > 0) this.#peer.redirect(bytes.subarray(0, length))
+    }
+    const result = this.ring.sockets.connect(this.openDescriptor, name)
+    if (result < 0) throw systemError(result, 'connect', to?.address, to?.port)
+    this.#local = this.#remote = undefined
+  }
+
   /** @internal */
   override lane(to: Destination | undefined): Lane {
     const peer = this.#peer
     if (to === undefined) {
       if (peer !== undefined) return peer
-      throw Object.assign(new Error('Not connected'), { code: 'ERR_SOCKET_DGRAM_NOT_CONNECTED' })
+      throw notConnected()
     }
     if (peer !== undefined) {
       throw Object.assign(new Error('Already connected'), { code: 'ERR_SOCKET_DGRAM_IS_CONNECTED' })

@@ -9,10 +9,27 @@ export interface Ended {
 }
 
 /** Runs a program that has `bind`, `connect` and `port`; by way of `wrapper` if there is one. */
-export async function run(program: string, port = 0, wrapper: readonly string[] = []): Promise<Ended> {
+export function run(program: string, port = 0, wrapper: readonly string[] = []): Promise<Ended> {
   const source = `import { bind, connect } from '@sheaf/udp'\nconst port = Number(process.argv[1])\n${program}`
-  const [command, ...args] = [...wrapper, process.execPath, '--input-type=module', '-e', source, String(port)]
-  const child = spawn(command, args, { stdio: 'pipe' })
+  return ended([...wrapper, process.execPath, '--input-type=module', '-e', source, String(port)])
+}
+
+/** Runs a CommonJS program, with further arguments of Node's and further environment. */
+export function runScript(
+  program: string,
+  nodeArguments: readonly string[] = [],
+  environment: NodeJS.ProcessEnv = {},
+): Promise<Ended> {
+  return ended([process.execPath, ...nodeArguments, '-e', program], environment)
+}
+
+/** Runs a file. */
+export function runFile(path: string, nodeArguments: readonly string[] = []): Promise<Ended> {
+  return ended([process.execPath, ...nodeArguments, path])
+}
+
+async function ended([command, ...args]: string[], environment: NodeJS.ProcessEnv = {}): Promise<Ended> {
+  const child = spawn(command, args, { stdio: 'pipe', env: { ...process.env, ...environment } })
   let output = ''
   let errors = ''
   child.stdout.on('data', (chunk: Buffer) => { output += chunk.toString() })

@@ -27,6 +27,8 @@ const messageErrors = new Set<number>([Errno.EMSGSIZE, Errno.ENOBUFS, Errno.ENOM
  */
 export abstract class MessageConnection<A extends Address, To extends object = A>
   extends MessageSocket<A, To> implements MessageConnectionTransport<A, To>, BlockHolder {
+  /** That it is connected is told at once. */
+  override readonly quiet = false
   declare handler: MessageConnectionHandler<MessageConnectionTransport<A, To>, A>
   readonly #allowHalfOpen: boolean
   /** Holds the `sockaddr` until the kernel has copied it. */

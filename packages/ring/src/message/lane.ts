@@ -36,6 +36,11 @@ export class Lane {
     return this.requests.length === 0
   }
 
+  /** What is not in the kernel yet goes to `name`. */
+  redirect(name: Uint8Array): void {
+    for (let index = this.inFlight; index < this.requests.length; index++) this.requests[index].address(name)
+  }
+
   /** The request that further datagrams may join. */
   get open(): MessageRequest | undefined {
     const count = this.requests.length

@@ -47,6 +47,7 @@ export class MessageRequest implements OperationOwner {
   #descriptors: SentDescriptors | undefined
   #controlAddress = 0
   #controlBytes = 0
+  readonly quiet = true
   slot = -1
   owner: RequestOwner | undefined
   lane: Lane | undefined
@@ -71,12 +72,16 @@ export class MessageRequest implements OperationOwner {
     this.slot = slot
     this.lane = lane
     this.#sealed = false
-    const { name } = lane
-    this.#bytes.set(name, nameOffsetBytes)
+    this.address(lane.name)
+    setAddress(this.#words, MessageHeaderWord.Vector, this.#address + vectorOffsetBytes)
+  }
+
+  /** @param name the `sockaddr` to send to; empty for the peer of a connected socket. */
+  address(name: Uint8Array): void {
     const words = this.#words
+    this.#bytes.set(name, nameOffsetBytes)
     setAddress(words, MessageHeaderWord.Name, name.byteLength === 0 ? 0 : this.#address + nameOffsetBytes)
     words[MessageHeaderWord.NameBytes] = name.byteLength
-    setAddress(words, MessageHeaderWord.Vector, this.#address + vectorOffsetBytes)
   }
 
   /** Whether a datagram of `lengthBytes` may join. */

@@ -42,6 +42,7 @@ export interface MessageSocketTraits {
  */
 export abstract class MessageSocket<A extends Address, To extends object = A>
 implements MessageTransport<A, To>, OperationOwner, MessageReceiverOwner<A>, MessageSenderOwner {
+  readonly quiet: boolean = true
   readonly ring: Ring
   readonly fd: number
   handler: MessageHandler<MessageTransport<A, To>, A>
@@ -63,6 +64,7 @@ implements MessageTransport<A, To>, OperationOwner, MessageReceiverOwner<A>, Mes
   #needsDrain = false
   #cancelled = false
   #closeSubmitted = false
+  #descriptorClosed = false
   #error: Error | undefined
   /** Told when the socket is closed, before the handler. */
   onClosed: (() => void) | undefined
@@ -165,15 +167,44 @@ implements MessageTransport<A, To>, OperationOwner, MessageReceiverOwner<A>, Mes
   }
 
   flush(): void {
-    if (this.#state === 'closed') return
+    if (this.#state !== 'open' && this.#state !== 'ended') return
     this.#steer()
     this.ring.submit()
+  }
+
+  /**
+   * Has the kernel take what is queued, as far as it does so without waiting, and makes room for more. What is learnt
+   * of it is told in the next turn.
+   */
+  flushAndReap(): void {
+    let left: number
+    do {
+      if (this.#state !== 'open' && this.#state !== 'ended') return
+      left = this.messagesQueued
+      this.#sender.submit()
+      this.ring.reap()
+    } while (this.messagesQueued !== 0 && this.messagesQueued < left)
   }
 
   close(): void {
     if (this.#state !== 'open') return
     this.enter('ended')
     this.ring.schedule(this)
+  }
+
+  /**
+   * Closes, and if the kernel doesn't have to wait for anything, gives the descriptor back before it returns: the
+   * address is free again. The owner is told in the next turn.
+   */
+  closeNow(): void {
+    if (this.#state !== 'open') return
+    this.close()
+    this.flushAndReap()
+    if (this.messagesQueued !== 0) return
+    this.enter('closing')
+    this.#steerClose(true)
+    this.ring.reap()
+    this.#steerClose(true)
   }
 
   destroy(error?: Error): void {
@@ -253,7 +284,7 @@ implements MessageTransport<A, To>, OperationOwner, MessageReceiverOwner<A>, Mes
         this.#receiver.cancelled()
         break
       case Operation.Close:
-        this.#finish()
+        this.#descriptorClosed = true
         break
       default:
         this.completeOther(operation, result)
@@ -312,6 +343,7 @@ implements MessageTransport<A, To>, OperationOwner, MessageReceiverOwner<A>, Mes
     if (this.receives) this.#receiver.steer(this.awaitsMessages)
     if (this.#state === 'open' || this.#state === 'ended') this.#sender.submit()
     if (this.#state === 'ended' && this.messagesQueued === 0) this.steerEnd()
+    if (this.#state === 'closing' && this.#descriptorClosed) this.#finish()
     if (this.#state === 'closing') this.#steerClose()
   }
 
@@ -325,13 +357,21 @@ implements MessageTransport<A, To>, OperationOwner, MessageReceiverOwner<A>, Mes
     this.enter('closing')
   }
 
-  #steerClose(): void {
+  /** @param atOnce closes the descriptor, if it can be, by a system call. */
+  #steerClose(atOnce = false): void {
     if (this.#closeSubmitted) return
     this.#receiver.unpark()
     this.#receiver.discard()
     if (this.#sender.landed && this.ring.operations.outstanding(this.slot) === 0) {
       this.#closeSubmitted = true
-      this.ring.closeDescriptor(this.slot, this.fd)
+      if (atOnce) {
+        this.#descriptorClosed = true
+        this.ring.disown(this.fd)
+        this.ring.sockets.close(this.fd)
+        this.ring.schedule(this)
+      } else {
+        this.ring.closeDescriptor(this.slot, this.fd)
+      }
     } else if (!this.#cancelled) {
       this.#cancelled = true
       this.#sender.cancelWaits()

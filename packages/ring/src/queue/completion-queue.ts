@@ -11,6 +11,8 @@ export class CompletionQueue {
   readonly #tailWord: Int32Array
   readonly #mask: number
   #head: number
+  /** How far {@link reap} has looked. */
+  #reaped: number
   #stopped = false
 
   constructor(native: NativeRing, table: OperationTable, metrics: Metrics) {
@@ -20,7 +22,7 @@ export class CompletionQueue {
     this.#headWord = new Int32Array(native.rings, native.offsets.completionHead, 1)
     this.#tailWord = new Int32Array(native.rings, native.offsets.completionTail, 1)
     this.#mask = native.completionEntries - 1
-    this.#head = this.#headWord[0]
+    this.#head = this.#reaped = this.#headWord[0]
   }
 
   /** Hands over nothing more, not even within a `drain` under way: the ring's memory is about to go. */
@@ -41,6 +43,7 @@ export class CompletionQueue {
         const low = entries[at]
         const high = entries[at + 1]
         this.#head = (this.#head + 1) | 0
+        if (low === taken && high === taken) continue
         this.#metrics.completions++
         this.#table.complete(low >>> 0, high >>> 0, entries[at + 2], entries[at + 3])
       }
@@ -48,4 +51,26 @@ export class CompletionQueue {
       if (!this.#stopped) Atomics.store(this.#headWord, 0, this.#head)
     }
   }
+
+  /**
+   * Hands over, within a call of the application's, what makes nobody call the application. The rest stays where it
+   * is, for {@link drain}.
+   */
+  reap(): void {
+    const entries = this.#entries
+    const tail = Atomics.load(this.#tailWord, 0)
+    if (((this.#head - this.#reaped) | 0) > 0) this.#reaped = this.#head
+    for (; this.#reaped !== tail; this.#reaped = (this.#reaped + 1) | 0) {
+      const at = (this.#reaped & this.#mask) << 2
+      const low = entries[at] >>> 0
+      if (!this.#table.isQuiet(low)) continue
+      const high = entries[at + 1] >>> 0
+      entries[at] = entries[at + 1] = taken
+      this.#metrics.completions++
+      this.#table.complete(low, high, entries[at + 2], entries[at + 3])
+    }
+  }
 }
+
+/** Either half of the user data of a completion that was handed over before its turn; no request has it. */
+const taken = -1

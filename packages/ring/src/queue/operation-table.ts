@@ -28,6 +28,8 @@ export function userDataLow(slot: number, operation: Operation): number {
 
 /** Whoever has requests in the kernel. */
 export interface OperationOwner {
+  /** `complete` calls nothing of the application's, so it may be called at any time. */
+  readonly quiet?: boolean
   /** `flags` without `More` is the last completion of its request. */
   complete(operation: Operation, result: number, flags: number): void
 }
@@ -91,6 +93,11 @@ export class OperationTable {
   begin(slot: number, operation: Operation): number {
     this.#outstanding[slot]++
     return userDataLow(slot, operation)
+  }
+
+  /** Whether the owner of a completion is quiet. */
+  isQuiet(userDataLow: number): boolean {
+    return this.#owners[userDataLow >>> operationBits]?.quiet === true
   }
 
   /** Hands a completion to its owner. */

@@ -1,0 +1,23 @@
+import nodeDatagram from 'node:dgram'
+import { stockDatagram, unavailable } from '@sheaf/ring'
+import { createSocket as createSheafSocket, Socket as SheafSocket } from './socket'
+
+/*
+ * What `node:dgram` exports, on io_uring; where there is none, `node:dgram` itself. How they differ is in the README.
+ */
+
+export type { BindOptions, RemoteInfo, SocketOptions, SocketType } from 'node:dgram'
+
+const onRing: typeof nodeDatagram = {
+  ...stockDatagram,
+  createSocket: createSheafSocket,
+  Socket: SheafSocket as unknown as typeof nodeDatagram.Socket,
+}
+const dgram = unavailable === '' ? onRing : nodeDatagram
+
+export default dgram
+export const createSocket: typeof nodeDatagram.createSocket = dgram.createSocket
+export type Socket = nodeDatagram.Socket
+export const Socket: typeof nodeDatagram.Socket = dgram.Socket
+/** Deprecated (DEP0112): Node's own, to whose handles a socket can be bound. */
+export const _createSocketHandle = (dgram as unknown as { _createSocketHandle: unknown })._createSocketHandle

@@ -1,0 +1,160 @@
+import nodeDatagram, { type Socket } from 'node:dgram'
+import { once } from 'node:events'
+import { defaultRing } from '@sheaf/ring'
+import { describe, expect, it } from 'vitest'
+import { createSocket } from '../../src/dgram/index'
+import { loopback, openDescriptors, until, untilIdle } from '../support'
+
+async function bound(options: Partial<nodeDatagram.SocketOptions> = {}, port = 0): Promise<Socket> {
+  const socket = createSocket({ type: 'udp4', ...options })
+  socket.bind(port, loopback)
+  await once(socket, 'listening')
+  return socket
+}
+
+function closed(socket: Socket): Promise<void> {
+  return new Promise((told) => {
+    socket.close(told)
+  })
+}
+
+describe('sockets of @sheaf/udp/dgram', () => {
+  it('send and receive through the ring, several at once', async () => {
+    const { metrics } = defaultRing()
+    const { messagesWritten, messagesRead, sends } = metrics
+    const receiver = await bound()
+    let received = 0
+    receiver.on('message', (message) => { received += message.length })
+    const sender = await bound()
+    for (let index = 0; index < 64; index++) sender.send('a message', receiver.address().port, loopback)
+    await until(() => received === 64 * 9, '64 messages')
+    expect(metrics.messagesWritten - messagesWritten).toBe(64)
+    expect(metrics.messagesRead - messagesRead).toBe(64)
+    expect(metrics.sends - sends).toBe(1)
+    await Promise.all([closed(sender), closed(receiver)])
+  })
+
+  it('take any number of datagrams in one turn, in order', async () => {
+    const receiver = await bound()
+    const peer = nodeDatagram.createSocket('udp4')
+    peer.bind(0, loopback)
+    await once(peer, 'listening')
+    const sender = await bound()
+    const { port } = peer.address()
+    // More than all queues may hold, were they not emptied meanwhile. The receiver can't keep it all.
+    const count = 70_000
+    const chunk = Buffer.alloc(1000)
+    let told = 0
+    let failed = 0
+    let highest = 0
+    for (let index = 0; index < count; index++) {
+      chunk.writeUInt32LE(index)
+      sender.send(chunk, port, loopback, (error) => {
+        told++
+        if (error !== null) failed++
+      })
+      highest = Math.max(highest, sender.getSendQueueSize())
+    }
+    expect(highest).toBeLessThan(1024 * 1024)
+    let last = -1
+    peer.on('message', (message) => {
+      const index = message.readUInt32LE()
+      expect(index).toBeGreaterThan(last)
+      last = index
+    })
+    await until(() => told === count, `${count} callbacks`)
+    expect(failed).toBe(0)
+    expect(sender.getSendQueueCount()).toBe(0)
+    await until(() => last >= 0, 'a datagram')
+    peer.close()
+    await Promise.all([closed(sender), closed(receiver)])
+  })
+
+  it('give their port back before close() returns, with a receive in the kernel', async () => {
+    const socket = await bound()
+    const { port } = socket.address()
+    const sender = await bound()
+    sender.send('x', port, loopback)
+    await once(socket, 'message')
+    let told = false
+    socket.once('close', () => { told = true })
+    socket.close()
+    expect(told).toBe(false)
+    const again = await bound({}, port)
+    await until(() => told, 'the close event')
+    await Promise.all([closed(again), closed(sender)])
+  })
+
+  it('send what was sent before they were closed', async () => {
+    const receiver = await bound()
+    const texts: string[] = []
+    receiver.on('message', (message) => texts.push(message.toString()))
+    const sender = await bound()
+    for (let index = 0; index < 100; index++) sender.send(`${index}`, receiver.address().port, loopback)
+    sender.close()
+    await until(() => texts.length === 100, '100 messages')
+    expect(texts).toEqual(Array.from({ length: 100 }, (_, index) => `${index}`))
+    await closed(receiver)
+  })
+
+  it('keep datagrams for a peer from going to the next one', async () => {
+    const [first, second] = await Promise.all([bound(), bound()])
+    const texts: [string, string][] = []
+    first.on('message', (message) => texts.push(['first', message.toString()]))
+    second.on('message', (message) => texts.push(['second', message.toString()]))
+    const sender = createSocket('udp4')
+    await new Promise<void>((connected) => { sender.connect(first.address().port, loopback, connected) })
+    sender.send('for the first')
+    sender.disconnect()
+    await new Promise<void>((connected) => { sender.connect(second.address().port, loopback, connected) })
+    sender.send('for the second')
+    await until(() => texts.length === 2, 'two messages')
+    expect(texts.sort()).toEqual([['first', 'for the first'], ['second', 'for the second']])
+    await Promise.all([first, second, sender].map(closed))
+  })
+
+  it('go on after a listener has thrown', async () => {
+    const receiver = await bound()
+    const thrown: unknown[] = []
+    const listeners = process.listeners('uncaughtException')
+    process.removeAllListeners('uncaughtException')
+    process.on('uncaughtException', (error) => thrown.push(error))
+    const texts: string[] = []
+    receiver.on('message', (message) => {
+      texts.push(message.toString())
+      if (texts.length === 1) throw new Error('from the listener')
+    })
+    for (const text of ['a', 'b', 'c']) receiver.send(text, receiver.address().port, loopback)
+    await until(() => texts.length === 3, 'three messages')
+    process.removeAllListeners('uncaughtException')
+    for (const listener of listeners) process.on('uncaughtException', listener)
+    expect(texts).toEqual(['a', 'b', 'c'])
+    expect(thrown).toHaveLength(1)
+    await closed(receiver)
+  })
+
+  it('leave nothing behind, however they end', async () => {
+    const ring = defaultRing()
+    await untilIdle(ring)
+    const before = openDescriptors()
+    for (let round = 0; round < 50; round++) {
+      const unbound = createSocket('udp4')
+      unbound.close()
+      const binding = createSocket('udp4')
+      binding.bind(0, loopback)
+      binding.close()
+      const joined = createSocket('udp4')
+      joined.addMembership('224.0.0.116', loopback)
+      joined.close()
+      const failing = createSocket('udp4').on('error', () => undefined)
+      failing.bind(0, '192.0.2.1')
+      const sending = await bound()
+      for (let index = 0; index < 10; index++) sending.send('x', sending.address().port, loopback)
+      sending.close()
+      await once(sending, 'close')
+      failing.close()
+    }
+    await untilIdle(ring)
+    expect(openDescriptors()).toBe(before)
+  })
+})
