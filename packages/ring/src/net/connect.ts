@@ -93,10 +93,9 @@ export function connectToHost(socket: Socket, options: NetOptions, start: StartA
 
 function checkTarget(options: NetOptions): InternetTarget {
   const { localAddress, localPort, port, autoSelectFamily, autoSelectFamilyAttemptTimeout: timeout } = options
-  if (localAddress !== undefined && localAddress !== '' && isIP(localAddress) === 0) throw invalidAddress(localAddress)
-  if (localPort !== undefined && (localPort as unknown) !== null && localPort !== 0) {
-    checkNumber('options.localPort', localPort)
-  }
+  // Falsy ones, null among them (undici's), are none.
+  if (localAddress && isIP(localAddress) === 0) throw invalidAddress(localAddress)
+  if (localPort) checkNumber('options.localPort', localPort)
   if (port !== undefined) {
     if (typeof port !== 'number' && typeof port !== 'string') {
       throw invalidArgumentType('options.port', 'one of type number or string', port)
@@ -109,8 +108,8 @@ function checkTarget(options: NetOptions): InternetTarget {
   return {
     host: options.host === undefined || options.host === '' ? 'localhost' : options.host,
     port: portOf(port),
-    localAddress: localAddress === '' ? undefined : localAddress,
-    localPort: localPort === 0 ? undefined : localPort,
+    localAddress: localAddress === '' ? undefined : localAddress ?? undefined,
+    localPort: localPort === 0 ? undefined : localPort ?? undefined,
     autoSelectFamily: autoSelectFamily ?? getDefaultAutoSelectFamily(),
     attemptTimeoutMs: Math.max(timeout ?? getDefaultAutoSelectFamilyAttemptTimeout(), attemptTimeoutMsMin),
   }

@@ -158,7 +158,7 @@ export abstract class StreamConnection implements Transport, ForwardingTarget, O
   #written(callback: WriteCallback | undefined): boolean {
     const send = this.#send
     if (callback !== undefined) (this.#callbacks ??= new WriteCallbacks()).add(send.acceptedBytes, callback)
-    if (!this.scheduled) this.ring.schedule(this)
+    if (!this.scheduled) this.#schedule()
     if (send.queuedBytes < this.writableHighWaterMark) return true
     if (!this.#needsDrain) this.ring.metrics.backPressure++
     this.#needsDrain = true
@@ -199,7 +199,7 @@ export abstract class StreamConnection implements Transport, ForwardingTarget, O
     }
     if (this.#state !== 'open') return
     this.#enter('ended')
-    this.ring.schedule(this)
+    this.#schedule()
   }
 
   destroy(error?: Error): void {
@@ -214,7 +214,7 @@ export abstract class StreamConnection implements Transport, ForwardingTarget, O
     this.#enter('closing')
     this.#receiver.unpark()
     this.#receiver.discard()
-    this.ring.schedule(this)
+    this.#schedule()
   }
 
   reset(error?: Error): void {
@@ -226,13 +226,13 @@ export abstract class StreamConnection implements Transport, ForwardingTarget, O
   pause(): void {
     if (this.paused) return
     this.#receiver.paused = true
-    if (this.#state !== 'closed') this.ring.schedule(this)
+    if (this.#state !== 'closed') this.#schedule()
   }
 
   resume(): void {
     if (!this.paused) return
     this.#receiver.paused = false
-    if (this.#state !== 'closed') this.ring.schedule(this)
+    if (this.#state !== 'closed') this.#schedule()
   }
 
   ref(): void {
@@ -245,8 +245,15 @@ export abstract class StreamConnection implements Transport, ForwardingTarget, O
     this.#settleReference()
   }
 
+  /** Has what the owner asked for done. The process must not end before that for want of anything else. */
+  #schedule(): void {
+    this.ring.schedule(this)
+    if (!this.#referenced) this.#settleReference()
+  }
+
   #settleReference(): void {
-    const referenced = this.#wantsReference && this.#state !== 'closed' && (!this.#underSocket || this.#underWay)
+    const referenced = this.#state === 'closing'
+      || (this.#wantsReference && this.#state !== 'closed' && (!this.#underSocket || this.#underWay))
     if (referenced === this.#referenced) return
     this.#referenced = referenced
     if (referenced) this.ring.ref()
@@ -255,7 +262,7 @@ export abstract class StreamConnection implements Transport, ForwardingTarget, O
 
   /** Something will come of it without the owner's doing. */
   get #underWay(): boolean {
-    return !this.#active() || this.#receiver.receiving || this.#send.queuedBytes !== 0
+    return this.scheduled || !this.#active() || this.#receiver.receiving || this.#send.queuedBytes !== 0
   }
 
   forward(to: Transport): void {

@@ -73,7 +73,7 @@ export class StreamListener implements Listener, OperationOwner {
   }
 
   unref(): void {
-    if (!this.#referenced) return
+    if (!this.#referenced || this.#state === 'closing') return
     this.#referenced = false
     this.#ring.unref()
   }
@@ -86,6 +86,7 @@ export class StreamListener implements Listener, OperationOwner {
       }
       this.#closing.push(resolve)
       if (this.#state === 'closing') return
+      this.ref()
       this.#state = 'closing'
       clearTimeout(this.#retry)
       this.#ring.schedule(this)

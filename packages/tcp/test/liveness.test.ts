@@ -1,0 +1,90 @@
+/** What keeps a process alive whose sockets are Sheaf's: what keeps it alive when they are Node's. */
+import { type AddressInfo, createServer, type Socket } from 'node:net'
+import { describe, expect, it, onTestFinished } from 'vitest'
+import { run } from './program'
+
+const bytesSent = 4_000_000
+
+/** A server that sends a lot to whoever connects, then its end. @returns its port. */
+async function source(): Promise<number> {
+  const sockets = new Set<Socket>()
+  const server = createServer((socket) => {
+    sockets.add(socket)
+    socket.on('error', () => undefined).end(Buffer.alloc(bytesSent))
+  })
+  await new Promise<void>((resolve) => { server.listen(0, '127.0.0.1', resolve) })
+  onTestFinished(() => {
+    server.close()
+    for (const socket of sockets) socket.destroy()
+  })
+  return (server.address() as AddressInfo).port
+}
+
+/**
+ * Runs a program. What it does `last` it does where a turn of the event loop is over, and the next one only comes if
+ * something is under way.
+ */
+async function output(program: string): Promise<string> {
+  const begin = `
+    const net = require('@sheaf/tcp/net')
+    const last = (act) => setTimeout(() => setImmediate(act), 50)
+  `
+  const ended = await run(begin + program)
+  expect(ended).toMatchObject({ code: 0, errors: '' })
+  return ended.output
+}
+
+describe('a process with sockets of Sheaf', () => {
+  // pg, by COPY, and undici: the process ended in the middle, as a paused socket keeps nothing alive.
+  it('goes on when a paused socket is resumed and nothing else is under way', async () => {
+    const port = await source()
+    expect(await output(`
+      let received = 0
+      const socket = net.connect(${port}, '127.0.0.1')
+      socket.on('data', (chunk) => {
+        received += chunk.length
+        socket.pause()
+        if (received < 1_000_000) last(() => socket.resume())
+        else socket.removeAllListeners('data').on('data', ({ length }) => { received += length }).resume()
+      })
+      socket.on('end', () => console.log(received))`)).toBe(`${bytesSent}\n`)
+  })
+
+  // undici's pool: `close` waits for sockets that it has unref'd.
+  it('tells that a socket is closed which keeps nothing alive', async () => {
+    const port = await source()
+    expect(await output(`
+      const socket = net.connect(${port}, '127.0.0.1', () => {
+        socket.unref()
+        last(() => socket.destroy())
+      })
+      socket.on('close', () => console.log('closed'))`)).toBe('closed\n')
+  })
+
+  it('tells that a listener is closed which keeps nothing alive', async () => {
+    expect(await output(`
+      require('@sheaf/tcp').listen({ host: '127.0.0.1', port: 0 }, {}).then((listener) => {
+        listener.unref()
+        last(() => listener.close().then(() => console.log('closed')))
+      })`)).toBe('closed\n')
+  })
+
+  it('ends when all that is left is paused, or keeps nothing alive', async () => {
+    const port = await source()
+    expect(await output(`
+      const paused = net.connect(${port}, '127.0.0.1', () => paused.pause())
+      const unreferenced = net.connect(${port}, '127.0.0.1', () => unreferenced.unref())
+      process.on('exit', () => console.log('ended'))`)).toBe('ended\n')
+  })
+
+  // undici gives null for what it was not given.
+  it('takes a local address of null for none', async () => {
+    const port = await source()
+    expect(await output(`
+      const socket = net.connect({ port: ${port}, host: '127.0.0.1', localAddress: null, localPort: null })
+      socket.once('data', () => {
+        console.log(socket.localAddress)
+        socket.destroy()
+      })`)).toBe('127.0.0.1\n')
+  })
+})
