@@ -10,6 +10,7 @@ interface Flags {
   readonly seconds: string
   readonly rounds: string
   readonly receiver: string
+  readonly only: string
 }
 
 /** Who is compared is at one end; at the other is always Sheaf. */
@@ -50,6 +51,7 @@ const scenarios: readonly Scenario[] = [
     receiving(`receive, coalesced, ${size} B`, size, 'sheaf', 'receive'),
     receiving(`receive, one by one, ${size} B`, size, 'sheaf-single', 'receive'),
     receiving(`echo, ${size} B`, size, 'sheaf', 'echo'),
+    receiving(`echo by @sheaf/udp/dgram, ${size} B`, size, 'drop-in', 'echo'),
   ]),
 ]
 
@@ -58,6 +60,7 @@ const flags = new Command('datagram')
   .option('--seconds <s>', 'length of one measurement', '1')
   .option('--rounds <n>', 'measurements of each', '5')
   .option('--receiver <kind>', 'what senders send to: sheaf (coalesces), sheaf-single, node', 'sheaf-single')
+  .option('--only <text>', 'comparisons whose names have it', '')
   .parse()
   .opts<Flags>()
 
@@ -98,7 +101,7 @@ const table = new Table({
   colAligns: ['left', 'right', 'right', 'right'],
   style: { head: [], border: [], compact: true },
 })
-for (const scenario of scenarios) {
+for (const scenario of scenarios.filter(({ name }) => name.includes(flags.only))) {
   const figures = scenario.kinds.map((): number[] => [])
   for (let round = 0; round < Number(flags.rounds); round++) {
     for (const [index, kind] of scenario.kinds.entries()) figures[index].push(await measure(scenario, kind))

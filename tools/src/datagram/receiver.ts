@@ -1,11 +1,12 @@
 /**
  * Receives datagrams on loopback ports, echoing them if asked to. Prints the ports, and when its input ends, how many
- * there were since it had warmed up and the CPU time they took. Arguments: sheaf | sheaf-single | node, receive | echo,
- * number of ports.
+ * there were since it had warmed up and the CPU time they took. Arguments: sheaf | sheaf-single | drop-in | node,
+ * receive | echo, number of ports.
  */
-import { createSocket } from 'node:dgram'
+import { createSocket as createNodeSocket } from 'node:dgram'
 import { once } from 'node:events'
 import { bind, type InternetAddress, type MessageBatch, type UdpSocket } from '@sheaf/udp'
+import { createSocket as createSheafSocket } from '@sheaf/udp/dgram'
 
 const [kind, task, count] = process.argv.slice(2)
 const host = '127.0.0.1'
@@ -26,7 +27,7 @@ async function sheafPort(): Promise<number> {
   return socket.localAddress?.port ?? 0
 }
 
-async function nodePort(): Promise<number> {
+async function nodePort(createSocket: typeof createNodeSocket): Promise<number> {
   const socket = createSocket({ type: 'udp4', recvBufferSize: receiveBufferBytes })
   socket.on('message', task === 'echo'
     ? (chunk, from) => {
@@ -40,8 +41,13 @@ async function nodePort(): Promise<number> {
   return socket.address().port
 }
 
+function port(): Promise<number> {
+  if (kind === 'node') return nodePort(createNodeSocket)
+  return kind === 'drop-in' ? nodePort(createSheafSocket) : sheafPort()
+}
+
 const ports: number[] = []
-for (let index = 0; index < Number(count); index++) ports.push(await (kind === 'node' ? nodePort() : sheafPort()))
+for (let index = 0; index < Number(count); index++) ports.push(await port())
 console.log(ports.join(' '))
 
 let before = process.cpuUsage()
