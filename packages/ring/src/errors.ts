@@ -46,6 +46,13 @@ export function systemError(errno: number, syscall: string, address?: string, po
   return error
 }
 
+/** As {@link systemError}, for memory that the kernel locks: `ENOMEM` mostly means a limit that can be raised. */
+export function lockedMemoryError(errno: number, syscall: string): SystemError {
+  const error = systemError(errno, syscall)
+  if (error.code === 'ENOMEM') error.message += ': no memory, or more locked memory than the limit (`ulimit -l`) allows'
+  return error
+}
+
 type ArgumentError = (TypeError | RangeError) & { code: string }
 
 function withCode(error: TypeError | RangeError, code: string): ArgumentError {

@@ -1,7 +1,7 @@
 import { binding as nativeBinding, type Binding, type NativeRing, type SocketCalls } from '@sheaf/native'
 import { EnterFlag, receivedMessageHeaderBytes, SetupFlag } from './abi'
 import { type Capabilities, detectCapabilities, lostCapability, ringCapability } from './capabilities'
-import { SheafError, systemError } from './errors'
+import { lockedMemoryError, SheafError, systemError } from './errors'
 import { limits } from './limits'
 import { type BufferWaiter, BufferWaiters } from './memory/buffer-waiters'
 import { GroupPool } from './memory/group-pool'
@@ -106,7 +106,9 @@ export class Ring {
     this.waiters = new BufferWaiters(this.pool, this.metrics, () => {
       this.wake()
     })
-    this.sendMemory = new SendMemory(binding)
+    this.sendMemory = new SendMemory(binding, (waiter) => {
+      this.schedule(waiter)
+    })
     this.groups = new GroupPool(binding, native, this, this.metrics, sendMethod, options.groupEntries)
     const header = binding.createRegion(1)
     if (typeof header === 'number') throw systemError(header, 'mmap')
@@ -130,12 +132,17 @@ export class Ring {
       optionalFlags: optionalSetupFlags,
       ...(capabilities.restrictions.enabled && { restrictions }),
     })
-    if (typeof native === 'number') throw systemError(native, 'io_uring_setup')
+    if (typeof native === 'number') throw lockedMemoryError(native, 'io_uring_setup')
     if (native.restrictionsError !== 0) {
       const { code } = systemError(native.restrictionsError, 'io_uring_register')
       capabilities.restrictions = lostCapability(`the kernel refuses to restrict a ring (${code})`)
     }
-    return new Ring(binding, native, resolved, capabilities)
+    try {
+      return new Ring(binding, native, resolved, capabilities)
+    } catch (error) {
+      native.close()
+      throw error
+    }
   }
 
   get closed(): boolean {

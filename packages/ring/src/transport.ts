@@ -69,8 +69,9 @@ export interface StreamHandler<T extends Transport = Transport> {
   /** The connection is established. Called once, before anything else. */
   open?(transport: T): void
   /**
-   * Bytes arrived, in order. `chunk` is the receiver's own: it may be kept, changed, and transferred. Descriptors in
-   * `details` were sent with a write that begins in it; what comes in later chunks was written after that one.
+   * Bytes arrived, in order. `chunk` is the receiver's own: it may be kept and changed. Its `buffer` holds nothing of
+   * other connections; small chunks of one connection share one, which can't be transferred (a copy can). Descriptors
+   * in `details` were sent with a write that begins in it; what comes in later chunks was written after that one.
    */
   data?(transport: T, chunk: Chunk, details?: ReceivedDetails): void
   /** After a `write` that returned false: the queue is below the low-water mark again. */

@@ -25,7 +25,7 @@ function make(kind: 'bundle' | 'single' | 'sendmsg'): Made {
     bufferBytes: 4, buffers: 16, buffersMax: 16, reserveFraction: 0,
   })
   Buffer.from(pool.memory.buffer).write('aaaabbbbccccddddeeeeffffgggghhhh')
-  const sendMemory = new SendMemory(binding)
+  const sendMemory = new SendMemory(binding, () => undefined)
   const owners = { pool, sendMemory }
   if (kind === 'sendmsg') {
     const region = binding.createRegion(vectorGroupBytes)

@@ -52,7 +52,8 @@ std::string ReasonFor(const char* call, int error) {
              ": it is older than 5.1, was built without CONFIG_IO_URING, or a sandbox hides the call.";
     case ENOMEM:
       return std::string("The system call ") + call +
-             " got no memory; before kernel 5.12 a ring counts against the limit of locked memory (`ulimit -l`).";
+             " got no memory; before kernel 5.12, and again in recent ones, a ring counts against the limit of "
+             "locked memory (`ulimit -l`).";
     case EMFILE:
       return "This process has no file descriptor left for a ring; raise its limit (`ulimit -n`).";
     case ENFILE:

@@ -1,6 +1,6 @@
 import type { Binding, NativeRing, Region } from '@sheaf/native'
 import { bufferEntryBytes } from '../abi'
-import { systemError } from '../errors'
+import { lockedMemoryError, systemError } from '../errors'
 import { EntryRing } from './entry-ring'
 
 /** Index of the tail among the ring's 16-bit words. */
@@ -53,6 +53,6 @@ export class BufferRing extends EntryRing {
 
   #register(): void {
     const result = this.#native.registerBufferRing(this.#region.address, this.entries, this.group, 0)
-    if (result < 0) throw systemError(result, 'io_uring_register')
+    if (result < 0) throw lockedMemoryError(result, 'io_uring_register')
   }
 }

@@ -1,5 +1,6 @@
 import type { Binding } from '@sheaf/native'
 import { limits } from '../limits'
+import type { Scheduled } from '../ring'
 
 /** Whoever has blocks, and how many. */
 export interface BlockHolder {
@@ -26,12 +27,17 @@ export class SendBlock {
 /** The send memory of a ring: blocks, mapped as needed up to a bound, and kept for the next who needs one. */
 export class SendMemory {
   readonly #binding: Binding
+  readonly #schedule: (waiter: Scheduled) => void
   readonly #free: SendBlock[] = []
+  /** Who found no block, those that have waited longest first. */
+  readonly #waiting = new Set<Scheduled>()
   #regions = 0
   #blocks = 0
 
-  constructor(binding: Binding) {
+  /** @param schedule makes one of those that wait try again. */
+  constructor(binding: Binding, schedule: (waiter: Scheduled) => void) {
     this.#binding = binding
+    this.#schedule = schedule
   }
 
   /** Blocks that somebody has. */
@@ -56,6 +62,29 @@ export class SendMemory {
     if (block.holder !== undefined) block.holder.blocks--
     block.holder = undefined
     this.#free.push(block)
+    if (this.#waiting.size !== 0) this.#wakeOne()
+  }
+
+  /**
+   * Has `waiter` try again when there is a block. @returns false if nobody has one that could come back: there is no
+   * memory at all.
+   */
+  wait(waiter: Scheduled): boolean {
+    if (this.used === 0) return false
+    this.#waiting.add(waiter)
+    return true
+  }
+
+  leave(waiter: Scheduled): void {
+    this.#waiting.delete(waiter)
+  }
+
+  #wakeOne(): void {
+    for (const waiter of this.#waiting) {
+      this.#waiting.delete(waiter)
+      this.#schedule(waiter)
+      return
+    }
   }
 
   #grow(): void {

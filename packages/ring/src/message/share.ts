@@ -80,6 +80,10 @@ export class MessageShare {
     this.namedSends = (native.features & Feature.Bundle) !== 0
     this.#group = options.group
     this.#flags = options.flags
+    // First, as a group that is registered stays so.
+    const region = binding.createRegion(1)
+    if (typeof region === 'number') throw systemError(region, 'mmap')
+    this.#headers = region
     const overheadBytes = receivedMessageHeaderBytes + limits.messageNameBytes + options.controlBytesMax
     this.pool = new ReceivePool(binding, native, ring.metrics, {
       group: options.group,
@@ -90,9 +94,6 @@ export class MessageShare {
     })
     this.bytes = Buffer.from(this.pool.memory.buffer)
     this.words = new Int32Array(this.pool.memory.buffer)
-    const region = binding.createRegion(1)
-    if (typeof region === 'number') throw systemError(region, 'mmap')
-    this.#headers = region
   }
 
   /** Requests that sockets have. */

@@ -213,6 +213,7 @@ export abstract class StreamConnection implements Transport, ForwardingTarget, O
     }
     this.#enter('closing')
     this.#receiver.unpark()
+    this.ring.sendMemory.leave(this)
     this.#receiver.discard()
     this.#schedule()
   }
@@ -388,7 +389,7 @@ export abstract class StreamConnection implements Transport, ForwardingTarget, O
     try {
       this.#send.complete(result, flags)
     } catch (error) {
-      this.destroy(error as Error)
+      this.reset(error as Error)
     }
   }
 
@@ -439,9 +440,10 @@ export abstract class StreamConnection implements Transport, ForwardingTarget, O
   #steerSend(): void {
     if (!this.#finished) {
       try {
-        this.#send.submit()
+        if (!this.#send.submit() && !this.ring.sendMemory.wait(this)) throw systemError(-Errno.ENOMEM, 'write')
       } catch (error) {
-        this.destroy(error as Error)
+        // Bytes of the stream are missing: the peer must not take what it has got for the whole.
+        this.reset(error as Error)
         return
       }
       if (this.#state === 'open' || this.#send.queuedBytes !== 0 || this.#send.inFlight) return

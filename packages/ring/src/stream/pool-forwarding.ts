@@ -63,7 +63,10 @@ export class PoolForwarding extends Forwarding {
    */
   #spill(bytes: Uint8Array): void {
     if (this.#sameRing === undefined) {
-      this.write(Buffer.from(bytes))
+      // Not of Node's pool, which others can see all of.
+      const copy = Buffer.allocUnsafeSlow(bytes.byteLength)
+      copy.set(bytes)
+      this.write(copy)
       return
     }
     for (let offset = 0; offset < bytes.byteLength; offset += limits.copyAtOnceBytes) {

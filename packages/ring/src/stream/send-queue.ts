@@ -136,33 +136,35 @@ export class SendQueue implements BlockHolder {
     return queued
   }
 
-  /** Sends what there is, unless something is in flight. Called once a turn. */
-  submit(): void {
-    if (this.inFlight) return
+  /**
+   * Sends what there is, unless something is in flight. Called once a turn. @returns false if something must wait for
+   * send memory, of which others have all there may be.
+   */
+  submit(): boolean {
+    if (this.inFlight) return true
     if (this.#flightBlock !== undefined) {
       this.#submitFlight(this.#flightBlock)
-      return
+      return true
     }
     if (this.#backlog !== undefined) this.#refill(this.#backlog)
     const group = this.#group
     if (group !== undefined && group.spans !== 0) {
       if (this.#end !== this.#start && group.room !== 0) this.#closeSpan(group)
       group.submit(this.#ring.submissions, this.#slot, this.#fd)
-      return
+      return true
     }
     if (group !== undefined) this.#giveGroup(group)
     const block = this.#block
     if (block === undefined || this.#end === this.#start) {
       if (block !== undefined) this.#dropBlock(block)
-      const descriptors = this.#backlog?.takeDescriptors()
-      if (descriptors !== undefined) this.#submitWithDescriptors(this.#backlog as Backlog, descriptors)
-      return
+      return this.#backlog === undefined || this.#submitWithDescriptors(this.#backlog)
     }
     block.references++
     this.#flightBlock = block
     this.#flightStart = this.#start
     this.#flightEnd = this.#start = this.#end
     this.#submitFlight(block)
+    return true
   }
 
   /** A send completion that is not an error. */
@@ -250,10 +252,12 @@ export class SendQueue implements BlockHolder {
   }
 
   /** Sends the next bytes of the backlog in a block of their own, behind the header of the message. */
-  #submitWithDescriptors(backlog: Backlog, descriptors: SentDescriptors): void {
+  #submitWithDescriptors(backlog: Backlog): boolean {
     const block = this.#ring.sendMemory.acquire(this)
+    if (block === undefined) return false
+    const descriptors = backlog.takeDescriptors()
+    invariant(descriptors !== undefined, 'what waits could have been sent')
     this.#flightDescriptors = descriptors
-    invariant(block !== undefined, 'send memory has run out')
     this.#flightBlock = block
     this.#flightStart = descriptorPayloadOffsetBytes
     const room = limits.sendBlockBytes - descriptorPayloadOffsetBytes
@@ -263,6 +267,7 @@ export class SendQueue implements BlockHolder {
     this.#flying = true
     writeDescriptorMessage(block, this.#flightStart, this.#flightEnd, descriptors)
     this.#ring.submissions.sendMessageOnce(this.#slot, this.#fd, block.address)
+    return true
   }
 
   /**

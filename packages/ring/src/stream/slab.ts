@@ -1,9 +1,10 @@
+import { markAsUntransferable } from 'node:worker_threads'
 import { limits } from '../limits'
 
 /**
  * Memory for the small chunks that one connection receives. Node's own pool (`Buffer.allocUnsafe`) is shared by the
  * whole process: what one peer sent could be read through `chunk.buffer` of another. A slab serves one connection and
- * begins as zeros.
+ * begins as zeros. It can't be transferred: the chunks carved from it before would go with it.
  */
 export class Slab {
   readonly #sizeBytes: number
@@ -19,8 +20,11 @@ export class Slab {
   /** A chunk of the caller's own. */
   allocate(sizeBytes: number): Buffer {
     if (sizeBytes > this.#chunkBytesMax) return Buffer.allocUnsafeSlow(sizeBytes)
-    if (this.#memory === undefined || this.#used + sizeBytes > this.#sizeBytes) {
-      this.#memory = Buffer.from(new ArrayBuffer(this.#sizeBytes))
+    // `ArrayBuffer.prototype.transfer` heeds no mark: then there is nothing left of it.
+    if (this.#memory === undefined || this.#used + sizeBytes > this.#memory.byteLength) {
+      const memory = new ArrayBuffer(this.#sizeBytes)
+      markAsUntransferable(memory)
+      this.#memory = Buffer.from(memory)
       this.#used = 0
     }
     const start = this.#used
