@@ -18,7 +18,7 @@ export interface StreamFamily<T extends Transport = Transport> {
 /** What the suite needs of a test framework; those of vitest, mocha and `node:test` fit. */
 export interface TestFramework {
   readonly describe: (name: string, define: () => void) => unknown
-  readonly it: (name: string, test: () => Promise<void>) => unknown
+  readonly it: (name: string, test: () => Promise<void>, timeoutMs?: number) => unknown
 }
 
 /** One test's places and listeners, which are closed when it is over. */

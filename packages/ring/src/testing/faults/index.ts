@@ -1,0 +1,38 @@
+import type { Transport } from '@sheaf/ring'
+import type { TestFramework } from '../streams'
+import { defineTests, type Test } from './bench'
+import type { FaultFamily } from './family'
+import { isolationTests } from './isolation'
+import { memoryTests } from './memory'
+import { peerTests } from './peers'
+import { pressureTests } from './pressure'
+import { processTests } from './processes'
+import { resetTests } from './resets'
+
+/** A thousand workers, or a receiver that reads nothing for a minute, if they are asked for. */
+const timeoutMs = 60_000
+
+/**
+ * Defines the tests of what the streams of every address family must survive, on the real kernel: resets, peers that
+ * are killed or stopped, receivers that read nothing, limits of the process, its end, workers, collections, memory
+ * that is taken away; and that no connection sees anything of another.
+ *
+ * `SHEAF_FAULT_SECONDS` (3) is how long a receiver reads nothing; `SHEAF_FAULT_WORKERS` (200) how many workers there
+ * are.
+ */
+export function testFaults<T extends Transport>(
+  name: string,
+  family: FaultFamily<T>,
+  framework: TestFramework,
+): void {
+  framework.describe(`${name}: faults`, () => {
+    const define = (group: string, tests: Record<string, Test>): void =>
+      defineTests(group, tests, family, framework, timeoutMs)
+    define('a peer\'s reset', resetTests(family))
+    define('a peer', peerTests(family))
+    define('under pressure', pressureTests)
+    define('isolation', isolationTests)
+    for (const [how, tests] of Object.entries(memoryTests)) define(`memory taken away by ${how}`, tests)
+    for (const [what, tests] of Object.entries(processTests(family))) define(what, tests)
+  })
+}

@@ -1,0 +1,188 @@
+import assert from 'node:assert/strict'
+import { binding as loaded, type Binding } from '@sheaf/native'
+import { limits, type Listener, type Ring, type Transport } from '@sheaf/ring'
+import { type Bench, hasCode, type Test } from './bench'
+import { echo, pattern, Received, sha, until } from '../fixtures'
+import { createRingOn } from '../ring-on'
+
+/** How long a receiver reads nothing: a minute says no more than this, but takes longer. */
+const stalledMs = Number(process.env.SHEAF_FAULT_SECONDS ?? 3) * 1000
+const others = 1000
+const wavesMin = 20
+
+/** A connection that sends one byte and waits for its echo, at each call. */
+class Pinger {
+  echoes = 0
+  #connection: Transport | undefined
+  #echoed: () => void = () => undefined
+
+  async open(connect: (handler: object) => Promise<Transport>): Promise<void> {
+    this.#connection = await connect({
+      data: () => {
+        this.echoes++
+        this.#echoed()
+      },
+    })
+  }
+
+  ping(): Promise<void> {
+    this.#connection?.write('x')
+    return new Promise((resolve) => { this.#echoed = resolve })
+  }
+
+  close(): void {
+    this.#connection?.destroy()
+  }
+}
+
+async function openPingers(bench: Bench, ring: Ring, listener: Listener): Promise<Pinger[]> {
+  const pingers = Array.from({ length: others }, () => new Pinger())
+  for (const pinger of pingers) await pinger.open((handler) => bench.connect(ring, listener, handler))
+  return pingers
+}
+
+/** A binding that has no memory of one size after so many times. */
+function bindingWithout(sizeBytes: number, times: number): Binding {
+  if (loaded === undefined) throw new Error('these tests need io_uring')
+  const binding = loaded
+  let left = times
+  return {
+    probe: () => binding.probe(),
+    createRing: (options) => binding.createRing(options),
+    createRegion: (wanted) => wanted === sizeBytes && left-- <= 0 ? -12 : binding.createRegion(wanted),
+    sockets: binding.sockets,
+  }
+}
+
+const sendRegionBytes = limits.sendBlockBytes * limits.sendBlocksPerRegion
+
+export const pressureTests: Record<string, Test> = {
+  async [`a receiver that reads nothing, behind a proxy, does not slow ${others} other connections`](bench) {
+    const ring = bench.ring()
+    const sink = new Received()
+    let stalled: Transport | undefined
+    const target = await bench.listen(ring, {
+      open(connection) {
+        connection.handler = sink
+        connection.pause()
+        stalled = connection
+      },
+    })
+    const proxy = await bench.listen(ring, {
+      open(connection) {
+        connection.pause()
+        void bench.connect(ring, target, {}, { allowHalfOpen: true }).then((onward) => {
+          connection.forward(onward)
+          connection.resume()
+        })
+      },
+    }, { allowHalfOpen: true })
+    const chunk = pattern(100_000, 3)
+    const sent = sha()
+    let ended = false
+    const pump = (connection: Transport): void => {
+      while (!ended) {
+        sent.update(chunk)
+        if (!connection.write(chunk)) return
+      }
+    }
+    const source = await bench.connect(ring, proxy, { open: pump, drain: pump }, { allowHalfOpen: true })
+    const listener = await bench.listen(ring, echo)
+    const pingers = await openPingers(bench, ring, listener)
+    await until(() => ring.metrics.forwardPauses > 0, 'the proxy to hold its source back')
+    const before = source.bytesWritten
+    const started = Date.now()
+    let waves = 0
+    while (waves < wavesMin || Date.now() - started < stalledMs) {
+      await Promise.all(pingers.map((pinger) => pinger.ping()))
+      waves++
+      const { pool, usage } = ring
+      assert.ok(usage.receiveBuffersHeld <= pool.buffers - pool.reserve, 'the stalled flow keeps to its quota')
+    }
+    assert.ok(pingers.every(({ echoes }) => echoes === waves))
+    assert.equal(sink.bytes, 0)
+    assert.equal(source.bytesWritten, before)
+    ended = true
+    source.end()
+    ;(stalled as unknown as Transport).resume()
+    await sink.closed
+    assert.equal(sha().update(Buffer.concat(sink.chunks)).digest('hex'), sent.digest('hex'))
+    for (const pinger of pingers) pinger.close()
+    source.destroy()
+    await bench.assertEmpty()
+  },
+
+  async 'completions that overflow their queue again and again lose no byte'(bench) {
+    const ring = bench.ring({ submissionEntries: 8, completionEntries: 16 })
+    const listener = await bench.listen(ring, echo)
+    const received = Array.from({ length: 200 }, () => new Received())
+    const sent = received.map((_, index) => pattern(30_000, index + 1))
+    const connections = []
+    for (const handler of received) connections.push(await bench.connect(ring, listener, handler))
+    for (const [index, connection] of connections.entries()) {
+      for (let at = 0; at < 30_000; at += 1000) connection.write(sent[index].subarray(at, at + 1000))
+      connection.end()
+    }
+    await Promise.all(received.map(({ closed }) => closed))
+    for (const [index, { chunks, error }] of received.entries()) {
+      assert.equal(error, undefined)
+      assert.ok(Buffer.concat(chunks).equals(sent[index]))
+    }
+    assert.ok(ring.metrics.completionOverflows > 10, `${ring.metrics.completionOverflows} overflows`)
+    await bench.assertEmpty()
+  },
+
+  async 'a connection that finds no send memory goes on when others have sent theirs'(bench) {
+    const receiving = bench.ring()
+    const paused: Transport[] = []
+    const sinks: Received[] = []
+    const listener = await bench.listen(receiving, {
+      open(connection) {
+        const sink = new Received()
+        sinks.push(sink)
+        paused.push(connection)
+        connection.handler = sink
+        connection.pause()
+      },
+    })
+    const ring = createRingOn(bindingWithout(sendRegionBytes, 1))
+    bench.onClose(() => ring.close())
+    // Four of them take all that there is.
+    const count = 8
+    const sizeBytes = 8_000_000
+    const told = Array.from({ length: count }, () => new Received())
+    const connections: Transport[] = []
+    for (const handler of told) connections.push(await bench.connect(ring, listener, handler))
+    for (const [index, connection] of connections.entries()) {
+      connection.write(pattern(sizeBytes, index + 1))
+      connection.end()
+    }
+    await until(() => ring.usage.sendBlocks === limits.sendBlocksPerRegion, 'all send memory to be in use')
+    await until(() => paused.length === count, 'all to be accepted')
+    for (const connection of paused) connection.resume()
+    await Promise.all(told.map(({ closed }) => closed))
+    const sums = sinks.map(({ chunks }) => sha().update(Buffer.concat(chunks)).digest('hex')).sort()
+    assert.deepEqual(sums, told.map((_, index) => sha().update(pattern(sizeBytes, index + 1)).digest('hex')).sort())
+    assert.equal(ring.usage.sendBlocks, 0)
+  },
+
+  async 'without any send memory a connection fails with ENOMEM'(bench) {
+    const ring = createRingOn(bindingWithout(sendRegionBytes, 0))
+    bench.onClose(() => ring.close())
+    const told = new Received()
+    const outcomes: unknown[] = []
+    const listener = await bench.listen(ring, {
+      open: (connection) => { connection.write('x', (error) => outcomes.push(error)) },
+      close: (connection, error) => told.close(connection, error),
+    })
+    const connecting = bench.ring()
+    const peer = new Received()
+    await bench.connect(connecting, listener, peer)
+    await told.closed
+    assert.ok(hasCode('ENOMEM')(told.error))
+    assert.equal(outcomes.length, 1)
+    await peer.closed
+    await assert.rejects(bench.connect(ring, listener, {}), hasCode('ENOMEM'))
+    await listener.close()
+  },
+}
