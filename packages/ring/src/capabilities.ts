@@ -32,6 +32,11 @@ function no(reason: string, supported = false): Capability {
   return { supported, enabled: false, reason }
 }
 
+/** Not for good: the next who asks may find that it is over. */
+function shortage(error: unknown): Capability {
+  return no(`what the kernel has could not be tested: ${(error as Error).message}`)
+}
+
 /** The first kernel with multishot receive. */
 const ringFloor = [6, 0] as const
 /** The first kernel whose bundles are trusted, before the self-test has its say. */
@@ -53,8 +58,12 @@ let ring: Capability | undefined
 
 /** Whether this process can have a ring: asked of the kernel once. */
 export function ringCapability(): Capability {
-  ring ??= ringSupport()
-  return ring
+  try {
+    ring ??= ringSupport()
+    return ring
+  } catch (error) {
+    return shortage(error)
+  }
 }
 
 function bundleSupport(binding: Binding): Capability {
@@ -76,7 +85,11 @@ function switchedOff(direction: 'send' | 'recv'): boolean {
 
 function bundled(binding: Binding, direction: 'send' | 'recv', chosen: boolean): Capability {
   let bundles = bundleSupports.get(binding)
-  if (bundles === undefined) bundleSupports.set(binding, bundles = bundleSupport(binding))
+  try {
+    if (bundles === undefined) bundleSupports.set(binding, bundles = bundleSupport(binding))
+  } catch (error) {
+    return shortage(error)
+  }
   if (!bundles.supported) return bundles
   if (switchedOff(direction)) return no(`switched off by SHEAF_BUNDLE=${process.env.SHEAF_BUNDLE ?? ''}`, true)
   return chosen ? yes : no('not chosen in the ring options', true)

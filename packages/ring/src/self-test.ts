@@ -1,5 +1,6 @@
 import type { Binding, NativeRing } from '@sheaf/native'
 import { CompletionFlag, EnterFlag, SetupFlag } from './abi'
+import { lockedMemoryError } from './errors'
 import { BufferRing } from './memory/buffer-ring'
 import { Metrics } from './metrics'
 import { CompletionQueue } from './queue/completion-queue'
@@ -24,23 +25,28 @@ export function bundlesWork(binding: Binding): boolean {
   return throughSocketPair(binding, (native, from, to) => arrives(binding, native, from, to, true))
 }
 
+/** Shortages that say nothing of the kernel. */
+const shortages = new Set<unknown>(['ENOMEM', 'EMFILE', 'ENFILE'])
+
 /** The least that Sheaf needs, in the same way: a provided-buffer ring (5.19) and a multishot receive (6.0). */
 export function multishotReceiveWorks(binding: Binding): boolean {
   return throughSocketPair(binding, (native, from, to) => arrives(binding, native, from, to, false))
 }
 
+/** @throws SystemError if there is no memory, or no descriptor, for a test. */
 function throughSocketPair(binding: Binding, test: (native: NativeRing, from: number, to: number) => boolean): boolean {
   const native = binding.createRing({
     submissionEntries: 8,
     completionEntries: 16,
     optionalFlags: SetupFlag.CompletionSize | SetupFlag.SubmitAll,
   })
-  if (typeof native === 'number') return false
+  if (typeof native === 'number') throw lockedMemoryError(native, 'io_uring_setup')
   const pair = new Int32Array(2)
   const paired = binding.sockets.socketpair(unixFamily, streamType, pair) === 0
   try {
     return paired && test(native, pair[0], pair[1])
-  } catch {
+  } catch (error) {
+    if (shortages.has((error as NodeJS.ErrnoException).code)) throw error
     return false
   } finally {
     native.close()

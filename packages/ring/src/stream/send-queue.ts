@@ -251,7 +251,10 @@ export class SendQueue implements BlockHolder {
     )
   }
 
-  /** Sends the next bytes of the backlog in a block of their own, behind the header of the message. */
+  /**
+   * Sends the next bytes of the backlog in a block of their own, behind the header of the message. @returns false if
+   * there is no send memory.
+   */
   #submitWithDescriptors(backlog: Backlog): boolean {
     const block = this.#ring.sendMemory.acquire(this)
     if (block === undefined) return false

@@ -10,14 +10,14 @@ import { processTests } from './processes'
 import { resetTests } from './resets'
 
 /** A thousand workers, or a receiver that reads nothing for a minute, if they are asked for. */
-const timeoutMs = 60_000
+const timeoutMs = 180_000
 
 /**
  * Defines the tests of what the streams of every address family must survive, on the real kernel: resets, peers that
  * are killed or stopped, receivers that read nothing, limits of the process, its end, workers, collections, memory
  * that is taken away; and that no connection sees anything of another.
  *
- * `SHEAF_FAULT_SECONDS` (3) is how long a receiver reads nothing; `SHEAF_FAULT_WORKERS` (200) how many workers there
+ * `SHEAF_FAULT_SECONDS` (3) is how long a receiver reads nothing; `SHEAF_FAULT_WORKERS` (100) how many workers there
  * are.
  */
 export function testFaults<T extends Transport>(

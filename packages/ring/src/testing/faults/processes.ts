@@ -244,7 +244,7 @@ function endingTests(family: FaultFamily): Record<string, Test> {
 }
 
 /** A thousand say no more, and take a minute. */
-const workers = Number(process.env.SHEAF_FAULT_WORKERS ?? 200)
+const workers = Number(process.env.SHEAF_FAULT_WORKERS ?? 100)
 const workersAtOnce = 4
 
 function openDescriptors(): number {
