@@ -2,7 +2,7 @@ import { getSystemErrorMap, getSystemErrorName, inspect } from 'node:util'
 import { invalidArgumentType, outOfRange, type SystemError } from '@sheaf/ring'
 
 /** An error of Node's own kind: `code` says which. */
-export function nodeError<E extends Error>(error: E, code: string): E & { code: string } {
+function nodeError<E extends Error>(error: E, code: string): E & { code: string } {
   return Object.assign(error, { code })
 }
 

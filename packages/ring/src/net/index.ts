@@ -2,6 +2,7 @@ import { channel } from 'node:diagnostics_channel'
 import type nodeNet from 'node:net'
 import { ringCapability, stockNet } from '@sheaf/ring'
 import { normalizeArguments } from './arguments'
+import { familyOfKind } from './families'
 import { Server } from './server'
 import { Socket, type SocketOptions } from './socket'
 
@@ -13,6 +14,9 @@ const clientSocketChannel = channel('net.client.socket')
 function connect(...args: unknown[]): Socket {
   const normalized = normalizeArguments(args)
   const [options] = normalized
+  const kind = options.path === undefined || options.path === '' ? 'tcp' : 'pipe'
+  // What nobody here can do is left to Node.
+  if (familyOfKind(kind) === undefined) return stockNet.connect(...args as [number]) as unknown as Socket
   const socket = new Socket(options as SocketOptions)
   if (clientSocketChannel.hasSubscribers) clientSocketChannel.publish({ socket })
   const { timeout } = options

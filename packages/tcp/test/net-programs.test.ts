@@ -1,0 +1,161 @@
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { expect, it, onTestFinished } from 'vitest'
+
+interface Ended {
+  readonly code: number | null
+  readonly output: string
+}
+
+/** Runs a program with what was built, as `net` from `@sheaf/tcp/net` and `stock` from `node:net`. */
+async function run(program: string, environment: Record<string, string> = {}): Promise<Ended> {
+  // Within the package: programs find `@sheaf/tcp` from there.
+  const directory = mkdtempSync(join(import.meta.dirname, 'program-'))
+  onTestFinished(() => {
+    rmSync(directory, { recursive: true })
+  })
+  const file = join(directory, 'program.mjs')
+  writeFileSync(file, `import net from '@sheaf/tcp/net'\nimport stock from 'node:net'\n${program}`)
+  const child = spawn(process.execPath, [file], { stdio: 'pipe', env: { ...process.env, ...environment } })
+  let output = ''
+  child.stdout.on('data', (chunk: Buffer) => { output += chunk.toString() })
+  child.stderr.on('data', (chunk: Buffer) => { output += chunk.toString() })
+  const [code] = await once(child, 'close') as [number | null]
+  return { code, output: output.trim() }
+}
+
+it('what was written before process.exit arrives', async () => {
+  const { output } = await run(`
+    import { fork } from 'node:child_process'
+    if (process.argv[2] !== undefined) {
+      const socket = net.connect(Number(process.argv[2]), '127.0.0.1', () => {
+        socket.write('first ')
+        socket.write('last')
+        process.exit()
+      })
+    } else {
+      const server = stock.createServer((socket) => {
+        socket.on('data', (chunk) => process.stdout.write(chunk))
+        socket.on('end', () => server.close())
+      }).listen(0, '127.0.0.1', () => fork(process.argv[1], [server.address().port]))
+    }`)
+  expect(output).toBe('first last')
+})
+
+it('a socket that is paused does not keep the process alive, one that reads does', async () => {
+  const { code, output } = await run(`
+    const server = net.createServer((socket) => socket.unref()).listen(0, '127.0.0.1', () => {
+      server.unref()
+      const { port } = server.address()
+      const paused = net.connect(port, '127.0.0.1', () => paused.pause())
+      const reading = net.connect(port, '127.0.0.1', () => setTimeout(() => {
+        console.log('still here')
+        reading.destroy()
+      }, 100).unref())
+    })`)
+  expect(output).toBe('still here')
+  expect(code).toBe(0)
+})
+
+it('a server in a worker thread serves the main thread', async () => {
+  const { output } = await run(`
+    import { isMainThread, parentPort, Worker } from 'node:worker_threads'
+    if (isMainThread) {
+      const worker = new Worker(new URL(import.meta.url))
+      worker.on('message', (port) => {
+        const socket = net.connect(port, '127.0.0.1', () => socket.end('there and back'))
+        socket.on('data', (chunk) => process.stdout.write(chunk))
+        socket.on('close', () => worker.terminate())
+      })
+    } else {
+      const server = net.createServer((socket) => socket.pipe(socket))
+      server.listen(0, '127.0.0.1', () => parentPort.postMessage(server.address().port))
+    }`)
+  expect(output).toBe('there and back')
+})
+
+const workers = `
+  import cluster from 'node:cluster'
+  if (cluster.isPrimary) {
+    const ports = []
+    cluster.on('listening', (worker, { port }) => {
+      ports.push(port)
+      if (ports.length < 3) return
+      console.log(new Set(ports).size, ports[0] !== 0)
+      const socket = net.connect(ports[0], '127.0.0.1')
+      socket.on('data', (chunk) => console.log(String(chunk)))
+      socket.on('close', () => cluster.disconnect(() => console.log('gone')))
+    })
+    for (let count = 0; count < 3; count++) cluster.fork()
+  } else {
+    net.createServer((socket) => socket.end('from a worker')).listen(port, '127.0.0.1')
+  }`
+
+it('workers of a cluster that listen on any port agree on one', async () => {
+  const { code, output } = await run(`const port = 0\n${workers}`)
+  expect(output).toBe('1 true\nfrom a worker\ngone')
+  expect(code).toBe(0)
+})
+
+it('workers of a cluster share a port', async () => {
+  const { code, output } = await run(`
+    // A port that was free a moment ago.
+    const port = process.env.PORT ?? await new Promise((resolve) => {
+      const server = stock.createServer().listen(0, '127.0.0.1', () => {
+        const { port } = server.address()
+        process.env.PORT = port
+        server.close(() => resolve(port))
+      })
+    })
+    ${workers}`)
+  expect(output).toBe('1 true\nfrom a worker\ngone')
+  expect(code).toBe(0)
+})
+
+it('paths go to @sheaf/unix where that is installed', async () => {
+  const { output } = await run(`
+    import { tmpdir } from 'node:os'
+    const path = tmpdir() + '/sheaf-net-' + process.pid
+    const server = net.createServer((socket) => {
+      console.log(socket instanceof net.Socket, socket._handle.family.kind)
+      socket.end('by path')
+    }).listen(path, () => {
+      const socket = net.connect(path)
+      socket.on('data', (chunk) => process.stdout.write(chunk))
+      socket.on('close', () => server.close())
+    })`)
+  expect(output).toBe('true pipe\nby path')
+})
+
+it('without io_uring it is node:net itself', async () => {
+  const program = 'console.log(net.Socket === stock.Socket, net.Server === stock.Server)'
+  const { output } = await run(program, { SHEAF_DISABLE: '1' })
+  expect(output).toBe('true true')
+})
+
+it('a process that gets a server from its parent can listen with it', async () => {
+  const { output } = await run(`
+    import { fork } from 'node:child_process'
+    if (process.argv[2] === 'child') {
+      process.once('message', (message, handle) => {
+        const server = net.createServer((socket) => socket.end('by the child'))
+        server.listen(handle, () => process.send('listening'))
+        process.once('message', () => process.exit())
+      })
+    } else {
+      const server = stock.createServer().listen(0, '127.0.0.1', () => {
+        const { port } = server.address()
+        const child = fork(process.argv[1], ['child'])
+        child.send('server', server)
+        child.once('message', () => {
+          server.close()
+          const socket = net.connect(port, '127.0.0.1')
+          socket.on('data', (chunk) => process.stdout.write(chunk))
+          socket.on('close', () => child.send('done'))
+        })
+      })
+    }`)
+  expect(output).toBe('by the child')
+})

@@ -1,0 +1,12 @@
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { testSockets } from '@sheaf/ring/testing'
+import { afterAll, describe, it } from 'vitest'
+import net from '../src/net'
+
+const directory = mkdtempSync(join(tmpdir(), 'sheaf-'))
+afterAll(() => rmSync(directory, { recursive: true }))
+let servers = 0
+
+testSockets('Unix', { net, place: () => ({ path: join(directory, String(++servers)) }) }, { describe, it })
