@@ -1,3 +1,3 @@
 import { library } from '../../tsup.base.ts'
 
-export default library({ 'net': 'src/net.ts', 'unix-dgram': 'src/unix-dgram.ts' })
+export default library({ 'net': 'src/net.ts', 'register': 'src/register.ts', 'unix-dgram': 'src/unix-dgram.ts' })

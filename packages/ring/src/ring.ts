@@ -352,6 +352,11 @@ export function createRing(options?: RingOptions): Ring {
 
 let shared: Ring | undefined
 
+/** The ring of this thread if it was made, for whoever wants to look at it and not to use it. */
+export function openDefaultRing(): Ring | undefined {
+  return shared?.closed === false ? shared : undefined
+}
+
 /** The ring of this thread, made when first asked for. Throws as {@link createRing} does. */
 export function defaultRing(): Ring {
   if (shared === undefined || shared.closed) shared = createRing()

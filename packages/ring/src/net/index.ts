@@ -8,6 +8,8 @@ import { Socket, type SocketOptions } from './socket'
 
 export type { AddressFamily, Endpoint, FamilyKind, ListenRequest, SocketName } from './address-family'
 export { loadFamilyBy, provideFamily } from './families'
+export { divert, handleOf, type Receiver, type Socket } from './socket'
+export type { SocketHandle } from './socket-handle'
 
 const clientSocketChannel = channel('net.client.socket')
 

@@ -141,6 +141,15 @@ export class SocketHandle {
     else this.#writeDone = done
   }
 
+  /** As {@link write}, of bytes that nobody else has. */
+  writeBytes(chunks: readonly Uint8Array[], done: WriteDone): void {
+    const connection = this.#connection as StreamConnection
+    let room = true
+    for (const chunk of chunks) room = connection.write(chunk)
+    if (room) done()
+    else this.#writeDone = done
+  }
+
   /** Sends the FIN after what has been written. @param done when it has been sent, or there is nobody to send it to. */
   shutdown(done: () => void): void {
     this.#connection?.end(() => this.#resource.runInAsyncScope(done))

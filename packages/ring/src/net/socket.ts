@@ -40,6 +40,7 @@ interface SocketState {
   /** Bytes that were waiting when the time was up last. */
   queuedAtTimeout: number
   readBuffer: ReadBuffer | undefined
+  receiver: Receiver | undefined
   noDelay: boolean
   keepAlive: boolean
   keepAliveDelaySeconds: number
@@ -399,6 +400,22 @@ class SocketMethods extends Duplex {
 
 export type Socket = SocketMethods
 
+/** What is given what a connection receives, in place of its socket's stream. */
+export interface Receiver {
+  received(chunk: Uint8Array): void
+  ended(): void
+}
+
+/** From now on `receiver` is given what the connection beneath `socket` receives. */
+export function divert(socket: Socket, receiver: Receiver): void {
+  socket[state].receiver = receiver
+}
+
+/** The connection beneath a socket of Sheaf's, or what is to become one; null while there is none, or for another's. */
+export function handleOf(socket: object): SocketHandle | null {
+  return (socket as Partial<Socket>)[state]?.handle ?? null
+}
+
 // ---------------------------------------------------------------- how one is made
 
 export const Socket = callableClass('Socket', SocketMethods, stockNet.Socket, initialise)
@@ -418,6 +435,7 @@ function initialise(socket: Socket, given?: SocketOptions | number): object | un
     idle: new IdleTimer(socket),
     queuedAtTimeout: 0,
     readBuffer: isOnReadOptions(options.onread) ? new ReadBuffer(options.onread, socket) : undefined,
+    receiver: undefined,
     noDelay: Boolean(options.noDelay),
     keepAlive: Boolean(options.keepAlive),
     keepAliveDelaySeconds: Math.trunc((options.keepAliveInitialDelay ?? 0) / 1000),
@@ -537,13 +555,19 @@ export const handleEvents: HandleEvents = {
   data(chunk) {
     const own = this[state]
     this._unrefTimer()
-    if (own.readBuffer !== undefined) own.readBuffer.deliver(chunk, own.handle as SocketHandle)
+    if (own.receiver !== undefined) own.receiver.received(chunk)
+    else if (own.readBuffer !== undefined) own.readBuffer.deliver(chunk, own.handle as SocketHandle)
     else if (flowsFreely(this)) emitData(this, chunk)
     else if (!this.push(chunk)) own.handle?.readStop()
   },
 
   end() {
     this._unrefTimer()
+    const { receiver } = this[state]
+    if (receiver !== undefined) {
+      receiver.ended()
+      return
+    }
     this.push(null)
     this.read(0)
   },

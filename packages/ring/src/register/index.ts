@@ -1,2 +1,3 @@
 export { Patches } from './patches'
 export { Registration } from './registration'
+export { replaceNet } from './replace-net'

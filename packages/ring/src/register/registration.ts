@@ -1,7 +1,7 @@
 import { writeSync } from 'node:fs'
 import { release } from 'node:os'
 import { isMainThread } from 'node:worker_threads'
-import { binding, unavailable } from '@sheaf/native'
+import { ringCapability } from '@sheaf/ring'
 import { Patches } from './patches'
 
 const stderr = 2
@@ -44,8 +44,9 @@ export class Registration {
    */
   register(): boolean {
     if (this.#patches !== undefined) return true
-    if (binding === undefined) {
-      log(`${this.#adapter} leaves ${this.#module} as it is: ${unavailable}`)
+    const { reason } = ringCapability()
+    if (reason !== '') {
+      log(`${this.#adapter} leaves ${this.#module} as it is: ${reason}`)
       return false
     }
     const patches = new Patches()

@@ -1,0 +1,56 @@
+import nodeHttp from 'node:http'
+import nodeHttp2 from 'node:http2'
+import type nodeNet from 'node:net'
+import { promisify } from 'node:util'
+import { stockNet } from '@sheaf/ring'
+import { inherit } from './inherit'
+import type { Patches } from './patches'
+import { giveStreamHandle } from './stream-handle'
+
+/** The class of `http2.createServer()`, which is not exported. A server that never listens is nothing but an object. */
+export const http2Server: object = nodeHttp2.createServer().constructor
+
+/**
+ * Has `http` and `http2` serve and connect with what `net` is to have.
+ * @returns what is to be in `net.connect`.
+ */
+export function replaceHttp(
+  patches: Patches, Server: typeof nodeNet.Server, connect: typeof nodeNet.connect,
+): typeof nodeNet.connect {
+  inherit(nodeHttp.Server, Server)
+  inherit(http2Server, Server)
+  patches.add(() => {
+    inherit(nodeHttp.Server, stockNet.Server)
+    inherit(http2Server, stockNet.Server)
+  })
+  const agent = nodeHttp.Agent.prototype as { createConnection: unknown }
+  // From Node 24 on it is a function that looks it up when it connects.
+  if (agent.createConnection === stockNet.connect) patches.replace(agent, 'createConnection', connect)
+
+  // A session goes on in C++, with a socket that `http2.connect` gets by calling `net.connect`.
+  let connectingSession = false
+  const { connect: connectSession } = nodeHttp2
+  const connectOnSheaf = (...parameters: Parameters<typeof connectSession>): nodeHttp2.ClientHttp2Session => {
+    connectingSession = true
+    try {
+      return connectSession(...parameters)
+    } finally {
+      connectingSession = false
+    }
+  }
+  Object.defineProperty(connectOnSheaf, promisify.custom, {
+    value: (authority: string, options: nodeHttp2.ClientSessionOptions) => new Promise((resolve, reject) => {
+      const session = connectOnSheaf(authority, options, () => {
+        session.off('error', reject)
+        resolve(session)
+      })
+      session.once('error', reject)
+    }),
+  })
+  patches.replace(nodeHttp2, 'connect', connectOnSheaf as typeof connectSession)
+  return ((...parameters: Parameters<typeof connect>) => {
+    const socket = connect(...parameters)
+    if (connectingSession) giveStreamHandle(socket)
+    return socket
+  }) as typeof connect
+}

@@ -1,0 +1,55 @@
+import assert from 'node:assert'
+import nodeNet from 'node:net'
+import 'node:tty'
+import { stockNet } from '@sheaf/ring'
+import { net } from '@sheaf/ring/net'
+import { Patches } from './patches'
+import { http2Server, replaceHttp } from './replace-http'
+import { replaceTls } from './replace-tls'
+import { serverConstructor } from './server-constructor'
+import { socketConstructor } from './socket-constructor'
+
+let users = 0
+const shared = new Patches()
+
+/**
+ * Puts Sheaf's sockets and servers into the object that `node:net` exports, for as long as one of those who did so has
+ * not taken it back.
+ *
+ * Node's own modules use that very object, most of it when it is used: so what they connect and serve is Sheaf's too.
+ * What they take from it when they are loaded is what would be hard to change later or must stay Node's (the sockets of
+ * `tls` and `tty` inherit from Node's), so all of them are loaded first, which takes 8 ms, and changed where need be.
+ */
+export function replaceNet(patches: Patches): void {
+  if (users++ === 0) replaceExports(shared)
+  patches.add(() => {
+    if (--users === 0) shared.undo()
+  })
+}
+
+function replaceExports(patches: Patches): void {
+  const Socket = socketConstructor(net.Socket)
+  const Server = serverConstructor(net.Server, http2Server)
+  const connect = replaceHttp(patches, Server, net.connect)
+  patches.replace(nodeNet, 'Socket', Socket)
+  patches.replace(nodeNet, 'Stream' as never, Socket as never)
+  patches.replace(nodeNet, 'Server', Server)
+  patches.replace(nodeNet, 'connect', connect)
+  patches.replace(nodeNet, 'createConnection', connect)
+  patches.replace(nodeNet, 'createServer', ((...parameters: Parameters<typeof nodeNet.createServer>) => {
+    // The primary process of a cluster makes itself servers whose handles it shares out: they must be Node's.
+    // eslint-disable-next-line @typescript-eslint/no-deprecated -- it is what they have for a listener
+    const ofPrimary = parameters[0] as unknown === assert.fail
+    return ofPrimary ? stockNet.createServer(...parameters) : net.createServer(...parameters)
+  }) as typeof nodeNet.createServer)
+  patches.replace(net.Socket.prototype as unknown as Record<string, unknown>, 'constructor', Socket)
+  for (const name of Object.getOwnPropertySymbols(stockNet.Socket.prototype)) lend(patches, name)
+  replaceTls(patches, Server)
+}
+
+/** Node's TLS sockets, which call such methods of theirs by way of `net.Socket.prototype`, must find them there. */
+function lend(patches: Patches, name: symbol): void {
+  const from = stockNet.Socket.prototype as unknown as Record<symbol, unknown>
+  const to = net.Socket.prototype as unknown as Record<symbol, unknown>
+  if (!(name in to)) patches.replace(to, name, from[name])
+}

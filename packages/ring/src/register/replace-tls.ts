@@ -1,0 +1,90 @@
+import nodeTls, { type ConnectionOptions, type TLSSocket as NodeTlsSocket, type TLSSocketOptions } from 'node:tls'
+import type nodeNet from 'node:net'
+import { stockNet } from '@sheaf/ring'
+import { net, type Socket } from '@sheaf/ring/net'
+import { inherit } from './inherit'
+import type { Patches } from './patches'
+import { giveStreamHandle } from './stream-handle'
+
+type Constructor = new (...parameters: unknown[]) => object
+type Callback = (() => void) | undefined
+
+/** Events of a socket that is connecting, which are those of the TLS socket on it. It passes on `connect` by itself. */
+const connectionEvents = [
+  'lookup', 'connectionAttempt', 'connectionAttemptFailed', 'connectionAttemptTimeout', 'ready',
+] as const
+
+/** Options that are the TLS socket's, not those of the socket beneath. */
+type TlsOnly = 'signal' | 'timeout'
+
+/**
+ * Has TLS use Sheaf's sockets. A TLS socket stays Node's, on the C++ that it is made of; the connection beneath it is
+ * Sheaf's.
+ * @param Server what is in `net.Server`.
+ */
+export function replaceTls(patches: Patches, Server: typeof nodeNet.Server): void {
+  const { connect, TLSSocket } = nodeTls
+  const construct = TLSSocket as unknown as (this: unknown, ...parameters: unknown[]) => undefined
+  inherit(nodeTls.Server, Server)
+  patches.add(() => { inherit(nodeTls.Server, stockNet.Server) })
+
+  patches.replace(nodeTls, 'connect', (...parameters: unknown[]) => {
+    const [options, callback] = connectArguments(parameters)
+    const { socket, port, path } = options
+    giveStreamHandle(socket)
+    const isNodes = Boolean(socket) || 'handle' in options || 'onread' in options
+    if (isNodes || (port === undefined && path === undefined)) {
+      return (connect as (...parameters: unknown[]) => NodeTlsSocket)(...parameters)
+    }
+    return connectBeneath(options, (raw) => connect({ ...options, socket: raw }, callback))
+  })
+
+  function Wrapped(this: unknown, socket: nodeNet.Socket, options?: TLSSocketOptions): object | undefined {
+    giveStreamHandle(socket)
+    const parameters = [socket, options]
+    const target = new.target as unknown as Constructor | undefined
+    const made = target === self ? TLSSocket : target
+    if (made !== undefined) return Reflect.construct(TLSSocket, parameters, made) as object
+    construct.apply(this, parameters)
+    return undefined
+  }
+  const self = Wrapped as unknown as Constructor
+  Object.setPrototypeOf(Wrapped, TLSSocket)
+  Object.defineProperties(Wrapped, {
+    name: { value: TLSSocket.name },
+    prototype: { value: TLSSocket.prototype },
+  })
+  patches.replace(nodeTls, 'TLSSocket', Wrapped as unknown as typeof TLSSocket)
+}
+
+/** As `tls.connect` reads its arguments: options beside a port and host are merged, and win. */
+function connectArguments(parameters: readonly unknown[]): [ConnectionOptions, Callback] {
+  const { _normalizeArgs: normalize } = stockNet as unknown as {
+    _normalizeArgs: (parameters: readonly unknown[]) => [ConnectionOptions, Callback | null]
+  }
+  const [options, callback] = normalize(parameters)
+  const more = [parameters[1], parameters[2]].find((value) => typeof value === 'object' && value !== null)
+  return [Object.assign(options, more), callback ?? undefined]
+}
+
+/** Connects a socket of Sheaf's, and puts a TLS socket on it. */
+function connectBeneath(options: ConnectionOptions, put: (raw: Socket) => NodeTlsSocket): NodeTlsSocket {
+  const rest: Omit<ConnectionOptions, TlsOnly> & Partial<Record<TlsOnly, unknown>> = { ...options }
+  delete rest.signal
+  delete rest.timeout
+  const raw = net.connect(rest as nodeNet.NetConnectOpts) as unknown as Socket
+  let secure: NodeTlsSocket
+  try {
+    giveStreamHandle(raw)
+    secure = put(raw)
+  } catch (error) {
+    // A secure context that can't be made.
+    raw.destroy()
+    throw error
+  }
+  // Nobody else has that socket: what goes wrong with it is the TLS socket's error.
+  raw.removeAllListeners('error').on('error', (error) => secure.destroy(error))
+  for (const event of connectionEvents) raw.on(event, (...details: unknown[]) => secure.emit(event, ...details))
+  if (options.timeout) secure.setTimeout(options.timeout)
+  return secure
+}

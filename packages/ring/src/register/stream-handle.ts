@@ -1,0 +1,179 @@
+import { constants } from 'node:os'
+import { Duplex } from 'node:stream'
+import tls from 'node:tls'
+import { divert, handleOf, type Receiver, type Socket, type SocketHandle } from '@sheaf/ring/net'
+
+/** What C++ is to be told when it has been done. */
+type Request = object
+
+/** Node's `JSStream`: a stream for C++ whose other side is JavaScript. It calls the methods of {@link makeClass}. */
+interface JsStream {
+  onread: () => void
+  readBuffer(chunk: Uint8Array): void
+  emitEOF(): void
+  finishWrite(request: Request, status: number): void
+  finishShutdown(request: Request, status: number): void
+}
+
+const { ECANCELED, EPIPE } = constants.errno
+
+/** Node does not export the class, but makes such a stream beneath a TLS socket that is put on a JavaScript stream. */
+function findJsStream(): new () => JsStream {
+  // With `ca` it need not read the root certificates.
+  const secureContext = tls.createSecureContext({ ca: [] })
+  const stream = new Duplex({ read: () => undefined, write: () => undefined })
+  const socket = new tls.TLSSocket(stream, { isServer: true, secureContext })
+  const { _handle } = socket as unknown as { _handle: { _parent: { constructor: new () => JsStream } } }
+  const { constructor } = _handle._parent
+  socket.on('error', () => undefined).destroy()
+  return constructor
+}
+
+type StreamConstructor = new (socket: Socket) => object
+
+function makeClass(): StreamConstructor {
+  /**
+   * What a socket of Sheaf's has in `_handle` for those of Node's modules that go on in C++: they write to its
+   * connection and are given what it receives, past the streams of JavaScript.
+   */
+  return class StreamHandle extends findJsStream() implements Receiver {
+    readonly #socket: Socket
+    #writing: Request | undefined
+    /** C++ is asking for a write, and must have returned from that before it is told that it is done. */
+    #asking = false
+    /** Waits for the write before it: C++ asks for the end while it has more to write, which follows. */
+    #ending: Request | undefined
+    #ended = false
+
+    constructor(socket: Socket) {
+      super()
+      this.#socket = socket
+      // For what arrives when C++ has gone already: nobody reads it.
+      this.onread = () => undefined
+    }
+
+    get #handle(): SocketHandle | null {
+      return handleOf(this.#socket)
+    }
+
+    // -------------------------------------------------------------- what the connection tells
+
+    received(chunk: Uint8Array): void {
+      // What came before lies in the socket's buffer, which is read first.
+      if (this.#socket.readableLength > 0) this.#socket.push(chunk)
+      else this.readBuffer(chunk)
+    }
+
+    ended(): void {
+      this.emitEOF()
+    }
+
+    // -------------------------------------------------------------- what C++ asks for
+
+    isClosing(): boolean {
+      return this.#handle === null
+    }
+
+    onreadstart(): number {
+      return this.#handle?.readStart() ?? 0
+    }
+
+    onreadstop(): number {
+      return this.#handle?.readStop() ?? 0
+    }
+
+    onwrite(request: Request, chunks: readonly Uint8Array[]): number {
+      const handle = this.#handle
+      if (handle === null) return -ECANCELED
+      if (this.#ended) return -EPIPE
+      this.#writing = request
+      this.#asking = true
+      handle.writeBytes(chunks, this.#written)
+      this.#asking = false
+      return 0
+    }
+
+    readonly #written = (error?: NodeJS.ErrnoException | null): void => {
+      const status = error ? error.errno ?? -EPIPE : 0
+      if (this.#asking) process.nextTick(this.#finishWrite, status)
+      else this.#finishWrite(status)
+    }
+
+    readonly #finishWrite = (status: number): void => {
+      const writing = this.#writing
+      this.#writing = undefined
+      if (writing !== undefined) this.finishWrite(writing, status)
+      const ending = this.#ending
+      this.#ending = undefined
+      if (ending !== undefined) this.onshutdown(ending)
+    }
+
+    onshutdown(request: Request): number {
+      const handle = this.#handle
+      if (this.#writing !== undefined) {
+        this.#ending = request
+      } else if (handle === null) {
+        setImmediate(() => this.finishShutdown(request, -ECANCELED))
+      } else {
+        this.#ended = true
+        handle.shutdown(() => this.finishShutdown(request, 0))
+      }
+      return 0
+    }
+
+    // -------------------------------------------------------------- what Node's sockets and sessions ask for
+
+    close(closed?: () => void): void {
+      if (closed !== undefined) this.#socket.once('close', closed)
+      this.#socket.destroy()
+    }
+
+    ref(): void {
+      this.#handle?.ref()
+    }
+
+    unref(): void {
+      this.#handle?.unref()
+    }
+
+    hasRef(): boolean {
+      return this.#handle?.hasRef() ?? false
+    }
+
+    getsockname(out: object): number {
+      return this.#handle?.getsockname(out) ?? -constants.errno.EBADF
+    }
+
+    getpeername(out: object): number {
+      return this.#handle?.getpeername(out) ?? -constants.errno.EBADF
+    }
+
+    setNoDelay(enabled: boolean): void {
+      this.#handle?.setNoDelay(enabled)
+    }
+
+    setKeepAlive(enabled: boolean, initialDelaySeconds: number): void {
+      this.#handle?.setKeepAlive(enabled, initialDelaySeconds)
+    }
+  }
+}
+
+let streamClass: StreamConstructor | undefined
+
+/**
+ * Lets C++ use the connection beneath `socket`, not its streams: to be called before one of Node's modules takes the
+ * socket over. It then finds in `_handle` what it finds in Node's own sockets. Harmless when repeated, and for what is
+ * no socket of Sheaf's; one that does not connect yet has nothing to give, and is used through its streams.
+ */
+export function giveStreamHandle(socket: unknown): void {
+  if (typeof socket !== 'object' || socket === null || handleOf(socket) === null) return
+  if (Object.hasOwn(socket, '_handle')) return
+  const given = socket as Socket
+  streamClass ??= makeClass()
+  const stream = new streamClass(given) as Receiver
+  divert(given, stream)
+  // Until it is closed: a TLS socket that is destroyed by an error of the socket waits for that.
+  let handle: Receiver | null = stream
+  given.once('close', () => { handle = null })
+  Object.defineProperty(given, '_handle', { get: () => handle, set: () => undefined, configurable: true })
+}

@@ -1,0 +1,262 @@
+import { execFileSync } from 'node:child_process'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { type Ended, run } from './program'
+
+const asModule = ['--import', '@sheaf/tcp/register', '--input-type=module']
+const asScript = ['--require', '@sheaf/tcp/register', '--input-type=commonjs']
+
+let directory: string
+let certificate: string
+
+beforeAll(() => {
+  directory = mkdtempSync(join(tmpdir(), 'sheaf-register-'))
+  certificate = join(directory, 'certificate.pem')
+  execFileSync('openssl', ['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes',
+    '-subj', '/CN=localhost', '-days', '2', '-keyout', join(directory, 'key.pem'), '-out', certificate],
+  { stdio: 'ignore' })
+})
+
+afterAll(() => rmSync(directory, { recursive: true }))
+
+/** Ends a program with what the ring of its thread has carried. */
+const report = `
+  process.on('exit', () => {
+    const metrics = require('@sheaf/ring').openDefaultRing()?.metrics
+    const { bytesRead, bytesWritten } = metrics ?? { bytesRead: 0, bytesWritten: 0 }
+    console.log(JSON.stringify({ result, bytesRead, bytesWritten }))
+  })
+`
+
+interface Carried<T> {
+  readonly result: T
+  readonly bytesRead: number
+  readonly bytesWritten: number
+}
+
+/** Runs an application that leaves its result in `result`. @returns that, and what went through Sheaf. */
+async function carried<T>(
+  application: string, flags = asScript, environment: NodeJS.ProcessEnv = {},
+): Promise<Carried<T>> {
+  const begin = flags.includes('--input-type=module')
+    ? "import { createRequire } from 'node:module'; const require = createRequire(process.cwd() + '/'); let result;"
+    : 'let result;'
+  const ended = await run(`${begin}${report}${application}`, flags, environment)
+  expect(ended).toMatchObject({ code: 0, errors: '' })
+  return JSON.parse(ended.output) as Carried<T>
+}
+
+const tlsOptions = (): string => `{
+  key: require('fs').readFileSync(${JSON.stringify(join(directory, 'key.pem'))}),
+  cert: require('fs').readFileSync(${JSON.stringify(certificate)}),
+}`
+
+describe('an application that is not changed, with @sheaf/tcp/register', () => {
+  const answer = 'x'.repeat(100_000)
+  const httpApplication = (load: string): string => `
+    ${load}
+    const server = http.createServer((request, response) => response.end('x'.repeat(100_000)))
+    server.listen(0, '127.0.0.1', () => {
+      http.get({ port: server.address().port, host: '127.0.0.1' }, async (response) => {
+        result = ''
+        for await (const chunk of response) result += chunk
+        server.close()
+        http.globalAgent.destroy()
+      })
+    })`
+
+  it.each([
+    ['an ES module', "const { default: http } = await import('node:http')", asModule],
+    ['names imported from an ES module', "import * as http from 'node:http'", asModule],
+    ['a script', "const http = require('http')", asScript],
+  ])('serves and requests http from %s', async (_kind, load, flags) => {
+    const { result, bytesRead, bytesWritten } = await carried<string>(httpApplication(load), flags)
+    expect(result).toBe(answer)
+    expect(bytesRead).toBe(bytesWritten)
+    expect(bytesWritten).toBeGreaterThan(answer.length)
+  })
+
+  it('goes on as it was where there is no io_uring', async () => {
+    const { result, bytesWritten } = await carried<string>(
+      httpApplication("const http = require('http')"), asScript, { SHEAF_DISABLE: '1' })
+    expect(result).toBe(answer)
+    expect(bytesWritten).toBe(0)
+  })
+
+  it('sends megabytes both ways through TLS, whole and in order', async () => {
+    const { result, bytesRead } = await carried<string[]>(`
+      const tls = require('tls')
+      const { createHash, randomFillSync } = require('crypto')
+      const data = randomFillSync(Buffer.alloc(20_000_000))
+      const digest = (chunk) => createHash('sha256').update(chunk).digest('hex')
+      const server = tls.createServer(${tlsOptions()}, (socket) => socket.pipe(socket))
+      server.listen(0, '127.0.0.1', () => {
+        const client = tls.connect({ port: server.address().port, host: '127.0.0.1', rejectUnauthorized: false })
+        const chunks = []
+        client.on('data', (chunk) => chunks.push(chunk))
+        client.on('end', () => server.close())
+        client.on('close', () => { result = [digest(data), digest(Buffer.concat(chunks))] })
+        client.end(data)
+      })`)
+    expect(result[1]).toBe(result[0])
+    expect(bytesRead).toBeGreaterThan(40_000_000)
+  })
+
+  it.each([
+    ['https', 'https', "get({ port, host: '127.0.0.1', rejectUnauthorized: false }, (response) => take(response))"],
+    ['http2', 'http2', "connect('http://127.0.0.1:' + port).request({ ':path': '/' })"],
+  ])('tells over %s who the peer is', async (_name, module, request) => {
+    const { result, bytesRead } = await carried<string>(`
+      const module = require('${module}')
+      const options = ${module === 'https' ? tlsOptions() : '{}'}
+      const server = module.createServer(options, (request, response) => response.end(request.socket.remoteAddress))
+      const take = async (stream) => {
+        result = ''
+        for await (const chunk of stream) result += chunk
+        process.exit()
+      }
+      server.listen(0, '127.0.0.1', () => {
+        const { port } = server.address()
+        const made = module.${request}
+        if ('${module}' === 'http2') take(made)
+      })`)
+    expect(result).toBe('127.0.0.1')
+    expect(bytesRead).toBeGreaterThan(0)
+  })
+
+  it('hands its sockets to TLS later, as STARTTLS does', async () => {
+    const { result } = await carried<string>(`
+      const net = require('net'), tls = require('tls')
+      const server = net.createServer((socket) => socket.once('data', () => {
+        socket.write('go')
+        const secure = new tls.TLSSocket(socket, { isServer: true, ...${tlsOptions()} })
+        secure.pipe(secure)
+      }))
+      server.listen(0, '127.0.0.1', () => {
+        const socket = net.connect(server.address().port, '127.0.0.1', () => socket.write('starttls'))
+        socket.once('data', () => {
+          const secure = tls.connect({ socket, rejectUnauthorized: false }, () => secure.write('secret'))
+          secure.on('data', (chunk) => {
+            result = secure.encrypted + ' ' + chunk
+            process.exit()
+          })
+        })
+      })`)
+    expect(result).toBe('true secret')
+  })
+
+  it('makes sockets and subclasses of them in every way there is', async () => {
+    const { result } = await carried<unknown[]>(`
+      const net = require('net'), util = require('util')
+      class Modern extends net.Socket {}
+      function Old() { net.Socket.call(this) }
+      util.inherits(Old, net.Socket)
+      const sockets = [new net.Socket(), net.Socket(), new net.Stream(), new Modern(), new Old()]
+      const node = process.stdout
+      result = [
+        sockets.map((socket) => [socket instanceof net.Socket, typeof socket.connect, socket.constructor.name]),
+        new Modern() instanceof Modern, new net.Socket() instanceof Modern,
+        node instanceof net.Socket, require('tls').TLSSocket.prototype instanceof net.Socket,
+        net.createServer() instanceof net.Server, require('http').createServer() instanceof net.Server,
+      ]`)
+    expect(result).toEqual([
+      [[true, 'function', 'Socket'], [true, 'function', 'Socket'], [true, 'function', 'Socket'],
+        [true, 'function', 'Modern'], [true, 'function', 'Old']],
+      true, false, true, true, true, true,
+    ])
+  })
+
+  it('keeps the pipes to its children, and its own standard streams', async () => {
+    const { result } = await carried<string[]>(`
+      const { spawn } = require('child_process')
+      const child = spawn('cat', { stdio: 'pipe' })
+      result = []
+      child.stdout.on('data', (chunk) => result.push(String(chunk)))
+      child.on('close', () => result.push('closed'))
+      child.stdin.end('through a pipe')`)
+    expect(result).toEqual(['through a pipe', 'closed'])
+  })
+
+  it('is on Sheaf in its worker threads too', async () => {
+    const { result, bytesRead } = await carried<{ bytesRead: number, text: string }>(`
+      const { Worker } = require('worker_threads')
+      const worker = new Worker(\`
+        const net = require('net'), { parentPort } = require('worker_threads')
+        const server = net.createServer((socket) => socket.end('from a worker'))
+        server.listen(0, '127.0.0.1', () => {
+          net.connect(server.address().port, '127.0.0.1').on('data', (chunk) => {
+            const { bytesRead } = require('@sheaf/ring').openDefaultRing().metrics
+            parentPort.postMessage({ bytesRead, text: String(chunk) })
+            server.close()
+          })
+        })\`, { eval: true })
+      worker.on('message', (message) => { result = message })`)
+    expect(result).toEqual({ bytesRead: 'from a worker'.length, text: 'from a worker' })
+    expect(bytesRead).toBe(0)
+  })
+
+  it('is on Sheaf in child processes that inherit the environment', async () => {
+    const { output } = await run(`
+      require('child_process').fork(${JSON.stringify(join(import.meta.dirname, 'fixtures/says-what-net-is.cjs'))})`,
+    ['--input-type=commonjs'], { NODE_OPTIONS: '--require @sheaf/tcp/register' })
+    expect(output).toBe('Sheaf\n')
+  })
+})
+
+describe('SHEAF_LOG', () => {
+  const nothing = async (environment: NodeJS.ProcessEnv): Promise<Ended> => run('', asModule, environment)
+
+  it('prints one line that says what is replaced', async () => {
+    const { errors, output } = await nothing({ SHEAF_LOG: '1' })
+    expect(errors).toMatch(/^sheaf: @sheaf\/tcp stands in for node:net, on io_uring of Linux \S+\n$/)
+    expect(output).toBe('')
+  })
+
+  it('prints one line that says why nothing is', async () => {
+    const { errors } = await nothing({ SHEAF_LOG: '1', SHEAF_DISABLE: '1' })
+    expect(errors).toMatch(/^sheaf: @sheaf\/tcp leaves node:net as it is: .* switched off by SHEAF_DISABLE.*\n$/)
+  })
+
+  it('is needed for that', async () => {
+    expect(await nothing({})).toMatchObject({ code: 0, output: '', errors: '' })
+  })
+})
+
+describe('unregister', () => {
+  it('puts back all that was replaced, and register replaces it again', async () => {
+    const { output, code } = await run(`
+      import net, { connect } from 'node:net'
+      import http from 'node:http'
+      import http2 from 'node:http2'
+      import tls from 'node:tls'
+      import assert from 'node:assert'
+      const look = () => [
+        { ...net }, { ...tls }, { ...http2 }, http.Agent.prototype.createConnection, net.Socket.prototype,
+        ...[http.Server, tls.Server, http2.createServer().constructor]
+          .flatMap((server) => [Object.getPrototypeOf(server), Object.getPrototypeOf(server.prototype)]),
+      ]
+      const isExports = (value) => typeof value === 'object' && Object.keys(value).length > 9
+      const same = (one, other) => one.every((value, index) => isExports(value)
+        ? Object.keys(value).every((key) => value[key] === other[index][key])
+        : value === other[index])
+      const before = look()
+      const { unregister, register } = await import('@sheaf/tcp/register')
+      const during = look()
+      assert(!same(before, during))
+      assert.strictEqual(connect, net.connect)
+      const server = net.createServer((socket) => socket.end('still there'))
+      await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve))
+      unregister()
+      assert(same(before, look()))
+      assert.strictEqual(connect, net.connect)
+      const socket = net.connect(server.address().port, '127.0.0.1')
+      for await (const chunk of socket) console.log(String(chunk))
+      server.close()
+      assert.strictEqual(register(), true)
+      assert.strictEqual(http.Server.prototype instanceof net.Server, true)
+    `, ['--input-type=module'])
+    expect({ output, code }).toEqual({ output: 'still there\n', code: 0 })
+  })
+})
