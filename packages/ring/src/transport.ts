@@ -177,7 +177,10 @@ export interface MessageBatch<A extends Address = Address> {
   details(index: number): MessageDetails | undefined
   /** A copy that belongs to the caller. */
   chunk(index: number): Chunk
-  /** The bytes in place, valid until the handler returns. */
+  /**
+   * The bytes in place, borrowed: valid until the handler returns, and its `buffer` is the ring's, which holds what came
+   * for others too.
+   */
   view(index: number): Chunk
 }
 

@@ -112,6 +112,29 @@ export const pressureTests: Record<string, Test> = {
     await bench.assertEmpty()
   },
 
+  async 'a peer that floods a paused connection makes it keep no more than two pools'(bench) {
+    const ring = bench.ring()
+    const chunk = pattern(100_000, 3)
+    const pump = (connection: Transport): void => { while (connection.write(chunk)); }
+    const listener = await bench.listen(bench.ring(), { open: pump, drain: pump })
+    let bytes = 0
+    const connection = await bench.connect(ring, listener, {
+      data(each, received) {
+        bytes += received.byteLength
+        each.pause()
+      },
+    })
+    for (let round = 0; round < 20; round++) {
+      const before = bytes
+      connection.resume()
+      await until(() => bytes > before, 'data')
+      const kept = connection.bytesRead - bytes
+      assert.ok(kept <= 2 * ring.pool.buffers * ring.pool.bufferBytes, `${kept} bytes are kept`)
+    }
+    connection.destroy()
+    await bench.assertEmpty()
+  },
+
   async 'completions that overflow their queue again and again lose no byte'(bench) {
     const ring = bench.ring({ submissionEntries: 8, completionEntries: 16 })
     const listener = await bench.listen(ring, echo)

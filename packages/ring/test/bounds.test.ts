@@ -1,0 +1,40 @@
+import { expect, it } from 'vitest'
+import { limits } from '../src/index'
+import { GroupPool } from '../src/memory/group-pool'
+import { SendMemory } from '../src/memory/send-memory'
+import type { Scheduled } from '../src/ring'
+import { binding, Kernel } from './kernel'
+
+it('send memory ends at sendRegionsMax; who waits for it is told of each block that comes back, in order', () => {
+  const told: Scheduled[] = []
+  const memory = new SendMemory(binding, (waiter) => told.push(waiter))
+  const holder = { blocks: 0 }
+  const blocks = Array.from({ length: limits.sendRegionsMax * limits.sendBlocksPerRegion }, () => {
+    const block = memory.acquire(holder)
+    if (block === undefined) throw new Error('less than the bound')
+    return block
+  })
+  expect(memory.acquire(holder)).toBeUndefined()
+  const waiters = [1, 2, 3].map(() => ({ scheduled: false, advance: () => undefined }))
+  for (const waiter of waiters) expect(memory.wait(waiter)).toBe(true)
+  memory.leave(waiters[1])
+  memory.release(blocks[0])
+  expect(told).toEqual([waiters[0]])
+  expect(memory.acquire(holder)).toBe(blocks[0])
+  for (const block of blocks) memory.release(block)
+  expect(told).toEqual([waiters[0], waiters[2]])
+  expect(memory.used).toBe(0)
+  expect(memory.wait(waiters[0])).toBe(false)
+})
+
+it('groups end at groupsMax, and one that is given back is leased again', () => {
+  const { native, metrics } = new Kernel()
+  const owners = { pool: undefined as never, sendMemory: undefined as never }
+  const groups = new GroupPool(binding, native, owners, metrics, 'sendmsg', 2)
+  const leased = Array.from({ length: limits.groupsMax }, () => groups.lease())
+  expect(leased.every((group) => group !== undefined)).toBe(true)
+  expect(groups.lease()).toBeUndefined()
+  const [first] = leased
+  if (first !== undefined) groups.give(first)
+  expect(groups.lease()).toBe(first)
+})
