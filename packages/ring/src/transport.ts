@@ -178,8 +178,8 @@ export interface MessageBatch<A extends Address = Address> {
   /** A copy that belongs to the caller. */
   chunk(index: number): Chunk
   /**
-   * The bytes in place, borrowed: valid until the handler returns, and its `buffer` is the ring's, which holds what came
-   * for others too.
+   * The bytes in place, borrowed: valid until the handler returns, and its `buffer` is the ring's, which holds what
+   * came for others too.
    */
   view(index: number): Chunk
 }
