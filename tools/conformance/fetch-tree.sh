@@ -1,0 +1,28 @@
+#!/usr/bin/env bash
+# fetch-tree.sh DIRECTORY: puts Node's own test tree there (DIRECTORY/test), from the source package that Debian 13
+# ships as nodejs: v20.19.2. The mirror is the one that this machine's apt uses; its settings stay as they are.
+set -euo pipefail
+[ $# -eq 1 ] || { echo "usage: $0 DIRECTORY" >&2; exit 2; }
+version=20.19.2
+mkdir -p "$1"
+target=$(realpath "$1")
+if [ "$(cat "$target/version" 2>/dev/null)" = "$version" ]; then exit 0; fi
+
+mirror=$(apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' 2>/dev/null | grep -m1 '/debian/\?$' || true)
+[ -n "$mirror" ] || { echo 'apt knows no mirror of Debian' >&2; exit 1; }
+
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+mkdir -p "$work"/{sources.d,lists/partial,cache/archives/partial}
+printf 'Types: deb-src\nURIs: %s\nSuites: trixie\nComponents: main\nSigned-By: %s\n' \
+  "$mirror" /usr/share/keyrings/debian-archive-keyring.gpg >"$work/sources.d/node.sources"
+apt=(apt-get -qq -o "Dir::Etc::SourceList=/dev/null" -o "Dir::Etc::SourceParts=$work/sources.d"
+  -o "Dir::State::Lists=$work/lists" -o "Dir::Cache=$work/cache" -o APT::Sandbox::User=root)
+"${apt[@]}" update
+cd "$work"
+"${apt[@]}" source --download-only --tar-only nodejs
+archive=$(echo nodejs_"$version"*.orig.tar.xz)
+[ -f "$archive" ] || { echo "trixie has not Node $version: $(echo nodejs_*.orig.tar.xz)" >&2; exit 1; }
+tar -xJf "$archive" -C "$target" --strip-components=1 --wildcards --exclude='*/deps/*' --exclude='*/fixtures/wpt/*' \
+  '*/test/common' '*/test/fixtures' '*/test/parallel' '*/test/sequential'
+echo "$version" >"$target/version"

@@ -1,0 +1,48 @@
+/**
+ * Loads an application of `server.ts` for a while, and prints how many messages came back or in, a second. It is the
+ * same program, on Node's own sockets, for whatever is measured.
+ */
+import { connect as connectTcp, type Socket } from 'node:net'
+import { connect as connectTls } from 'node:tls'
+
+const [application = '', port = '', connections = '1', seconds = '1', pipelined = '1'] = process.argv.slice(2)
+const message = Buffer.alloc(32, 'sheaf')
+const batch = Buffer.alloc(32 * Number(pipelined), 'sheaf')
+let received = 0
+let running = true
+
+function open(): Promise<Socket> {
+  return new Promise((resolve, reject) => {
+    const target = { host: '127.0.0.1', port: Number(port) }
+    const socket = application === 'tls'
+      ? connectTls({ ...target, rejectUnauthorized: false }, () => resolve(socket))
+      : connectTcp({ ...target, noDelay: true }, () => resolve(socket))
+    socket.on('error', reject)
+  })
+}
+
+/** Sends a batch, and the next one when it has come back. */
+function exchange(socket: Socket): void {
+  let missing = batch.byteLength
+  socket.on('data', (chunk: Buffer) => {
+    missing -= chunk.byteLength
+    received += chunk.byteLength
+    if (missing !== 0 || !running) return
+    missing = batch.byteLength
+    socket.write(batch)
+  })
+  socket.write(batch)
+}
+
+const sockets = await Promise.all(Array.from({ length: Number(connections) }, open))
+const startedMs = performance.now()
+for (const socket of sockets) {
+  if (application === 'stream') socket.on('data', (chunk: Buffer) => { received += chunk.byteLength })
+  else exchange(socket)
+}
+setTimeout(() => {
+  running = false
+  const elapsedSeconds = (performance.now() - startedMs) / 1000
+  console.log(received / message.byteLength / elapsedSeconds)
+  process.exit()
+}, Number(seconds) * 1000)

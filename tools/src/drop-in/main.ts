@@ -1,0 +1,139 @@
+/**
+ * The same application on Node's own sockets and, registered, on Sheaf's: the two take turns, and the medians are
+ * printed. `http` is loaded by wrk (Debian's package of that name).
+ */
+import { execFile, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { createInterface } from 'node:readline'
+import { fileURLToPath } from 'node:url'
+import { promisify } from 'node:util'
+import Table from 'cli-table3'
+import { Command } from 'commander'
+import { cpuSeconds } from '../lab/cpu-time'
+
+const run = promisify(execFile)
+
+interface Scenario {
+  readonly name: string
+  readonly application: 'http' | 'echo' | 'tls' | 'stream'
+  readonly connections: number
+  /** Messages that a connection has under way. */
+  readonly pipelined: number
+}
+
+const scenarios: readonly Scenario[] = [
+  { name: 'http, 64 connections', application: 'http', connections: 64, pipelined: 1 },
+  { name: 'http, 512 connections', application: 'http', connections: 512, pipelined: 1 },
+  { name: 'TLS echo of 32 bytes, 64 connections', application: 'tls', connections: 64, pipelined: 1 },
+  { name: 'echo of 32 bytes, 64 connections', application: 'echo', connections: 64, pipelined: 1 },
+  { name: 'echo of pipelines of 100, 8 connections', application: 'echo', connections: 8, pipelined: 100 },
+  { name: 'writes of 32 bytes, 1 connection', application: 'stream', connections: 1, pipelined: 1 },
+]
+
+interface Flags {
+  readonly seconds: string
+  readonly rounds: string
+}
+
+const command = new Command('drop-in')
+  .description('Applications on stock sockets and on Sheaf, alternating: messages per second, and server CPU for each.')
+  .argument('[names...]', 'parts of the names of what to measure: http, TLS, echo, writes', ['http'])
+  .option('--seconds <s>', 'length of one measurement', '4')
+  .option('--rounds <n>', 'measurements of each', '5')
+  .parse()
+const flags = command.opts<Flags>()
+
+const kinds = ['node', 'sheaf'] as const
+type Kind = typeof kinds[number]
+
+interface Round {
+  readonly perSecond: number
+  readonly cpuMicroseconds: number
+}
+
+const program = (name: string): string => fileURLToPath(new URL(`${name}.js`, import.meta.url))
+const register = import.meta.resolve('@sheaf/tcp/register')
+/** What is measured has a CPU of its own. */
+const onCpu = (cpu: number, words: readonly string[]): readonly string[] => ['-c', String(cpu), ...words]
+
+async function measure(kind: Kind, scenario: Scenario, certificate: string): Promise<Round> {
+  const flag = kind === 'sheaf' ? ['--import', register] : []
+  const words = [process.execPath, ...flag, program('drop-in-server'), scenario.application, certificate]
+  const server = spawn('taskset', onCpu(1, words), { stdio: ['pipe', 'pipe', 'inherit'] })
+  const [port] = await once(createInterface(server.stdout), 'line') as [string]
+  const processId = server.pid ?? 0
+  try {
+    // The first requests compile the application.
+    await load(scenario, port, 1)
+    const before = cpuSeconds(processId)
+    const seconds = Number(flags.seconds)
+    const perSecond = await load(scenario, port, seconds)
+    const cpu = cpuSeconds(processId) - before
+    return { perSecond, cpuMicroseconds: cpu / (perSecond * seconds) * 1e6 }
+  } finally {
+    server.stdin.end()
+    await once(server, 'close')
+  }
+}
+
+/** @returns messages per second. */
+async function load({ application, connections, pipelined }: Scenario, port: string, seconds: number): Promise<number> {
+  if (application !== 'http') {
+    const words = [application, port, String(connections), String(seconds), String(pipelined)]
+    const { stdout } = await run('taskset', onCpu(0, [process.execPath, program('drop-in-load'), ...words]))
+    return Number(stdout)
+  }
+  const words = ['wrk', '-t1', `-c${connections}`, `-d${seconds}s`, `http://127.0.0.1:${port}/`]
+  const { stdout } = await run('taskset', onCpu(0, words))
+  const errors = /Socket errors.*|Non-2xx.*/.exec(stdout)
+  if (errors !== null) throw new Error(`wrk: ${errors[0]}`)
+  return Number(/Requests\/sec:\s*([\d.]+)/.exec(stdout)?.[1])
+}
+
+async function makeCertificate(directory: string): Promise<string> {
+  const [key, certificate, both] = ['key', 'certificate', 'both'].map((name) => join(directory, `${name}.pem`))
+  await run('openssl', ['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes',
+    '-subj', '/CN=localhost', '-days', '1', '-keyout', key, '-out', certificate])
+  writeFileSync(both, readFileSync(key, 'utf8') + readFileSync(certificate, 'utf8'))
+  return both
+}
+
+function median(rounds: readonly Round[], figure: keyof Round): number {
+  const sorted = rounds.map((round) => round[figure]).sort((a, b) => a - b)
+  return sorted[Math.floor(sorted.length / 2)]
+}
+
+const table = new Table({
+  head: ['application', 'node/s', 'Sheaf/s', '×', 'CPU µs, node', 'Sheaf', '×'],
+  colAligns: ['left', 'right', 'right', 'right', 'right', 'right', 'right'],
+  style: { head: [], border: [], compact: true },
+})
+const directory = mkdtempSync(join(tmpdir(), 'sheaf-drop-in-'))
+try {
+  const certificate = await makeCertificate(directory)
+  for (const scenario of scenarios) {
+    if (!command.args.some((name) => scenario.name.toLowerCase().includes(name.toLowerCase()))) continue
+    const rounds: Record<Kind, Round[]> = { node: [], sheaf: [] }
+    for (let round = 0; round < Number(flags.rounds); round++) {
+      for (const kind of kinds) rounds[kind].push(await measure(kind, scenario, certificate))
+    }
+    const [node, sheaf] = kinds.map((kind) => median(rounds[kind], 'perSecond'))
+    const [nodeCpu, sheafCpu] = kinds.map((kind) => median(rounds[kind], 'cpuMicroseconds'))
+    table.push([
+      scenario.name,
+      Math.round(node).toLocaleString('en'),
+      Math.round(sheaf).toLocaleString('en'),
+      (sheaf / node).toFixed(2),
+      nodeCpu.toFixed(2),
+      sheafCpu.toFixed(2),
+      (sheafCpu / nodeCpu).toFixed(2),
+    ])
+  }
+} finally {
+  rmSync(directory, { recursive: true, force: true })
+}
+console.log(table.toString())
+console.log(`medians of ${flags.rounds}, alternating, ${flags.seconds} s each, the server on a CPU of its own`)
