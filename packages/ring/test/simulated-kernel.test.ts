@@ -1,6 +1,9 @@
+import fc from 'fast-check'
 import { expect, it } from 'vitest'
 import { bundlesWork } from '../src/self-test'
 import { SimulatedKernel } from '../src/simulation/kernel'
+import { binding } from './kernel'
+import { RawRun, type RawStep } from './two-kernels'
 
 it('bundles pass their self-test on a simulated kernel', () => {
   const kernel = new SimulatedKernel()
@@ -8,3 +11,35 @@ it('bundles pass their self-test on a simulated kernel', () => {
   expect(kernel.descriptors.count).toBe(0)
   expect(kernel.violations).toEqual([])
 })
+
+const at = fc.constantFrom<0 | 1>(0, 1)
+const step: fc.Arbitrary<RawStep> = fc.oneof(
+  {
+    weight: 5,
+    arbitrary: fc.record({ do: fc.constant('send' as const), at, sizeBytes: fc.integer({ min: 1, max: 900 }) }),
+  },
+  {
+    weight: 3,
+    arbitrary: fc.record({
+      do: fc.constant('bundle' as const),
+      at,
+      count: fc.oneof(fc.integer({ min: 1, max: 20 }), fc.integer({ min: 250, max: 510 })),
+      sizeBytes: fc.integer({ min: 1, max: 20 }),
+    }),
+  },
+  { weight: 4, arbitrary: fc.record({ do: fc.constant('receive' as const), at, bundle: fc.boolean() }) },
+  { weight: 6, arbitrary: fc.record({ do: fc.constant('provide' as const), count: fc.integer({ min: 1, max: 16 }) }) },
+  { weight: 1, arbitrary: fc.record({ do: fc.constantFrom('cancelReceive' as const, 'cancel' as const), at }) },
+  { weight: 1, arbitrary: fc.record({ do: fc.constantFrom('shutdown' as const, 'close' as const), at }) },
+)
+const programs = fc.array(step, { maxLength: 25, size: 'max' })
+
+it('five hundred random programs of requests complete on the simulated kernel as they do on the real one', () => {
+  fc.assert(fc.property(programs, (steps) => {
+    const real = new RawRun(binding, steps)
+    const kernel = new SimulatedKernel()
+    const simulated = new RawRun(kernel.binding, steps)
+    kernel.dispose()
+    expect(simulated.log).toEqual(real.log)
+  }), { numRuns: 500, seed: 1 })
+}, 300_000)

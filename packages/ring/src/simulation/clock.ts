@@ -28,14 +28,14 @@ class VirtualTimer {
  */
 export class VirtualClock {
   readonly #timers = new Set<VirtualTimer>()
-  #immediates: Callback[] = []
+  readonly #immediates = new Set<VirtualTimer>()
   #restore: (() => void) | undefined
   nowMs = 0
 
   install(): void {
-    const { setTimeout, clearTimeout, setImmediate } = globalThis
+    const { setTimeout, clearTimeout, setImmediate, clearImmediate } = globalThis
     this.#restore = () => {
-      Object.assign(globalThis, { setTimeout, clearTimeout, setImmediate })
+      Object.assign(globalThis, { setTimeout, clearTimeout, setImmediate, clearImmediate })
     }
     Object.assign(globalThis, {
       setTimeout: (callback: Callback, delayMs = 1) => {
@@ -47,7 +47,12 @@ export class VirtualClock {
         if (timer !== undefined) this.#timers.delete(timer)
       },
       setImmediate: (callback: Callback) => {
-        this.#immediates.push(callback)
+        const immediate = new VirtualTimer(this.nowMs, callback)
+        this.#immediates.add(immediate)
+        return immediate
+      },
+      clearImmediate: (immediate: VirtualTimer | undefined) => {
+        if (immediate !== undefined) this.#immediates.delete(immediate)
       },
     })
   }
@@ -79,9 +84,9 @@ export class VirtualClock {
 
   /** @returns whether there were any. */
   runImmediates(): boolean {
-    const immediates = this.#immediates
-    this.#immediates = []
-    for (const callback of immediates) callback()
+    const immediates = [...this.#immediates]
+    this.#immediates.clear()
+    for (const { callback } of immediates) callback()
     return immediates.length !== 0
   }
 }

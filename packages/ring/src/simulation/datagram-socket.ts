@@ -26,6 +26,8 @@ export interface Received {
 /** What datagram sockets need of the kernel they are in. */
 export interface DatagramNetwork {
   readonly capacityBytes: number
+  /** Datagrams can be segmented. */
+  readonly segments: boolean
   /** Who gets what is sent to an address. */
   datagramReceiver(name: Uint8Array): DatagramSocket | undefined
   /** Gives a socket that sends an address, if it has none. */
@@ -65,14 +67,16 @@ export class DatagramSocket extends SimulatedSocket {
     const name = to ?? this.peerName
     if (name === undefined) return -Errno.EDESTADDRREQ
     if (payload.byteLength > payloadBytesMax) return -Errno.EMSGSIZE
+    if (segmentBytes !== 0 && !this.#network.segments) return -Errno.EIO
     if (segmentBytes !== 0 && payload.byteLength > segmentBytes * segmentsMax) return -Errno.EINVAL
     this.#network.bindAnywhere(this)
     const receiver = this.#network.datagramReceiver(name)
+    const step = segmentBytes === 0 ? Math.max(payload.byteLength, 1) : segmentBytes
     if (receiver === undefined) {
+      this.#network.lost(Math.max(1, Math.ceil(payload.byteLength / step)))
       if (this.peerName !== undefined) this.#refused()
       return payload.byteLength
     }
-    const step = segmentBytes === 0 ? Math.max(payload.byteLength, 1) : segmentBytes
     for (let offset = 0; offset < Math.max(payload.byteLength, 1); offset += step) {
       receiver.#arrive(this, Buffer.from(payload.subarray(offset, offset + step)))
     }
@@ -87,7 +91,10 @@ export class DatagramSocket extends SimulatedSocket {
 
   #arrive(sender: DatagramSocket, payload: Buffer): void {
     const from = sender.name as Uint8Array
-    if (this.peerName !== undefined && !Buffer.from(this.peerName).equals(from)) return
+    if (this.peerName !== undefined && !Buffer.from(this.peerName).equals(from)) {
+      this.#network.lost(1)
+      return
+    }
     if (this.#queuedBytes + payload.byteLength > this.#network.capacityBytes) {
       this.#network.lost(1)
       return

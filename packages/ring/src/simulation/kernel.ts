@@ -83,6 +83,10 @@ export class SimulatedKernel implements RingKernel, Network, DatagramNetwork {
     this.memory.unmap()
   }
 
+  get segments(): boolean {
+    return this.temperament.segments
+  }
+
   violated(what: string): void {
     this.violations.push(what)
   }

@@ -9,6 +9,9 @@ const poisonByte = 0xa5
 /** Of a large buffer so much is poisoned at its beginning and at its end. */
 const poisonedBytes = 2048
 
+/** More is for receiving into, which nobody reads before it is written: clearing it would take the most of a run. */
+const clearedBytesMax = 4 * 2 ** 20
+
 const poison = Buffer.alloc(poisonedBytes, poisonByte)
 
 interface Mapping extends Region {
@@ -24,7 +27,7 @@ const spare = new Map<number, ArrayBuffer[]>()
 function allocate(sizeBytes: number): ArrayBuffer {
   const buffer = spare.get(sizeBytes)?.pop()
   if (buffer === undefined) return new ArrayBuffer(sizeBytes)
-  new Uint8Array(buffer).fill(0)
+  if (sizeBytes <= clearedBytesMax) new Uint8Array(buffer).fill(0)
   return buffer
 }
 

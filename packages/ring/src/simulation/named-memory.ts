@@ -30,7 +30,8 @@ export class NamedMemory {
     const bytes = this.#memory.at(address, lengthBytes)
     if (bytes === undefined) return undefined
     const span = { address, bytes, copy: Buffer.from(bytes) }
-    for (const bucket of bucketsOf(address, lengthBytes)) {
+    const last = bucketOf(address + lengthBytes)
+    for (let bucket = bucketOf(address); bucket <= last; bucket++) {
       const spans = this.#spans.get(bucket)
       if (spans === undefined) this.#spans.set(bucket, new Set([span]))
       else spans.add(span)
@@ -41,7 +42,8 @@ export class NamedMemory {
   /** The request has ended. */
   release(span: NamedSpan): void {
     this.check(span)
-    for (const bucket of bucketsOf(span.address, span.bytes.byteLength)) {
+    const last = bucketOf(span.address + span.bytes.byteLength)
+    for (let bucket = bucketOf(span.address); bucket <= last; bucket++) {
       const spans = this.#spans.get(bucket)
       spans?.delete(span)
       if (spans?.size === 0) this.#spans.delete(bucket)
@@ -57,7 +59,9 @@ export class NamedMemory {
   provide(address: number, lengthBytes: number): void {
     if (this.#provided.has(address)) this.#violated('a buffer was published that the kernel has already')
     this.#provided.set(address, lengthBytes)
-    for (const bucket of bucketsOf(address, lengthBytes)) {
+    if (this.#spans.size === 0) return
+    const last = bucketOf(address + lengthBytes)
+    for (let bucket = bucketOf(address); bucket <= last; bucket++) {
       for (const span of this.#spans.get(bucket) ?? []) {
         if (span.address >= address + lengthBytes || span.address + span.bytes.byteLength <= address) continue
         this.#violated('a buffer was published while a request that sends it was in the kernel')
@@ -76,9 +80,8 @@ export class NamedMemory {
   }
 }
 
-const bucketBytes = 1024
+const bucketBytes = 2048
 
-function* bucketsOf(address: number, lengthBytes: number): Generator<number> {
-  const last = Math.floor((address + Math.max(lengthBytes, 1) - 1) / bucketBytes)
-  for (let bucket = Math.floor(address / bucketBytes); bucket <= last; bucket++) yield bucket
+function bucketOf(address: number): number {
+  return Math.floor(address / bucketBytes)
 }

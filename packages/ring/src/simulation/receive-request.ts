@@ -16,9 +16,13 @@ export class ReceiveRequest extends Request {
   readonly #bundle: boolean
   readonly #headerBytes: number
   /** Vectors that earlier steps have made room for. */
-  #vectors = 1
+  #vectors: number
   /** Bytes that were left when it last read, or -1 when it does not know. */
   #left = -1
+  /** Bytes that the next step asks for, or 0: after a single buffer it goes on asking for so many (`sr->len`). */
+  #asked = 0
+  /** It has seen the last buffer since its last completion: the next will end it (`REQ_F_BL_EMPTY`). */
+  #empty = false
   /** What a bundle has gathered: bytes, and the buffer it began with. */
   #gathered = 0
   #first: BufferEntry | undefined
@@ -28,10 +32,13 @@ export class ReceiveRequest extends Request {
     this.#socket = socket
     this.#bundle = (submission.mode & Mode.Bundle) !== 0
     this.#headerBytes = submission.opcode === Opcode.ReceiveMessage ? receivedMessageHeaderBytes : 0
+    this.#vectors = ring.vectorCache.take()
     socket.readers.add(this)
+    if (++socket.receives > 1) ring.violated('two receives of one stream were in the kernel')
   }
 
   protected override leave(): void {
+    this.#socket.receives--
     this.#socket.readers.delete(this)
   }
 
@@ -73,17 +80,20 @@ export class ReceiveRequest extends Request {
       this.end(result + this.#headerBytes, flags)
       return false
     }
-    return true
+    return this.#socket.readableHint > 0
   }
 
   #receiveBundle(group: BufferGroup): boolean {
-    const { buffers, empty, partial } = group.peek(this.#vectors, this.#left > 1 ? this.#left : 0)
+    const known = this.#left > 1 ? this.#left : 0
+    const { buffers, empty, partial } = group.peek(this.#vectors, this.#asked === 0 ? known : this.#asked)
     if (buffers.length === 0) {
       this.#left = -1
       this.#endBundle(-Errno.ENOBUFS, group)
       return false
     }
     this.#vectors = Math.max(this.#vectors, buffers.length)
+    if (empty) this.#empty = true
+    if (buffers.length === 1) this.#asked = buffers[0].lengthBytes
     let bytes = 0
     let used = 0
     let result = 0
@@ -107,15 +117,19 @@ export class ReceiveRequest extends Request {
     this.#gathered += bytes
     this.#left = this.#socket.readableHint
     const full = used === buffers.length && result === buffers[used - 1].lengthBytes
-    if (!empty && !retrying && !partial && full && this.#left > 1) return true
+    if (!this.#empty && !retrying && !partial && full && this.#left > 1) {
+      this.#asked = this.#left
+      return true
+    }
     const flags = this.#bufferFlags(this.#first)
     const gathered = this.#gathered
     this.#gathered = 0
     this.#first = undefined
-    if (empty || !this.post(gathered, flags)) {
+    if (this.#empty || !this.post(gathered, flags)) {
       this.end(gathered, flags, false)
       return false
     }
+    this.#asked = 0
     return this.#left > 0
   }
 
@@ -123,6 +137,11 @@ export class ReceiveRequest extends Request {
   #endBundle(result: number, group: BufferGroup): void {
     if (this.#first === undefined) this.#endWithout(group, result)
     else this.end(this.#gathered, this.#bufferFlags(this.#first), false)
+  }
+
+  protected override end(result: number, flags = 0, failed = result < 0): void {
+    if (result !== -Errno.ECANCELED) this.ring.vectorCache.give(this.#vectors)
+    super.end(result, flags, failed)
   }
 
   protected override cancelled(): void {

@@ -8,12 +8,29 @@ import type { SimulatedMemory } from './memory'
 import type { Choices } from './choices'
 import type { Temperament } from './temperament'
 
+/**
+ * Room for vectors that requests have left behind, the latest last: the kernel keeps it for the next request (its
+ * `netmsg_cache`), which then peeks at as many buffers even if it does not know of any bytes.
+ */
+export class VectorCache {
+  readonly #kept: number[] = []
+
+  take(): number {
+    return this.#kept.pop() ?? 1
+  }
+
+  give(vectors: number): void {
+    this.#kept.push(vectors)
+  }
+}
+
 /** What a request needs of the ring that it was submitted to. */
 export interface RequestRing {
   readonly memory: SimulatedMemory
   readonly named: NamedMemory
   readonly choices: Choices
   readonly temperament: Temperament
+  readonly vectorCache: VectorCache
   group(id: number): BufferGroup | undefined
   /** Has `request` tried again when the kernel is entered for events. */
   ready(request: Request): void

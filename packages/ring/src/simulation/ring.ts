@@ -6,7 +6,7 @@ import { BufferGroup } from './buffer-group'
 import type { Choices } from './choices'
 import type { SimulatedMemory } from './memory'
 import type { NamedMemory } from './named-memory'
-import type { Request, RequestRing } from './request'
+import { type Request, type RequestRing, VectorCache } from './request'
 import { readSubmission, type Submission } from './submission'
 import type { Temperament } from './temperament'
 
@@ -67,6 +67,7 @@ export class SimulatedRing implements NativeRing, RequestRing {
   readonly #submissionWords: Uint32Array
   readonly #completionWords: Int32Array
   readonly #wantedWord: Uint32Array
+  readonly vectorCache = new VectorCache()
   readonly #groups = new Map<number, BufferGroup>()
   /** Those that have not ended, and of them those that can go on. */
   readonly #requests = new Set<Request>()

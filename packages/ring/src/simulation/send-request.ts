@@ -28,6 +28,8 @@ export class SendRequest extends Request {
   /** The buffer that the completion names, and whether it is the last. */
   #first: BufferEntry | undefined
   #last = true
+  /** Room for vectors, which a bundle may have to enlarge. */
+  #vectors: number
   /** The socket has refused to take more. */
   #refused = false
 
@@ -37,6 +39,7 @@ export class SendRequest extends Request {
     this.#bundle = (submission.mode & Mode.Bundle) !== 0
     this.#waitsForAll = (submission.operationFlags & MessageFlag.WaitAll) !== 0
     if (source !== 'group') this.#spans = this.#name(source)
+    this.#vectors = Math.max(ring.vectorCache.take(), source === 'group' ? 1 : source.length)
     socket.writers.add(this)
   }
 
@@ -55,6 +58,11 @@ export class SendRequest extends Request {
     }
   }
 
+  protected override end(result: number, flags = 0, failed = result < 0): void {
+    if (result !== -Errno.ECANCELED) this.ring.vectorCache.give(this.#vectors)
+    super.end(result, flags, failed)
+  }
+
   protected override cancelled(): void {
     this.end(this.#sent === 0 ? -Errno.ECANCELED : this.#sent, this.#flags(), true)
   }
@@ -68,6 +76,7 @@ export class SendRequest extends Request {
       return false
     }
     group.commit(peeked.buffers.length)
+    this.#vectors = Math.max(this.#vectors, peeked.buffers.length)
     this.#first = peeked.buffers[0]
     this.#last = !this.#bundle || peeked.empty
     this.#spans = this.#name(peeked.buffers)

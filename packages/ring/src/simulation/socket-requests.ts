@@ -86,8 +86,8 @@ export class ConnectRequest extends Request {
   }
 }
 
-/** A poll for hang-ups, once. */
-export class HangUpRequest extends Request {
+/** A poll, once: for hang-ups, or for room to write, which there is. */
+export class PollRequest extends Request {
   readonly #socket: SimulatedSocket
 
   constructor(ring: RequestRing, submission: Submission, file: OpenFile) {
@@ -101,7 +101,8 @@ export class HangUpRequest extends Request {
   }
 
   protected override go(): void {
-    if (this.#socket.hungUp) this.end(PollEvent.HangUp)
+    if ((this.submission.operationFlags & PollEvent.Writable) !== 0) this.end(PollEvent.Writable)
+    else if (this.#socket.hungUp) this.end(PollEvent.HangUp)
   }
 }
 

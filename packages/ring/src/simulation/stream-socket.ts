@@ -35,6 +35,8 @@ export class StreamSocket extends SimulatedSocket {
   readonly #backlog: StreamSocket[] = []
   #backlogMax = 0
   readonly connecting = new WaitQueue()
+  /** Receives in the kernel: there must never be two. */
+  receives = 0
 
   constructor(network: Network, domain: number, type: number, protocol: number) {
     super(domain, type, protocol)
@@ -106,7 +108,7 @@ export class StreamSocket extends SimulatedSocket {
 
   /** @returns bytes taken, or `-errno`: `-EAGAIN` when there is no room. */
   send(bytes: Uint8Array): number {
-    if (this.error !== 0) return this.takeError()
+    if (this.error !== 0 && !this.#instant) return this.takeError()
     const peer = this.#peer
     if (peer === undefined || this.#broken || this.#finSent) return -Errno.EPIPE
     const { sendCapacityBytes, receiveCapacityBytes } = this.#network.temperament
@@ -229,9 +231,11 @@ export class StreamSocket extends SimulatedSocket {
     }
   }
 
-  /** A reset has arrived. What had arrived before it can still be read. */
+  /** A reset has arrived. What had arrived before it can still be read, or is lost. */
   #reset(): void {
     if (this.#broken) return
+    const { choices, temperament } = this.#network
+    if (choices.chance(temperament.resetLosesUnread)) this.#received.clear()
     this.#transit.clear()
     this.error = this.#finArrived ? Errno.EPIPE : Errno.ECONNRESET
     this.#broken = true

@@ -8,7 +8,7 @@ import { ReceiveRequest } from './receive-request'
 import type { Request } from './request'
 import type { SimulatedRing } from './ring'
 import { SendRequest, type Span } from './send-request'
-import { AcceptRequest, ConnectRequest, HangUpRequest, ImmediateRequest } from './socket-requests'
+import { AcceptRequest, ConnectRequest, PollRequest, ImmediateRequest } from './socket-requests'
 import { StreamSocket } from './stream-socket'
 import type { Submission } from './submission'
 
@@ -46,7 +46,7 @@ function beginOnSocket(
 ): Request | number {
   const { socket } = file
   switch (submission.opcode) {
-    case Opcode.PollAdd: return new HangUpRequest(ring, submission, file)
+    case Opcode.PollAdd: return new PollRequest(ring, submission, file)
     case Opcode.Shutdown:
       if (submission.length !== shutdownWrite) return -Errno.EINVAL
       return new ImmediateRequest(ring, submission, file, () => socket.shutdownWrite())
@@ -110,6 +110,7 @@ function beginOnDatagrams(
     case Opcode.Send: {
       const spans = [{ address: submission.address, lengthBytes: submission.length }]
       const to = nameAt(memory, submission.offset, submission.nameBytes)
+      if (to === null) return -Errno.EFAULT
       return new SendMessageRequest(ring, submission, file, socket, { spans, to, segmentBytes: 0 })
     }
     case Opcode.SendMessage: {
@@ -146,10 +147,11 @@ function addressIn(words: Uint32Array, at: number): number {
   return words[at] + words[at + 1] * twoTo32
 }
 
-function nameAt(memory: SimulatedMemory, address: number, lengthBytes: number): Uint8Array | undefined {
+/** @returns undefined for none, and null if it is not in memory. */
+function nameAt(memory: SimulatedMemory, address: number, lengthBytes: number): Uint8Array | undefined | null {
   if (lengthBytes === 0) return undefined
   const bytes = memory.at(address, lengthBytes)
-  return bytes === undefined ? undefined : Uint8Array.from(bytes)
+  return bytes === undefined ? null : Uint8Array.from(bytes)
 }
 
 interface MessageHeader {
@@ -170,6 +172,7 @@ function readMessageHeader(memory: SimulatedMemory, address: number): MessageHea
     address: addressIn(vectorWords, index * 4), lengthBytes: vectorWords[index * 4 + 2],
   }))
   const to = nameAt(memory, addressIn(words, MessageHeaderWord.Name), words[MessageHeaderWord.NameBytes])
+  if (to === null) return undefined
   const control = words[MessageHeaderWord.ControlBytes] < segmentControlBytes
     ? undefined
     : memory.at(addressIn(words, MessageHeaderWord.Control), segmentControlBytes)

@@ -19,6 +19,10 @@ export interface Temperament {
   readonly datagramCapacityBytes: number
   /** Sending a datagram has to wait for room. */
   readonly datagramWait: number
+  /** A reset takes with it what had arrived and was not read. */
+  readonly resetLosesUnread: number
+  /** Datagrams are segmented; otherwise it is refused, as by a device that can't. */
+  readonly segments: boolean
   /**
    * What the completion of a receive that has met the end says of a buffer: nothing, as since 6.10; the next one,
    * which stays with the kernel; or the next one, which is used up.
@@ -38,6 +42,8 @@ export const calm: Temperament = {
   receiveCapacityBytes: 256 * 1024,
   datagramCapacityBytes: 256 * 1024,
   datagramWait: 0,
+  segments: true,
+  resetLosesUnread: 0,
   endNames: 'nothing',
   bundles: true,
 }
