@@ -18,6 +18,7 @@ export default defineConfig({
     'datagram-receiver': 'src/datagram/receiver.ts',
     'datagram-sender': 'src/datagram/sender.ts',
     'simulate': 'src/simulation/main.ts',
+    'mutate': 'src/mutation/main.ts',
     'echo': 'src/echo/main.ts',
     'echo-server': 'src/echo/server.ts',
     'echo-load': 'src/echo/load.ts',

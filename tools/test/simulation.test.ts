@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { runCampaign, type Subject } from '../src/simulation/campaign'
-import { streams } from '../src/simulation/subjects'
+import { datagrams, streams } from '../src/simulation/subjects'
 
 /** So many that a slow machine has time for them in one test. */
 const runsPerTest = 1000
@@ -12,13 +12,14 @@ function runs<P>(subject: Subject<P>, tests: number): void {
     if (failure !== undefined) {
       const cause = failure.error
       const program = JSON.stringify(failure.program)
-      throw new Error(`npm run simulate -- --seed ${failure.seed} --path ${failure.path}\n${program}`, { cause })
+      const again = `npm run simulate -- --of ${subject.name} --seed ${failure.seed} --path ${failure.path}`
+      throw new Error(`${again}\n${program}`, { cause })
     }
-  }, 120_000)
+  }, 600_000)
 }
 
 describe('streams on a simulated kernel', () => {
-  runs(streams, 7)
+  runs(streams, 8)
 
   it('run the same whenever they run from the same seed', async () => {
     const [first, second] = [
@@ -35,5 +36,15 @@ describe('streams on a simulated kernel', () => {
     ]
     const counts = Object.fromEntries(seldom.map((name) => [name, operations.metrics.get(name) ?? 0]))
     for (const name of seldom) expect(counts).toHaveProperty(name, expect.toSatisfy((count: number) => count > 0))
+  })
+})
+
+describe('datagrams on a simulated kernel', () => {
+  runs(datagrams, 2)
+
+  it('meet everything that seldom happens', async () => {
+    const { operations } = await runCampaign(datagrams, { seed: 5, runs: 200 })
+    const seldom = ['submissionQueueFull', 'completionOverflows', 'poolGrowths', 'backPressure', 'segmentationRefusals']
+    for (const name of seldom) expect([name, operations.metrics.get(name)]).not.toEqual([name, 0])
   })
 })

@@ -45,6 +45,9 @@ export class ConnectionEnd implements StreamHandler {
   #early: Buffer[] = []
   transport: Transport | undefined
   receivedBytes = 0
+  /** It pauses itself after so many chunks; 0 is never. */
+  pausesEvery = 0
+  #chunks = 0
   #told = ''
   #state: TransportState = 'connecting'
   #awaitsDrain = false
@@ -87,6 +90,7 @@ export class ConnectionEnd implements StreamHandler {
     this.receivedBytes += chunk.byteLength
     // The chunk is the receiver's own.
     chunk.fill(0xee)
+    if (this.pausesEvery !== 0 && ++this.#chunks % this.pausesEvery === 0) this.transport?.pause()
   }
 
   drain(): void {
@@ -94,6 +98,8 @@ export class ConnectionEnd implements StreamHandler {
     // What is forwarded may fill a queue, too.
     this.#require(this.#awaitsDrain || this.target, 'drain only follows a write that returned false')
     this.#awaitsDrain = false
+    const { bytesQueued = 0, writableHighWaterMark = 0 } = this.transport ?? {}
+    this.#require(bytesQueued <= writableHighWaterMark / 4, 'drain comes when the queue is low', `${bytesQueued}`)
   }
 
   end(): void {

@@ -7,7 +7,7 @@ const bytes = pattern(patternBytes, 42)
 const flowStride = 7919
 
 /** The bytes of flow `id` from `position` on. */
-function bytesOf(id: number, position: number, lengthBytes: number): Buffer {
+export function bytesOf(id: number, position: number, lengthBytes: number): Buffer {
   const start = (position + id * flowStride) % patternBytes
   if (start + lengthBytes <= patternBytes) return bytes.subarray(start, start + lengthBytes)
   const pieces: Buffer[] = []

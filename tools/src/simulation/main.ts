@@ -1,12 +1,12 @@
 import { inspect } from 'node:util'
-import { Command, InvalidArgumentError } from 'commander'
-import { runCampaign, type Failure } from './campaign'
-import { Operations } from './operations'
-import { programStepsMax, streams } from './subjects'
+import { Command, InvalidArgumentError, Option } from 'commander'
+import { type Failure, runCampaign, type Subject } from './campaign'
+import { datagrams, programStepsMax, streams } from './subjects'
 
 interface Options {
   readonly seed: number
   readonly steps: number
+  readonly of?: 'streams' | 'datagrams'
   readonly path?: string
 }
 
@@ -26,23 +26,21 @@ function report(name: string, failure: Failure<unknown>): void {
   const { program, error, seed, path } = failure
   console.log(`\nFAILED: ${error instanceof Error ? error.message : String(error)}\n`)
   console.log(asCode(name, program))
-  console.log(`\nAgain: npm run simulate -- --seed ${seed} --path ${path}\n`)
+  console.log(`\nAgain: npm run simulate -- --of ${name} --seed ${seed} --path ${path}\n`)
   if (error instanceof Error) console.log(error.stack)
 }
 
-async function main({ seed, steps, path }: Options): Promise<void> {
+async function run<P>(subject: Subject<P>, { seed, steps, path }: Options): Promise<void> {
   const start = performance.now()
-  const operations = new Operations()
   const runs = Math.ceil(steps / programStepsMax)
-  const result = await runCampaign(streams, { seed, runs, ...(path !== undefined && { path }) })
-  operations.add(result.operations)
+  const result = await runCampaign(subject, { seed, runs, ...(path !== undefined && { path }) })
   const seconds = (performance.now() - start) / 1000
-  const rate = Math.round(operations.total / seconds)
-  console.log(`${result.runs} programs of ${streams.name} from seed ${seed}: ${operations.total} operations`
-    + ` (${operations.calls} calls, ${operations.submissions} submissions, ${operations.completions} completions)`
-    + ` in ${seconds.toFixed(1)} s: ${rate} a second`)
+  const { total, calls, submissions, completions } = result.operations
+  console.log(`${result.runs} programs of ${subject.name} from seed ${seed}: ${total} operations (${calls} calls,`
+    + ` ${submissions} submissions, ${completions} completions) in ${seconds.toFixed(1)} s:`
+    + ` ${Math.round(total / seconds * 60)} a minute`)
   if (result.failure === undefined) return
-  report(streams.name, result.failure)
+  report(subject.name, result.failure)
   process.exitCode = 1
 }
 
@@ -50,8 +48,11 @@ const command = new Command('simulate')
   .description('Runs random programs against a simulated kernel. A seed always runs the same; a failure is shortened'
     + ' and printed as code.')
   .option('--seed <number>', 'what everything random comes from', integer, 1)
-  .option('--steps <number>', 'steps of programs to run', integer, 100_000)
+  .option('--steps <number>', 'steps of programs to run, of each kind', integer, 100_000)
+  .addOption(new Option('--of <kind>', 'only programs of this kind').choices(['streams', 'datagrams']))
   .option('--path <path>', 'begin with the shortened program of a failure, as its report says')
 
 command.parse()
-await main(command.opts<Options>())
+const options = command.opts<Options>()
+if (options.of !== 'datagrams') await run(streams, options)
+if (options.of !== 'streams') await run(datagrams, options)

@@ -10,6 +10,7 @@ export type StreamStep
     | { readonly do: 'write', readonly at: number, readonly sizeBytes: number, readonly times: number }
     | { readonly do: 'proxy', readonly at: number, readonly to: number }
     | { readonly do: 'forward', readonly at: number, readonly to: number }
+    | { readonly do: 'listenAnew', readonly ring: number }
     | { readonly do: 'pause' | 'resume' | 'end' | 'destroy' | 'reset' | 'flush' | 'cancel', readonly at: number }
     | { readonly do: 'run', readonly iterations: number }
 
@@ -24,5 +25,32 @@ export interface StreamProgram {
   readonly ring: RingOptions
   readonly writableHighWaterMark: number
   readonly allowHalfOpen: boolean
+  /** Ends pause themselves after so many chunks; 0 is never. */
+  readonly pausesEvery: number
   readonly steps: readonly StreamStep[]
+}
+
+/** As {@link StreamStep}; `at` and `to` choose among sockets. */
+export type DatagramStep
+  = | { readonly do: 'bind', readonly ring: number, readonly coalesce: boolean }
+    | { readonly do: 'connect', readonly ring: number, readonly to: number, readonly coalesce: boolean }
+    | {
+      readonly do: 'send'
+      readonly at: number
+      readonly to: number
+      readonly sizeBytes: number
+      readonly times: number
+      /** All in one call. */
+      readonly together: boolean
+    }
+    | { readonly do: 'pause' | 'resume' | 'flush' | 'close' | 'destroy', readonly at: number }
+    | { readonly do: 'run', readonly iterations: number }
+
+/** What a number of UDP sockets do. */
+export interface DatagramProgram {
+  readonly seed: number
+  readonly temperament: Partial<Temperament>
+  readonly ring: RingOptions
+  readonly writableHighWaterMark: number
+  readonly steps: readonly DatagramStep[]
 }

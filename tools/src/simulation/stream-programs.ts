@@ -28,8 +28,9 @@ const step: fc.Arbitrary<StreamStep> = fc.oneof(
   { weight: 12, arbitrary: fc.record({ do: fc.constant('write' as const), at, sizeBytes, times }) },
   { weight: 2, arbitrary: fc.record({ do: fc.constant('proxy' as const), at, to: at }) },
   { weight: 1, arbitrary: fc.record({ do: fc.constant('forward' as const), at, to: at }) },
-  { weight: 2, arbitrary: action('pause', 'resume', 'flush') },
+  { weight: 5, arbitrary: action('pause', 'resume', 'resume', 'flush') },
   { weight: 1, arbitrary: action('end') },
+  { weight: 1, arbitrary: fc.record({ do: fc.constant('listenAnew' as const), ring: fc.nat({ max: 1 }) }) },
   { weight: 1, arbitrary: action('destroy', 'reset', 'cancel') },
   { weight: 10, arbitrary: fc.record({ do: fc.constant('run' as const), iterations: fc.integer({ min: 1, max: 6 }) }) },
 )
@@ -46,6 +47,7 @@ export function streamPrograms(stepsMax: number): fc.Arbitrary<StreamProgram> {
     ring: ringOptions,
     writableHighWaterMark: fc.constantFrom(1, 1000, 65_536),
     allowHalfOpen: fc.boolean(),
+    pausesEvery: fc.constantFrom(0, 0, 1, 5),
     steps: fc.array(step, { maxLength: stepsMax, size: 'max' }).map((steps) => [...opened, ...steps]),
   })
 }

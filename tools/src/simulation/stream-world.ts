@@ -4,12 +4,13 @@ import { ConnectionEnd, Link } from './connection-end'
 import { Flow } from './flow'
 import { Operations } from './operations'
 import type { StreamProgram, StreamStep } from './program'
-import { checkRing } from './ring-checks'
+import { checkKernel, checkRing } from './ring-checks'
 import { type FamilyAdapter, adapters } from './stream-families'
 import { check } from './violation'
 
 /** Iterations within which a world must come to rest. */
 const settleIterationsMax = 20_000
+const pausedIterationsMax = 3000
 /** Times that the narrowest place of a world is to be gone through. */
 const transfersMax = 200
 
@@ -39,8 +40,9 @@ class StreamWorld {
     this.#adapter = adapters[program.family]
     this.#kernel = new SimulatedKernel({ seed: program.seed, temperament: program.temperament })
     const { sendCapacityBytes = 65_536, receiveCapacityBytes = 65_536 } = program.temperament
-    const { receiveBufferBytes = 4096, receiveBuffers = 128 } = program.ring
-    const narrowest = Math.min(sendCapacityBytes, receiveCapacityBytes, receiveBufferBytes * receiveBuffers / 4)
+    const { receiveBufferBytes = 4096, receiveBuffers = 128, completionEntries = 256 } = program.ring
+    const atOnce = receiveBufferBytes * Math.min(receiveBuffers / 4, completionEntries)
+    const narrowest = Math.min(sendCapacityBytes, receiveCapacityBytes, atOnce)
     this.#budgetBytes = narrowest * transfersMax
     this.#loop = new SimulatedLoop(this.#kernel, this.#clock)
     this.#rings = [0, 1].map(() => createRingOn(this.#kernel.binding, program.ring))
@@ -56,7 +58,7 @@ class StreamWorld {
       for (const ring of this.#rings) ring.close()
       this.#clock.uninstall()
     }
-    this.#checkKernel()
+    checkKernel(this.#kernel)
     this.#kernel.dispose()
   }
 
@@ -68,6 +70,9 @@ class StreamWorld {
     switch (step.do) {
       case 'open':
         this.#open(step.ring, step.pair)
+        break
+      case 'listenAnew':
+        await this.#listenAnew(this.#rings[step.ring % this.#rings.length])
         break
       case 'run':
         this.operations.calls--
@@ -83,7 +88,7 @@ class StreamWorld {
     }
   }
 
-  #act(end: ConnectionEnd, step: Exclude<StreamStep, { do: 'open' | 'run' }>): void {
+  #act(end: ConnectionEnd, step: Exclude<StreamStep, { do: 'open' | 'listenAnew' | 'run' }>): void {
     const { transport } = end
     if (step.do === 'cancel') {
       this.#cancels.get(end)?.abort()
@@ -172,6 +177,16 @@ class StreamWorld {
     this.#listeners.set(ring, listener)
   }
 
+  /** Who is connecting may be refused or reset by that. */
+  async #listenAnew(ring: Ring): Promise<void> {
+    const listener = this.#listeners.get(ring)
+    if (listener === undefined) return
+    for (const end of this.#ends) if (end.receives === undefined) end.link.cut = true
+    this.#ownListeners.push(listener)
+    void listener.close()
+    await this.#listen(ring)
+  }
+
   #open(ringIndex: number, pair: boolean): void {
     const ring = this.#rings[ringIndex % this.#rings.length]
     const link = new Link()
@@ -216,6 +231,7 @@ class StreamWorld {
     const end = new ConnectionEnd(link, new Flow(this.#flows++), this.#violations, (opened) => {
       this.#opened(opened)
     })
+    end.pausesEvery = this.#program.pausesEvery
     this.#ends.push(end)
     return end
   }
@@ -249,7 +265,13 @@ class StreamWorld {
 
   /** Lets everything come to its end, and checks that nothing is left. */
   async #finish(): Promise<void> {
-    await this.#settle()
+    // As long as somebody is paused, others may look in vain for buffers every few milliseconds.
+    await this.#loop.settle(pausedIterationsMax)
+    this.#checkNow()
+    for (const end of this.#ends) {
+      check(end.state !== 'closing', 'closing waits for nobody else')
+      end.pausesEvery = 0
+    }
     this.#giveUpUnmatched()
     for (const end of this.#ends) end.transport?.resume()
     await this.#settle()
@@ -286,14 +308,6 @@ class StreamWorld {
     const rested = await this.#loop.settle(settleIterationsMax)
     this.#checkNow()
     check(rested, 'everything comes to rest')
-  }
-
-  #checkKernel(): void {
-    const kernel = this.#kernel
-    check(kernel.violations.length === 0, `the kernel: ${kernel.violations[0] ?? ''}`)
-    check(kernel.inFlight === 0, 'no request is left in the kernel')
-    check(kernel.descriptors.count === 0, 'every descriptor is closed', `${kernel.descriptors.count} are open`)
-    check(kernel.named.named === 0, 'no memory is left named')
   }
 }
 

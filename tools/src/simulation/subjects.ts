@@ -1,5 +1,7 @@
 import type { Subject } from './campaign'
-import type { StreamProgram } from './program'
+import { datagramPrograms } from './datagram-programs'
+import { runDatagrams } from './datagram-world'
+import type { DatagramProgram, StreamProgram } from './program'
 import { streamPrograms } from './stream-programs'
 import { runStreams } from './stream-world'
 
@@ -10,4 +12,10 @@ export const streams: Subject<StreamProgram> = {
   name: 'streams',
   programs: streamPrograms(programStepsMax),
   run: runStreams,
+}
+
+export const datagrams: Subject<DatagramProgram> = {
+  name: 'datagrams',
+  programs: datagramPrograms(programStepsMax),
+  run: runDatagrams,
 }

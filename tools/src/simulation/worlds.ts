@@ -12,6 +12,8 @@ export const temperaments: fc.Arbitrary<Partial<Temperament>> = fc.record({
   receiveCapacityBytes: fc.constantFrom(50, 3000, 100_000),
   datagramCapacityBytes: fc.constantFrom(2000, 200_000),
   datagramWait: fc.constantFrom(0, 0.3),
+  resetLosesUnread: fc.constantFrom(0, 0.5),
+  segments: fc.constantFrom(true, true, false),
   endNames: fc.constantFrom('nothing' as const, 'unused' as const, 'used' as const),
   bundles: fc.constantFrom(true, true, true, false),
 })
@@ -61,6 +63,6 @@ const longBundles: RingOptions = {
 }
 
 export const ringOptions: fc.Arbitrary<RingOptions> = fc.oneof(
-  { weight: 8, arbitrary: anyRing },
+  { weight: 5, arbitrary: anyRing },
   { weight: 1, arbitrary: fc.constant(longBundles) },
 )

@@ -1,0 +1,53 @@
+import { availableParallelism } from 'node:os'
+import Table from 'cli-table3'
+import { Command, InvalidArgumentError } from 'commander'
+import { mutate, tryMutant } from './mutant'
+import { type Mutation, mutations } from './mutations'
+import type { Verdict } from './trial'
+
+interface Options {
+  readonly runs: number
+  readonly only?: string
+}
+
+function positive(value: string): number {
+  const parsed = Number(value)
+  if (!Number.isSafeInteger(parsed) || parsed < 1) throw new InvalidArgumentError('must be a positive integer')
+  return parsed
+}
+
+async function main({ runs, only }: Options): Promise<void> {
+  const chosen = mutations.filter(({ name }) => only === undefined || name.includes(only))
+  // The table must fit the sources, whatever is tried of it.
+  for (const mutation of mutations) await mutate(mutation)
+  const whole = await tryMutant(undefined, 0, runs)
+  if (whole.check !== undefined) throw new Error(`without a mutation: ${whole.check} (${whole.program ?? ''})`)
+  const verdicts = new Map<Mutation, Verdict>()
+  const left = [...chosen.entries()]
+  const worker = async (): Promise<void> => {
+    for (let next = left.shift(); next !== undefined; next = left.shift()) {
+      const [index, mutation] = next
+      verdicts.set(mutation, await tryMutant(mutation, index + 1, runs))
+    }
+  }
+  await Promise.all(Array.from({ length: availableParallelism() }, worker))
+
+  const table = new Table({ head: ['mutation', 'file', 'caught by', 'in'], style: { head: [], border: [] } })
+  for (const mutation of chosen) {
+    const { check = 'NOTHING', program = '' } = verdicts.get(mutation) ?? {}
+    table.push([mutation.name, mutation.file.replace('/src', ''), check, program])
+  }
+  console.log(table.toString())
+  const caught = [...verdicts.values()].filter(({ check }) => check !== undefined).length
+  console.log(`${caught} of ${chosen.length} mutations caught`)
+  if (caught !== chosen.length) process.exitCode = 1
+}
+
+const command = new Command('mutate')
+  .description('Puts faults into Sheaf\'s code, one at a time, and runs the property tests against each: all must be'
+    + ' caught.')
+  .option('--runs <number>', 'random programs to try each mutation with', positive, 2000)
+  .option('--only <text>', 'only mutations whose name has it')
+
+command.parse()
+await main(command.opts<Options>())

@@ -1,0 +1,56 @@
+import fc from 'fast-check'
+import type { DatagramProgram, DatagramStep } from './program'
+import { ringOptions, temperaments } from './worlds'
+
+const at = fc.nat({ max: 15 })
+const coalesce = fc.boolean()
+const ring = fc.nat({ max: 1 })
+
+/** Few different sizes, so that neighbours are often alike; now and then more than a block or a packet holds. */
+const sizeBytes = fc.oneof(
+  { weight: 8, arbitrary: fc.constantFrom(0, 1, 32, 100, 100, 100, 1400) },
+  { weight: 1, arbitrary: fc.integer({ min: 0, max: 20_000 }) },
+  { weight: 1, arbitrary: fc.constantFrom(65_507) },
+)
+
+const times = fc.oneof(
+  { weight: 2, arbitrary: fc.constant(1) },
+  { weight: 2, arbitrary: fc.integer({ min: 2, max: 30 }) },
+  { weight: 1, arbitrary: fc.integer({ min: 60, max: 200 }) },
+)
+
+const step: fc.Arbitrary<DatagramStep> = fc.oneof(
+  { weight: 2, arbitrary: fc.record({ do: fc.constant('bind' as const), ring, coalesce }) },
+  { weight: 2, arbitrary: fc.record({ do: fc.constant('connect' as const), ring, to: at, coalesce }) },
+  {
+    weight: 12,
+    arbitrary: fc.record({ do: fc.constant('send' as const), at, to: at, sizeBytes, times, together: fc.boolean() }),
+  },
+  {
+    weight: 2,
+    arbitrary: fc.record({ do: fc.constantFrom('pause' as const, 'resume' as const, 'flush' as const), at }),
+  },
+  { weight: 8, arbitrary: fc.record({ do: fc.constant('run' as const), iterations: fc.integer({ min: 1, max: 4 }) }) },
+)
+
+const closing: fc.Arbitrary<DatagramStep>
+  = fc.record({ do: fc.constantFrom('close' as const, 'destroy' as const), at })
+
+/** Programs over UDP sockets, half of them without anybody who closes one. @param stepsMax of one program. */
+export function datagramPrograms(stepsMax: number): fc.Arbitrary<DatagramProgram> {
+  const opened: DatagramStep[] = [
+    { do: 'bind', ring: 0, coalesce: true }, { do: 'bind', ring: 1, coalesce: false }, { do: 'run', iterations: 2 },
+    { do: 'connect', ring: 0, to: 1, coalesce: true }, { do: 'run', iterations: 2 },
+  ]
+  const anyStep = fc.oneof({ weight: 20, arbitrary: step }, { weight: 1, arbitrary: closing })
+  const steps = fc.oneof(
+    fc.array(step, { maxLength: stepsMax, size: 'max' }), fc.array(anyStep, { maxLength: stepsMax, size: 'max' }),
+  )
+  return fc.record({
+    seed: fc.noShrink(fc.nat()),
+    temperament: temperaments,
+    ring: ringOptions,
+    writableHighWaterMark: fc.constantFrom(1, 5000, 262_144),
+    steps: steps.map((more) => [...opened, ...more]),
+  })
+}

@@ -1,0 +1,163 @@
+import type { Ring } from '@sheaf/ring'
+import { createRingOn, SimulatedKernel, SimulatedLoop, VirtualClock } from '@sheaf/ring/testing'
+import { bind, connect, type UdpSocket } from '@sheaf/udp'
+import { DatagramEnd, DatagramLedger } from './datagram-end'
+import { Operations } from './operations'
+import type { DatagramProgram, DatagramStep } from './program'
+import { checkKernel, checkRing } from './ring-checks'
+import { check } from './violation'
+
+const settleIterationsMax = 20_000
+/** Bytes that one program sends at most. */
+const budgetBytesMax = 300_000
+const loopback = '127.0.0.1'
+
+/** The rings, UDP sockets and kernel that one program runs in. */
+class DatagramWorld {
+  readonly #program: DatagramProgram
+  readonly #kernel: SimulatedKernel
+  readonly #clock = new VirtualClock()
+  readonly #loop: SimulatedLoop
+  readonly #rings: Ring[]
+  readonly #ledger = new DatagramLedger()
+  readonly #ends: DatagramEnd[] = []
+  #budgetBytes = budgetBytesMax
+  readonly operations = new Operations()
+
+  constructor(program: DatagramProgram) {
+    this.#program = program
+    this.#kernel = new SimulatedKernel({ seed: program.seed, temperament: program.temperament })
+    this.#loop = new SimulatedLoop(this.#kernel, this.#clock)
+    this.#rings = [0, 1].map(() => createRingOn(this.#kernel.binding, program.ring))
+  }
+
+  async run(): Promise<void> {
+    this.#clock.install()
+    try {
+      for (const step of this.#program.steps) await this.#step(step)
+      await this.#finish()
+    } finally {
+      for (const ring of this.#rings) ring.close()
+      this.#clock.uninstall()
+    }
+    checkKernel(this.#kernel)
+    this.#kernel.dispose()
+  }
+
+  async #step(step: DatagramStep): Promise<void> {
+    this.#loop.touch()
+    this.operations.calls++
+    switch (step.do) {
+      case 'bind':
+        this.#open(undefined, (end) => bind({ ...this.#options(step), host: loopback, port: 0 }, end))
+        break
+      case 'connect': {
+        const peer = this.#end(step.to)
+        const port = peer?.socket?.localAddress?.port
+        if (port === undefined) break
+        this.#open(peer, (end) => connect({ ...this.#options(step), host: loopback, port }, end))
+        break
+      }
+      case 'run':
+        this.operations.calls--
+        for (let left = step.iterations; left > 0; left--) {
+          await this.#loop.iterate()
+          this.#checkNow()
+        }
+        break
+      default: {
+        const end = this.#end(step.at)
+        if (end?.socket !== undefined) this.#act(end, end.socket, step)
+      }
+    }
+  }
+
+  #options({ ring, coalesce }: { readonly ring: number, readonly coalesce: boolean }) {
+    const { writableHighWaterMark } = this.#program
+    return { ring: this.#rings[ring % this.#rings.length], coalesce, writableHighWaterMark }
+  }
+
+  #open(peer: DatagramEnd | undefined, open: (end: DatagramEnd) => Promise<UdpSocket>): void {
+    const end = new DatagramEnd(this.#ledger, peer)
+    this.#ends.push(end)
+    open(end).then((socket) => {
+      end.opened(socket)
+    }, (error: unknown) => this.#ledger.violations.push(error))
+  }
+
+  #act(end: DatagramEnd, socket: UdpSocket, step: Exclude<DatagramStep, { do: 'bind' | 'connect' | 'run' }>): void {
+    switch (step.do) {
+      case 'send': {
+        const to = end.peer ?? this.#end(step.to)
+        if (to === undefined || this.#budgetBytes < step.sizeBytes * step.times) break
+        this.#budgetBytes -= step.sizeBytes * step.times
+        end.send(to, step.sizeBytes, step.times, step.together)
+        if (!step.together) this.operations.calls += step.times - 1
+        break
+      }
+      case 'pause':
+        socket.pause()
+        break
+      case 'resume':
+        socket.resume()
+        break
+      case 'flush':
+        socket.flush()
+        break
+      case 'close':
+        this.#ledger.undisturbed = false
+        socket.close()
+        break
+      case 'destroy':
+        this.#ledger.undisturbed = false
+        socket.destroy()
+        break
+    }
+  }
+
+  #end(at: number): DatagramEnd | undefined {
+    return this.#ends.length === 0 ? undefined : this.#ends[at % this.#ends.length]
+  }
+
+  #checkNow(): void {
+    const [thrown] = [...this.#ledger.violations, ...this.#loop.thrown]
+    if (thrown !== undefined) throw thrown as Error
+    const [violation] = this.#kernel.violations as (string | undefined)[]
+    check(violation === undefined, `the kernel: ${violation ?? ''}`)
+  }
+
+  /** Lets everything arrive, closes, and checks that nothing is left. */
+  async #finish(): Promise<void> {
+    await this.#settle()
+    for (const end of this.#ends) end.socket?.resume()
+    await this.#settle()
+    const { undisturbed, taken, arrived } = this.#ledger
+    const lost = this.#kernel.datagramsLost
+    if (undisturbed) {
+      check(arrived + lost === taken, 'every datagram arrives or is lost in the kernel', () =>
+        `${arrived} arrived and ${lost} were lost of ${taken}`)
+    }
+    for (const end of this.#ends) end.socket?.close()
+    await this.#settle()
+    for (const end of this.#ends) end.checkFinally()
+    this.#checkNow()
+    for (const ring of this.#rings) {
+      checkRing(ring)
+      this.operations.addRing(ring.metrics)
+    }
+  }
+
+  async #settle(): Promise<void> {
+    this.#loop.touch()
+    const rested = await this.#loop.settle(settleIterationsMax)
+    this.#checkNow()
+    check(rested, 'everything comes to rest')
+  }
+}
+
+/** Runs a program. @returns what it consisted of. @throws Violation if something that must hold does not. */
+export async function runDatagrams(program: DatagramProgram): Promise<Operations> {
+  const world = new DatagramWorld(program)
+  await world.run()
+  return world.operations
+}
