@@ -1,7 +1,7 @@
 import { mkdirSync, writeFileSync } from 'node:fs'
-import { dirname } from 'node:path'
+import { dirname, join } from 'node:path'
 import { defineConfig } from 'vitest/config'
-import type { Reporter, TestModule, TestRunEndReason } from 'vitest/node'
+import type { Reporter, TestModule, TestRunEndReason, Vitest } from 'vitest/node'
 
 // Nx asks for colours, and programs that tests start would print them where tests read numbers.
 delete process.env.FORCE_COLOR
@@ -21,6 +21,12 @@ interface TestSummary {
  * `it.skip` and `skipIf` keep their reason to themselves.
  */
 class SummaryReporter implements Reporter {
+  #path = reportPath
+
+  onInit(vitest: Vitest): void {
+    this.#path = join(vitest.config.root, reportPath)
+  }
+
   onTestRunEnd(modules: readonly TestModule[], unhandledErrors: readonly unknown[], reason: TestRunEndReason): void {
     const summary: TestSummary = { passed: 0, failed: unhandledErrors.length, skipped: [] }
     for (const module of modules) {
@@ -34,8 +40,8 @@ class SummaryReporter implements Reporter {
       for (const suite of module.children.allSuites()) summary.failed += suite.errors().length
     }
     if (reason !== 'passed' && summary.failed === 0) summary.failed = 1
-    mkdirSync(dirname(reportPath), { recursive: true })
-    writeFileSync(reportPath, `${JSON.stringify(summary, undefined, 2)}\n`)
+    mkdirSync(dirname(this.#path), { recursive: true })
+    writeFileSync(this.#path, `${JSON.stringify(summary, undefined, 2)}\n`)
     for (const { name, reason } of summary.skipped) {
       console.log(`skipped: ${name}: ${reason || 'NO REASON GIVEN'}`)
       if (reason === '') process.exitCode = 1

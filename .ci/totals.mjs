@@ -11,8 +11,9 @@ const legitimateReasons = []
 const read = (path) => JSON.parse(readFileSync(path, 'utf8'))
 const totals = { passed: 0, failed: 0, skipped: 0 }
 const complaints = []
-for (const project of [...readdirSync('packages').map((name) => `packages/${name}`), 'tools']) {
-  if (read(`${project}/package.json`).scripts?.test === undefined) continue
+const packages = [...readdirSync('packages').map((name) => `packages/${name}`), 'tools']
+  .filter((project) => read(`${project}/package.json`).scripts?.test !== undefined)
+for (const project of [...packages, 'tools/applications']) {
   const path = `${project}/test-results/summary.json`
   if (!existsSync(path)) {
     complaints.push(`no tests were run: ${path} is missing`)

@@ -19,6 +19,7 @@ export default defineConfig({
     'datagram-sender': 'src/datagram/sender.ts',
     'simulate': 'src/simulation/main.ts',
     'mutate': 'src/mutation/main.ts',
+    'applications': 'applications/bench.ts',
     'echo': 'src/echo/main.ts',
     'echo-server': 'src/echo/server.ts',
     'echo-load': 'src/echo/load.ts',

@@ -1,0 +1,128 @@
+/**
+ * Applications as they are, on Node's own sockets and, registered, on Sheaf's: the two take turns, and the medians are
+ * printed. `http`, TLS and streams are measured by `npm run bench:http`.
+ */
+import { fileURLToPath } from 'node:url'
+import Table from 'cli-table3'
+import { Command } from 'commander'
+import { cpuSeconds } from '../src/lab/cpu-time'
+import { Application, type Traffic } from './application'
+import { startPostgres } from './servers/postgres'
+import { startRedis } from './servers/redis'
+import type { Running } from './servers/server'
+
+interface Flags {
+  readonly seconds: string
+  readonly rounds: string
+}
+
+interface Scenario {
+  readonly name: string
+  readonly register: string
+  /** What the application is a client of. */
+  readonly start?: () => Promise<Running>
+  /** The application that is measured: with `load`, a server. */
+  readonly application: string
+  readonly load?: string
+}
+
+const scenarios: readonly Scenario[] = [
+  {
+    name: 'ioredis: commands in pipelines of 100',
+    register: '@sheaf/tcp/register',
+    start: startRedis,
+    application: 'bench-ioredis.mjs',
+  },
+  {
+    name: 'pg: simple queries, 32 connections',
+    register: '@sheaf/tcp/register',
+    start: startPostgres,
+    application: 'bench-pg.mjs',
+  },
+  {
+    name: 'dgram: echo of 64 bytes, 16 clients',
+    register: '@sheaf/udp/register',
+    application: 'bench-dgram-server.mjs',
+    load: 'bench-dgram-load.mjs',
+  },
+]
+
+const command = new Command('applications')
+  .description('Applications on stock sockets and on Sheaf, alternating: operations per second, and CPU time for each.')
+  .argument('[names...]', 'parts of the names of what to measure: ioredis, pg, dgram; default: all')
+  .option('--seconds <s>', 'length of one measurement', '3')
+  .option('--rounds <n>', 'measurements of each', '5')
+  .parse()
+const flags = command.opts<Flags>()
+
+const programs = fileURLToPath(new URL('../applications/programs/', import.meta.url))
+const kinds = ['node', 'sheaf'] as const
+type Kind = typeof kinds[number]
+
+interface Round {
+  readonly perSecond: number
+  readonly cpuMicroseconds: number
+}
+
+/** @param port of what the application is a client of. */
+async function measure(kind: Kind, { application, load, register }: Scenario, port: number): Promise<Round> {
+  const onSheaf = kind === 'sheaf' ? ['--import', register] : []
+  const parameters = load === undefined ? [port, flags.seconds] : []
+  const measured = new Application(programs, application, parameters, onSheaf)
+  const loads: Application[] = []
+  try {
+    if (load !== undefined) loads.push(new Application(programs, load, [await measured.port(), flags.seconds], []))
+    const [working] = [...loads, measured]
+    await working.line()
+    const before = cpuSeconds(measured.processId)
+    const { operations, seconds } = JSON.parse(await working.line()) as { operations: number, seconds: number }
+    const cpu = cpuSeconds(measured.processId) - before
+    for (const other of loads) await other.stop()
+    assertWay(kind, await measured.stop())
+    return { perSecond: operations / seconds, cpuMicroseconds: cpu / operations * 1e6 }
+  } finally {
+    for (const started of [measured, ...loads]) started.kill()
+  }
+}
+
+/** What is measured as Sheaf went through Sheaf, and nothing else did. */
+function assertWay(kind: Kind, traffic: Traffic): void {
+  const way: Kind = traffic.bytesRead + traffic.messagesRead > 0 ? 'sheaf' : 'node'
+  if (way !== kind) throw new Error(`what should have gone by ${kind} went by ${way}`)
+}
+
+function median(rounds: readonly Round[], figure: keyof Round): number {
+  const sorted = rounds.map((round) => round[figure]).sort((a, b) => a - b)
+  return sorted[Math.floor(sorted.length / 2)]
+}
+
+const table = new Table({
+  head: ['application', 'node/s', 'Sheaf/s', '×', 'CPU µs, node', 'Sheaf', '×'],
+  colAligns: ['left', 'right', 'right', 'right', 'right', 'right', 'right'],
+  style: { head: [], border: [], compact: true },
+})
+for (const scenario of scenarios) {
+  if (command.args.length > 0 && !command.args.some((name) => scenario.name.includes(name))) continue
+  const server = await scenario.start?.()
+  const rounds: Record<Kind, Round[]> = { node: [], sheaf: [] }
+  try {
+    for (let round = 0; round < Number(flags.rounds); round++) {
+      for (const kind of kinds) rounds[kind].push(await measure(kind, scenario, server?.port ?? 0))
+    }
+  } finally {
+    await server?.stop()
+  }
+  const [node, sheaf] = kinds.map((kind) => median(rounds[kind], 'perSecond'))
+  const [nodeCpu, sheafCpu] = kinds.map((kind) => median(rounds[kind], 'cpuMicroseconds'))
+  table.push([
+    scenario.name,
+    Math.round(node).toLocaleString('en'),
+    Math.round(sheaf).toLocaleString('en'),
+    (sheaf / node).toFixed(2),
+    nodeCpu.toFixed(2),
+    sheafCpu.toFixed(2),
+    (sheafCpu / nodeCpu).toFixed(2),
+  ])
+}
+console.log(table.toString())
+console.log(`medians of ${flags.rounds}, alternating, ${flags.seconds} s each; CPU time is that of the application`)
