@@ -16,6 +16,8 @@ export interface Capability {
 export interface Capabilities {
   /** io_uring itself, with what Sheaf needs of it. */
   readonly ring: Capability
+  /** The kernel does its deferred work when it is entered, not by interrupting JavaScript. Lost if refused. */
+  deferredTaskRun: Capability
   /** The kernel refuses a ring everything but the socket operations that Sheaf uses. */
   restrictions: Capability
   readonly bundledSend: Capability
@@ -107,6 +109,11 @@ function restricted(): Capability {
   return process.env.SHEAF_RESTRICTIONS === 'off' ? no('switched off by SHEAF_RESTRICTIONS=off', true) : yes
 }
 
+/** Environment switch that leaves deferred task run out, as kernels before 6.1 do: `SHEAF_DEFER_TASKRUN=off`. */
+function deferredTaskRun(): Capability {
+  return process.env.SHEAF_DEFER_TASKRUN === 'off' ? no('switched off by SHEAF_DEFER_TASKRUN=off', true) : yes
+}
+
 /** A capability that was refused when it was to be used, or lost while running. */
 export function lostCapability(reason: string): Capability {
   return no(reason)
@@ -116,6 +123,7 @@ export function lostCapability(reason: string): Capability {
 export function detectCapabilities(binding: Binding, options: ResolvedRingOptions): Capabilities {
   return {
     ring: yes,
+    deferredTaskRun: deferredTaskRun(),
     restrictions: restricted(),
     bundledSend: bundled(binding, 'send', options.sendMethod === 'bundle'),
     bundledReceive: bundled(binding, 'recv', options.receiveMethod === 'bundle'),
@@ -130,10 +138,22 @@ export function capabilities(): Capabilities {
   if (nativeBinding !== undefined && ring.enabled) return detectCapabilities(nativeBinding, resolveRingOptions())
   return {
     ring,
+    deferredTaskRun: ring,
     restrictions: ring,
     bundledSend: ring,
     bundledReceive: ring,
     segmentedSend: ring,
     coalescedReceive: ring,
   }
+}
+
+/**
+ * What sockets run on: io_uring with bundles, io_uring without, or Node's own. Smaller features, as UDP's offloads are,
+ * make no tier.
+ */
+export type Tier = 'full' | 'ring' | 'node'
+
+export function tierOf({ ring, bundledSend, bundledReceive }: Capabilities): Tier {
+  if (!ring.enabled) return 'node'
+  return bundledSend.enabled && bundledReceive.enabled ? 'full' : 'ring'
 }

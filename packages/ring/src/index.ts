@@ -1,5 +1,5 @@
 export { type Backend, type BackendOptions, checkBackendOptions, ringFor, ringOnlyFor, unsupported } from './backend'
-export { capabilities, type Capabilities, type Capability, ringCapability } from './capabilities'
+export { capabilities, type Capabilities, type Capability, ringCapability, type Tier, tierOf } from './capabilities'
 export {
   invalidArgumentType,
   invalidArgumentValue,

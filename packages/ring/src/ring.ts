@@ -129,10 +129,15 @@ export class Ring {
     const native = binding.createRing({
       submissionEntries: resolved.submissionEntries,
       completionEntries: resolved.completionEntries,
-      optionalFlags: optionalSetupFlags,
+      optionalFlags: capabilities.deferredTaskRun.enabled
+        ? optionalSetupFlags
+        : optionalSetupFlags & ~(SetupFlag.DeferTaskRun | SetupFlag.TaskRunFlag),
       ...(capabilities.restrictions.enabled && { restrictions }),
     })
     if (typeof native === 'number') throw lockedMemoryError(native, 'io_uring_setup')
+    if (capabilities.deferredTaskRun.enabled && (native.setupFlags & SetupFlag.DeferTaskRun) === 0) {
+      capabilities.deferredTaskRun = lostCapability('the kernel refuses it (it came with Linux 6.1)')
+    }
     if (native.restrictionsError !== 0) {
       const { code } = systemError(native.restrictionsError, 'io_uring_register')
       capabilities.restrictions = lostCapability(`the kernel refuses to restrict a ring (${code})`)

@@ -8,7 +8,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { pattern, Received, until, untilIdle, echo } from '@sheaf/ring/testing'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { adopt, connect, createRing, listen, socketpair, type UnixConnection } from '../src/index'
-import { directory, server, testRing } from './support'
+import { directory, leaveBehind, server, testRing } from './support'
 
 let names = 0
 
@@ -170,14 +170,6 @@ describe('errors have what Node\'s have', () => {
     ring.sockets.close(fd)
   })
 })
-
-/** A socket file whose listener is gone, as a killed process leaves it. */
-function leaveBehind(path: string): void {
-  const program = `
-    require('node:net').createServer().listen(${JSON.stringify(path)}, () => process.kill(process.pid, 'SIGKILL'))`
-  expect(() => execFileSync(process.execPath, ['-e', program])).toThrow()
-  expect(statSync(path).isSocket()).toBe(true)
-}
 
 describe('the socket file', () => {
   it('is there while listening and goes with the listener', async () => {

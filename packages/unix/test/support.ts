@@ -1,4 +1,5 @@
-import { mkdtempSync, rmSync } from 'node:fs'
+import { spawnSync } from 'node:child_process'
+import { mkdtempSync, rmSync, statSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createRing, type Ring, type RingOptions } from '@sheaf/ring'
@@ -32,4 +33,12 @@ export async function server(
   const listener = await listen({ path: join(directory(), 's'), ring, ...options }, handler)
   onTestFinished(() => listener.close())
   return listener
+}
+
+/** A socket file whose listener is gone, as a killed process leaves it. */
+export function leaveBehind(path: string): void {
+  const program = `
+    require('node:net').createServer().listen(${JSON.stringify(path)}, () => process.kill(process.pid, 'SIGKILL'))`
+  spawnSync(process.execPath, ['-e', program])
+  if (!statSync(path).isSocket()) throw new Error(`${path} is no socket`)
 }

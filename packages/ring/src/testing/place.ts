@@ -29,6 +29,7 @@ export const tiers: readonly Tier[] = [
   fullTier,
   { name: 'vectored sends and single receives', ring: { sendMethod: 'sendmsg', receiveMethod: 'single' } },
   { name: 'multishot recvmsg', ring: { receiveMethod: 'recvmsg' } },
+  { name: 'a ring without deferred task run', ring: {}, environment: { SHEAF_DEFER_TASKRUN: 'off' } },
   nodeTier,
 ]
 
