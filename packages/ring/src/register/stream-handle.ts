@@ -88,8 +88,15 @@ function makeClass(): StreamConstructor {
       if (this.#ended) return -EPIPE
       this.#writing = request
       this.#asking = true
-      handle.writeBytes(chunks, this.#written)
-      this.#asking = false
+      try {
+        handle.writeBytes(chunks, this.#written)
+      } catch {
+        // The socket itself was ended.
+        this.#writing = undefined
+        return -EPIPE
+      } finally {
+        this.#asking = false
+      }
       return 0
     }
 
