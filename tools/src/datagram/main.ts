@@ -1,10 +1,8 @@
 /** Compares UDP on Sheaf with `node:dgram`: the two take turns, and the medians are printed. */
-import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { createInterface } from 'node:readline'
-import { fileURLToPath } from 'node:url'
 import Table from 'cli-table3'
 import { Command } from 'commander'
+import { median, start } from '../bench/program'
 
 interface Flags {
   readonly seconds: string
@@ -64,13 +62,6 @@ const flags = new Command('datagram')
   .parse()
   .opts<Flags>()
 
-function start(name: string, args: readonly string[]) {
-  const path = fileURLToPath(new URL(`${name}.js`, import.meta.url))
-  const child = spawn(process.execPath, [path, ...args], { stdio: ['pipe', 'pipe', 'inherit'] })
-  const lines = createInterface(child.stdout)[Symbol.asyncIterator]()
-  return { child, line: async () => String((await lines.next()).value) }
-}
-
 /** @returns CPU time per datagram at the end that is measured, in microseconds. */
 async function measure(scenario: Scenario, kind: string): Promise<number> {
   const { measured, connection, sizeBytes, burst, destinations, task } = scenario
@@ -90,10 +81,6 @@ async function measure(scenario: Scenario, kind: string): Promise<number> {
   await ended
   const { cpuMicroseconds, datagrams } = measured === 'sender' ? sent : received
   return cpuMicroseconds / datagrams
-}
-
-function median(values: readonly number[]): number {
-  return [...values].sort((a, b) => a - b)[Math.floor(values.length / 2)]
 }
 
 const table = new Table({
