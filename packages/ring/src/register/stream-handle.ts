@@ -8,7 +8,8 @@ type Request = object
 
 /** Node's `JSStream`: a stream for C++ whose other side is JavaScript. It calls the methods of {@link makeClass}. */
 interface JsStream {
-  onread: () => void
+  /** Called with what is received while C++ does not listen; without anything at the end. */
+  onread: (received?: ArrayBuffer) => void
   readBuffer(chunk: Uint8Array): void
   emitEOF(): void
   finishWrite(request: Request, status: number): void
@@ -48,8 +49,11 @@ function makeClass(): StreamConstructor {
     constructor(socket: Socket) {
       super()
       this.#socket = socket
-      // For what arrives when C++ has gone already: nobody reads it.
-      this.onread = () => undefined
+      // What arrives when C++ has gone is the socket's own again: an HTTP/2 session that has closed waits for its end.
+      this.onread = (received) => {
+        this.#socket.push(received === undefined ? null : Buffer.from(received))
+        if (received === undefined) this.#socket.read(0)
+      }
     }
 
     get #handle(): SocketHandle | null {
