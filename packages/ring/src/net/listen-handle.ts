@@ -1,14 +1,17 @@
 import { AsyncResource } from 'node:async_hooks'
-import { defaultRing, type ListenerHandler, type Ring, type StreamListener } from '@sheaf/ring'
+import { defaultRing, limits, type ListenerHandler, type Ring, type StreamListener } from '@sheaf/ring'
 import type { AddressFamily, ListenRequest, SocketName } from './address-family'
 import type { PrimaryHandle } from './cluster'
+import { callError } from './errors'
 import { isForeignHandle, takeDescriptor } from './foreign-handle'
+import { nodeListenHandle } from './node-handle'
 import type { Server } from './server'
 import { handleEvents } from './socket'
 import { SocketHandle } from './socket-handle'
 
 const resourceTypes = { tcp: 'TCPSERVERWRAP', pipe: 'PIPESERVERWRAP' } as const
 const ebadf = -9
+const einval = -22
 const shutdownBoth = 2
 
 /**
@@ -41,7 +44,7 @@ export class ListenHandle {
   }
 
   get fd(): number {
-    return this.#listener?.fd ?? -1
+    return this.#listener?.fd ?? this.#dealer?.fd ?? -1
   }
 
   /** @returns 0 or `-errno`. */
@@ -76,6 +79,32 @@ export class ListenHandle {
       this.#ring.sockets.setBlocking(fd, true)
       this.#accept(fd).begin()
     }
+  }
+
+  /**
+   * Has Node accept from here on, as other processes will do who are given the handle.
+   * @returns Node's handle, which stays this one's. @throws SystemError `EMFILE`, `EINVAL`.
+   */
+  share(): PrimaryHandle {
+    const dealt = this.#dealer
+    // What the primary of a cluster deals out is no socket.
+    if (dealt !== undefined && dealt.fd === undefined) throw callError(einval, 'dup')
+    if (dealt !== undefined) return dealt
+    const listener = this.#listener
+    if (listener === undefined || this.#closed) throw callError(ebadf, 'dup')
+    const fd = this.#ring.sockets.dup(listener.fd)
+    if (fd < 0) throw callError(fd, 'dup')
+    const dealer = nodeListenHandle(this.#ring, fd)
+    const result = dealer.listen(limits.backlog)
+    if (result < 0) {
+      dealer.close()
+      throw callError(result, 'listen')
+    }
+    this.#listener = undefined
+    void listener.close()
+    if (!this.#referenced) dealer.unref()
+    this.deal(dealer)
+    return dealer
   }
 
   /** Has something done when the handle is closed. */

@@ -15,8 +15,10 @@ import {
   listenError, portOf, serverNotRunning,
 } from './errors'
 import { familyOfKind, kindOfDescriptor } from './families'
-import { isForeignHandle, takeDescriptor } from './foreign-handle'
+import { isForeignHandle } from './foreign-handle'
 import { ListenHandle } from './listen-handle'
+import type { NodeListenHandle } from './node-handle'
+import { addWorker, closeWorkers, countConnections, type SocketList } from './server-workers'
 import { acceptedSocket, type Socket } from './socket'
 import type { SocketHandle } from './socket-handle'
 
@@ -59,7 +61,7 @@ class ServerMethods extends EventEmitter {
   declare _connections: number
   declare _handle: ListenHandle | null
   declare _usingWorkers: boolean
-  declare _workers: unknown[]
+  declare _workers: SocketList[]
   declare _unref: boolean
   declare _listeningId: number
   declare _pipeName?: string
@@ -80,7 +82,7 @@ class ServerMethods extends EventEmitter {
       return this
     }
     if (isForeignHandle(options)) {
-      listenOnDescriptor(this, takeDescriptor(defaultRing(), options), backlog)
+      listenOnHandle(this, options as NodeListenHandle, backlog)
       return this
     }
     closeOnAbort(this, options.signal)
@@ -120,7 +122,7 @@ class ServerMethods extends EventEmitter {
   }
 
   getConnections(callback: (error: Error | null, count: number) => void): this {
-    process.nextTick(callback, null, this._connections)
+    countConnections(this, callback)
     return this
   }
 
@@ -132,8 +134,22 @@ class ServerMethods extends EventEmitter {
     }
     this._handle?.close()
     this._handle = null
-    this._emitCloseIfDrained()
+    if (this._workers.length === 0) {
+      this._emitCloseIfDrained()
+      return this
+    }
+    // One more, so that `close` is not emitted before all workers have answered.
+    this._connections++
+    closeWorkers(this, () => {
+      this._connections = 0
+      this._emitCloseIfDrained()
+    })
     return this
+  }
+
+  /** Called by Node when the first of the server's sockets is sent to a process. */
+  _setupWorker(sockets: SocketList): void {
+    addWorker(this, sockets)
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -274,6 +290,22 @@ function listenOnDescriptor(server: Server, fd: number, backlog: number): void {
   const result = fd < 0 ? fd : handle?.adopt(fd, backlog || limits.backlog) ?? einval
   if (result < 0) failToListen(server, listenError(result, null))
   else begin(server, handle as ListenHandle, 'null:null:null')
+}
+
+/**
+ * On a handle of Node's. Other processes may accept from the same socket, and whether that may block is the same for
+ * all: so it stays as Node's own code has it, and Node accepts.
+ */
+function listenOnHandle(server: Server, given: NodeListenHandle, backlog: number): void {
+  const kind = kindOfDescriptor(defaultRing(), given.fd)
+  const handle = kind === undefined ? undefined : newHandle(kind)
+  const result = handle === undefined ? einval : given.listen(backlog || limits.backlog)
+  if (handle === undefined || result < 0) {
+    failToListen(server, listenError(result, null))
+    return
+  }
+  handle.deal(given)
+  begin(server, handle, 'null:null:null')
 }
 
 /**

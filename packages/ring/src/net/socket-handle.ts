@@ -168,6 +168,22 @@ export class SocketHandle {
     }
   }
 
+  /**
+   * Lets go of the connection, which goes on: it is neither ended nor closed for whoever has it next. What was written
+   * is sent before; nothing is received once this has returned.
+   * @returns a descriptor of it, or `-errno`.
+   */
+  release(): number {
+    if (this.#connecting || !this.#usable) return ebadf
+    const fd = this.#ring.sockets.dup(this.fd)
+    if (fd < 0) return fd
+    const connection = this.#connection as StreamConnection
+    connection.pause()
+    connection.flush()
+    this.close()
+    return fd
+  }
+
   /** As {@link close}, but the peer sees a reset. @returns 0 or `-errno`. */
   reset(closed?: () => void): number {
     const connection = this.#connection

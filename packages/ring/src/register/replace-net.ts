@@ -5,6 +5,7 @@ import { stockNet } from '@sheaf/ring'
 import { net } from '@sheaf/ring/net'
 import { Patches } from './patches'
 import { http2Server, replaceHttp } from './replace-http'
+import { replaceSend } from './replace-send'
 import { replaceTls } from './replace-tls'
 import { serverConstructor } from './server-constructor'
 import { socketConstructor } from './socket-constructor'
@@ -45,6 +46,7 @@ function replaceExports(patches: Patches): void {
   patches.replace(net.Socket.prototype as unknown as Record<string, unknown>, 'constructor', Socket)
   for (const name of Object.getOwnPropertySymbols(stockNet.Socket.prototype)) lend(patches, name)
   replaceTls(patches, Server)
+  replaceSend(patches)
 }
 
 /** Node's TLS sockets, which call such methods of theirs by way of `net.Socket.prototype`, must find them there. */

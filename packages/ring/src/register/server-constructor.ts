@@ -6,6 +6,8 @@ type Listener = (this: unknown, socket: unknown) => void
 type Constructor = (new (...parameters: unknown[]) => object) & ((this: unknown, ...parameters: unknown[]) => void)
 type Class = abstract new (...parameters: never) => unknown
 
+const hasInstance = Function.prototype[Symbol.hasInstance]
+
 /**
  * What is to be in `net.Server`: Sheaf's, whose connections C++ can use where Node's modules want that.
  * @param http2Server the class of `http2.createServer()`.
@@ -27,7 +29,15 @@ export function serverConstructor(dropIn: typeof nodeNet.Server, http2Server: ob
     return undefined
   }
   Object.setPrototypeOf(Server, sheaf)
-  Object.defineProperty(Server, 'prototype', { value: sheaf.prototype })
+  Object.defineProperties(Server, {
+    prototype: { value: sheaf.prototype as unknown },
+    [Symbol.hasInstance]: {
+      // Subclasses inherit this. Sheaf's class holds Node's own servers for instances, too.
+      value(this: unknown, value: unknown): boolean {
+        return this === Server ? value instanceof sheaf : hasInstance.call(this, value)
+      },
+    },
+  })
   return Server as unknown as typeof nodeNet.Server
 }
 

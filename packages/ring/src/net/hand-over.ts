@@ -1,0 +1,48 @@
+import type { Server as NodeServer, Socket as NodeSocket } from 'node:net'
+import { defaultRing, invalidArgumentValue, stockNet } from '@sheaf/ring'
+import { callError } from './errors'
+import { ListenHandle } from './listen-handle'
+import { nodeSocket } from './node-handle'
+import type { Server } from './server'
+import { handleOf, type Socket } from './socket'
+
+/** What Node's own code knows about a socket beside its handle, and does away with when it sends it. */
+interface WithParser {
+  parser?: unknown
+  _httpMessage?: unknown
+}
+
+/**
+ * What `send` of a child process or of `process` is to be given in place of a socket or server of Sheaf's: Node's own,
+ * on the same connection or listener. A socket has let go of its connection then, as Node's have when they are sent: it
+ * is neither ended nor closed, and what was written before leaves.
+ * @param sendable what the program sends; returned as it is if it is none of Sheaf's.
+ * @throws TypeError `ERR_INVALID_ARG_VALUE` for `keepOpen` with a socket; SystemError `EBADF`, `EMFILE`.
+ */
+export function handOver(sendable: unknown, keepOpen: boolean): unknown {
+  if (typeof sendable !== 'object' || sendable === null) return sendable
+  if ('_handle' in sendable && sendable._handle instanceof ListenHandle) return shareServer(sendable as Server)
+  return handleOf(sendable) === null ? sendable : releaseSocket(sendable as Socket, keepOpen)
+}
+
+function shareServer(server: Server): NodeServer {
+  const shared = new stockNet.Server()
+  ;(shared as unknown as { _handle: unknown })._handle = (server._handle as ListenHandle).share()
+  return shared
+}
+
+function releaseSocket(socket: Socket, keepOpen: boolean): NodeSocket {
+  if (keepOpen) {
+    // Node would have the connection not block, which is a matter of the connection, not of the descriptor.
+    throw invalidArgumentValue('options.keepOpen', 'must be false: two can\'t use a socket of Sheaf\'s', keepOpen)
+  }
+  const fd = handleOf(socket)?.release() ?? -1
+  if (fd < 0) throw callError(fd, 'dup')
+  const sent = nodeSocket(defaultRing(), fd)
+  const { parser, _httpMessage } = socket as WithParser
+  Object.assign(sent, { server: socket.server, parser, _httpMessage })
+  socket._handle = null
+  if (parser !== undefined) Object.assign(socket, { parser: null, _httpMessage: null })
+  socket.setTimeout(0)
+  return sent
+}

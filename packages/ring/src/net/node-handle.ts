@@ -1,0 +1,29 @@
+import type { Socket } from 'node:net'
+import { type Ring, stockNet } from '@sheaf/ring'
+import type { PrimaryHandle } from './cluster'
+
+/** A handle of Node's own, of a socket that listens or is to. */
+export interface NodeListenHandle extends PrimaryHandle {
+  readonly fd: number
+  /** @returns 0 or `-errno`. */
+  listen(backlog: number): number
+}
+
+/** Node's own socket on a descriptor, which is closed if that fails. It does not read. */
+export function nodeSocket(ring: Ring, fd: number): Socket {
+  try {
+    const options = { fd, manualStart: true, allowHalfOpen: true }
+    return new stockNet.Socket(options)
+  } catch (error) {
+    ring.sockets.close(fd)
+    throw error
+  }
+}
+
+/** As {@link nodeSocket}: the handle alone, as only sockets make one of a descriptor without asking a cluster. */
+export function nodeListenHandle(ring: Ring, fd: number): NodeListenHandle {
+  const socket = nodeSocket(ring, fd) as unknown as { _handle: NodeListenHandle | null }
+  const handle = socket._handle as NodeListenHandle
+  socket._handle = null
+  return handle
+}

@@ -1,0 +1,101 @@
+import { join } from 'node:path'
+import { describe, expect, it } from 'vitest'
+import { run } from './program'
+
+const registered = ['--require', '@sheaf/tcp/register', '--input-type=commonjs']
+
+const begin = (childFlags: readonly string[]): string => `
+  const net = require('net'), { once } = require('events'), { fork } = require('child_process')
+  const child = fork(${JSON.stringify(join(import.meta.dirname, 'fixtures/takes-handles.cjs'))},
+    { execArgv: ${JSON.stringify(childFlags)} })
+  const descriptors = () => require('fs').readdirSync('/proc/self/fd').length
+  const listen = async (server) => {
+    await once(server.listen(0, '127.0.0.1'), 'listening')
+    return server.address().port
+  }
+  const ask = async (port, question) => {
+    const socket = net.connect(port, '127.0.0.1')
+    if (question !== undefined) socket.write(question)
+    let answer = ''
+    for await (const chunk of socket) answer += chunk
+    return answer
+  }
+  const end = async () => {
+    child.disconnect()
+    console.log('child exits with', ...await once(child, 'exit'))
+  }
+`
+
+describe.each([
+  ['with Sheaf', ['--require', '@sheaf/tcp/register']],
+  ['without', []],
+])('to a child %s', (_name, childFlags) => {
+  it('a socket is sent, with what comes on it from then on', async () => {
+    expect(await run(`${begin(childFlags)}
+      const server = net.createServer({ pauseOnConnect: true }, (socket) => {
+        socket.write('parent, ')
+        child.send('socket', socket)
+        console.log(socket._handle, server._connections)
+      })
+      ;(async () => {
+        const port = await listen(server)
+        const before = descriptors()
+        for (let count = 0; count < 3; count++) console.log(await ask(port, 'hello'))
+        while (descriptors() > before) await new Promise(setImmediate)
+        server.close()
+        await end()
+      })()`, registered)).toEqual({
+      code: 0, errors: '', output: `${'null 0\nparent, child got hello\n'.repeat(3)}child exits with 0 null\n`,
+    })
+  })
+
+  it('a server is shared with it, until each closes it', async () => {
+    expect(await run(`${begin(childFlags)}
+      ;(async () => {
+        const server = net.createServer((socket) => socket.end('parent'))
+        const port = await listen(server)
+        child.send('server', server)
+        await once(child, 'message')
+        const seen = new Set()
+        while (seen.size < 2) seen.add(await ask(port))
+        console.log([...seen].sort().join(' '))
+        server.close()
+        await once(server, 'close')
+        console.log(await ask(port))
+        await end()
+      })()`, registered)).toEqual({ code: 0, errors: '', output: 'child parent\nchild\nchild exits with 0 null\n' })
+  })
+})
+
+it('a socket that is to stay open is refused at the call, and goes on', async () => {
+  expect(await run(`${begin([])}
+    const server = net.createServer((socket) => {
+      try {
+        child.send('socket', socket, { keepOpen: true })
+      } catch (error) {
+        socket.end(error.code)
+      }
+    })
+    ;(async () => {
+      console.log(await ask(await listen(server)))
+      server.close()
+      await end()
+    })()`, registered)).toEqual({ code: 0, errors: '', output: 'ERR_INVALID_ARG_VALUE\nchild exits with 0 null\n' })
+})
+
+it('without the registration Node refuses it', async () => {
+  expect(await run(`${begin([])}
+    const server = require('@sheaf/tcp/net').createServer()
+    ;(async () => {
+      await listen(server)
+      try {
+        child.send('server', server)
+      } catch (error) {
+        console.log(error.code)
+      }
+      server.close()
+      await end()
+    })()`, ['--input-type=commonjs'])).toEqual({
+    code: 0, errors: '', output: 'ERR_INVALID_HANDLE_TYPE\nchild exits with 0 null\n',
+  })
+})
