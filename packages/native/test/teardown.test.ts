@@ -1,9 +1,10 @@
 import { Worker } from 'node:worker_threads'
-import { setTimeout as delay } from 'node:timers/promises'
+import { setImmediate, setTimeout as delay } from 'node:timers/promises'
 import { describe, expect, it } from 'vitest'
 import { fixture, runFixture } from './child-process.js'
 import { namedPipe } from './named-pipe.js'
 import { collect, mappings, openFds } from './resources.js'
+import { theBinding } from './the-binding.js'
 
 /** Runs a worker with 11 requests in flight to its end. @returns its exit code and what it threw. */
 async function runWorker(end: string, pipe: string): Promise<{ code: unknown, thrown: string }> {
@@ -58,6 +59,27 @@ describe('a worker with operations in flight', () => {
     }
     await exited
     expect(await settledFds(before)).toBe(before)
+  })
+
+  // A worker was stopped while it read the completions of accepted connections: it had marked their descriptors, and the
+  // completions counted as unread, so both closed them. Another thread's new socket was closed by the second.
+  it('closes each descriptor once', async () => {
+    const { sockets } = theBinding()
+    for (let round = 0; round < 5; round++) {
+      const worker = new Worker(fixture('worker-with-descriptors.mjs'), { workerData: { marks: true }, execArgv: [] })
+      let ended = false
+      const exited = new Promise((resolve) => void worker.on('exit', resolve)).then(() => { ended = true })
+      await new Promise((resolve) => void worker.once('message', resolve))
+      void worker.terminate()
+      const mine: number[] = []
+      while (!ended) {
+        // A number that the worker gives back is taken at once.
+        for (let count = 0; count < 20 && mine.length < 2000; count++) mine.push(sockets.socket(1, 1, 0))
+        await setImmediate()
+      }
+      await exited
+      for (const fd of mine) expect(sockets.close(fd)).toBe(0)
+    }
   })
 
   it('may be terminated a hundred times, leaving no descriptor and no mapping', async () => {

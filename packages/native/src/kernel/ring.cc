@@ -159,7 +159,7 @@ int Ring::MapQueues() {
 }
 
 Ring::~Ring() {
-  Close(false);
+  Close(nullptr);
 }
 
 uint32_t* Ring::Word(uint32_t offset) const {
@@ -314,14 +314,14 @@ uint32_t Ring::CompletionTail() const {
   return __atomic_load_n(Word(params_.cq_off.tail), __ATOMIC_ACQUIRE);
 }
 
-void Ring::CloseUnreadDescriptors() {
+void Ring::ReadDescriptors(std::vector<int>* descriptors) {
   const auto* const entries = reinterpret_cast<const abi::Completion*>(rings_->data() + params_.cq_off.cqes);
   uint32_t* const head = Word(params_.cq_off.head);
   while (HasCompletions()) {
     const uint32_t tail = CompletionTail();
     for (uint32_t index = *head; index != tail; index++) {
       const abi::Completion& entry = entries[index & (params_.cq_entries - 1)];
-      if ((entry.user_data & kDescriptorBit) != 0 && entry.res >= 0) close(entry.res);
+      if ((entry.user_data & kDescriptorBit) != 0 && entry.res >= 0) descriptors->push_back(entry.res);
     }
     // What did not fit the queue is moved there by an enter.
     __atomic_store_n(head, tail, __ATOMIC_RELEASE);
@@ -329,11 +329,11 @@ void Ring::CloseUnreadDescriptors() {
   }
 }
 
-bool Ring::Close(bool abandoned) {
+bool Ring::Close(std::vector<int>* unread) {
   if (closed()) return true;
-  if (abandoned && Unsubmitted() != 0) Enter(0, 0);
+  if (unread != nullptr && Unsubmitted() != 0) Enter(0, 0);
   const bool ended = CancelAll(kCloseTimeoutMs) == 0;
-  if (abandoned) CloseUnreadDescriptors();
+  if (unread != nullptr) ReadDescriptors(unread);
   close(fd_);
   fd_ = -1;
   rings_.reset();

@@ -84,11 +84,11 @@ class Ring {
   /**
    * Cancels what runs, within `kCloseTimeoutMs`, and closes the descriptor. Harmless when repeated.
    * The ring's own mappings stay, for whoever holds them; the kernel frees the ring when they are gone too.
-   * @param abandoned nobody will read the completions: what waits in the submission queue is submitted first (it may
-   *   close descriptors), and descriptors that have arrived (`kDescriptorBit`) are closed.
+   * @param unread not null if nobody will read the completions: what waits in the submission queue is submitted first
+   *   (it may close descriptors), and descriptors that have arrived (`kDescriptorBit`) are added here.
    * @returns whether every request is known to have ended, so that memory the kernel was told of may be given back.
    */
-  bool Close(bool abandoned);
+  bool Close(std::vector<int>* unread);
 
   /** Calls of `io_uring_enter` and submissions taken, since the ring was made. */
   [[nodiscard]] uint64_t enters() const { return enters_; }
@@ -97,7 +97,7 @@ class Ring {
  private:
   Ring(int fd, const abi::Params& params) : fd_(fd), params_(params) {}
   int MapQueues();
-  void CloseUnreadDescriptors();
+  void ReadDescriptors(std::vector<int>* descriptors);
   int SyncCancel(uint32_t flags, uint8_t opcode);
   bool RunsInWorkers();
   int RunTaskWork(int64_t deadline_ms);

@@ -181,8 +181,9 @@ void RingObject::CloseRing(ClosedBy by) {
   addon_->RingClosed(this);
   LeaveLoop();
   const bool abandoned = by == ClosedBy::kEnvironment;
-  const bool ended = ring_->Close(abandoned);
-  if (abandoned) CloseOwnedDescriptors();
+  std::vector<int> unread;
+  const bool ended = ring_->Close(abandoned ? &unread : nullptr);
+  if (abandoned) CloseDescriptors(unread);
   GiveBackQueues(by);
   if (ended) {
     held_.clear();
@@ -211,9 +212,14 @@ void RingObject::GiveBackQueues(ClosedBy by) {
   }
 }
 
-/** Closes the descriptors that JavaScript, which runs no more, has marked as the ring's. */
-void RingObject::CloseOwnedDescriptors() {
-  const auto* const words = reinterpret_cast<const uint64_t*>(regions_[kDescriptors]->data());
+/**
+ * Closes the descriptors that JavaScript, which runs no more, has marked as the ring's, and those of completions that
+ * count as unread. A thread that was stopped while it read completions has marked some of these already: each is closed
+ * once, as its number may be another thread's right after.
+ */
+void RingObject::CloseDescriptors(const std::vector<int>& unread) {
+  auto* const words = reinterpret_cast<uint64_t*>(regions_[kDescriptors]->data());
+  for (const int fd : unread) words[fd / 64] |= uint64_t{1} << (fd % 64);
   for (size_t index = 0; index < kDescriptorsSizeBytes / sizeof(uint64_t); index++) {
     for (uint64_t bits = words[index]; bits != 0; bits &= bits - 1) {
       close(static_cast<int>(index * 64) + __builtin_ctzll(bits));

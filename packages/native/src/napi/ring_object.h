@@ -53,7 +53,7 @@ class RingObject : public Napi::ObjectWrap<RingObject>, public loop::TurnTarget 
 
   void CloseRing(ClosedBy by);
   void GiveBackQueues(ClosedBy by);
-  void CloseOwnedDescriptors();
+  void CloseDescriptors(const std::vector<int>& unread);
   void LeaveLoop();
   void DestroyAsyncContext();
   /** @returns whether JavaScript can still be called. */
