@@ -381,9 +381,11 @@ export abstract class StreamConnection implements Transport, ForwardingTarget, O
   #completeSend(result: number, flags: number): void {
     if (!this.scheduled) this.ring.schedule(this)
     if (result < 0) {
-      this.#send.completeEmpty(flags)
+      const queued = this.#send.completeEmpty(flags)
       this.#giveUpLastChance()
       if (result !== -Errno.ENOBUFS && result !== -Errno.ECANCELED) this.destroy(systemError(result, 'write'))
+      // A plain send says it when the system is out of memory (Unix sockets): the peer must not take a part for the whole.
+      else if (!queued) this.reset(systemError(result, 'write'))
       return
     }
     try {

@@ -193,15 +193,19 @@ export class SendQueue implements BlockHolder {
     }
   }
 
-  /** A send completion that is an error, or of a request cancelled or without buffers: nothing was sent. */
-  completeEmpty(flags: number): void {
+  /**
+   * A send completion that is an error, or of a request cancelled or without buffers: nothing was sent.
+   * @returns whether what was to be sent is queued still: a group keeps it, a plain send has lost it.
+   */
+  completeEmpty(flags: number): boolean {
     if (this.#flightBlock !== undefined) {
       this.#flying = false
       this.#ring.sendMemory.release(this.#flightBlock)
       this.#flightBlock = undefined
-    } else if ((flags & CompletionFlag.More) === 0 && this.#group !== undefined) {
-      this.#requestEnded(this.#group)
+      return false
     }
+    if ((flags & CompletionFlag.More) === 0 && this.#group !== undefined) this.#requestEnded(this.#group)
+    return true
   }
 
   /** Forgets what was not sent. No request may be in flight. */
