@@ -29,14 +29,17 @@ describe('streams on a simulated kernel', () => {
   })
 
   it('meet everything that seldom happens', async () => {
-    const { operations } = await runCampaign(streams, { seed: 5, runs: 500 })
     const seldom = [
       'submissionQueueFull', 'completionOverflows', 'poolExhausted', 'parks', 'poolGrowths', 'chainedBundles',
       'shortSends', 'groupResets', 'backPressure', 'spilledBytes', 'forwardPauses',
     ]
-    const counts = Object.fromEntries(seldom.map((name) => [name, operations.metrics.get(name) ?? 0]))
-    for (const name of seldom) expect(counts).toHaveProperty(name, expect.toSatisfy((count: number) => count > 0))
-  })
+    const missing = new Set(seldom)
+    for (let seed = 5; seed < 15 && missing.size !== 0; seed++) {
+      const { operations } = await runCampaign(streams, { seed, runs: 500 })
+      for (const name of seldom) if ((operations.metrics.get(name) ?? 0) > 0) missing.delete(name)
+    }
+    expect([...missing]).toEqual([])
+  }, 600_000)
 })
 
 describe('datagrams on a simulated kernel', () => {
