@@ -26,8 +26,8 @@ function pair(handler: StreamHandler): [PlainConnection, PlainConnection] {
   return [first, second]
 }
 
-// A Unix stream socket answers a send with ENOBUFS when the system is out of memory. That was taken for what a bundle says
-// of an empty group: the bytes were forgotten and the stream went on behind them.
+// A Unix stream socket answers a send with ENOBUFS when the system is out of memory. That was taken for what a bundle
+// says of an empty group: the bytes were forgotten and the stream went on behind them.
 it.each([['ENOBUFS', Errno.ENOBUFS], ['ECANCELED', Errno.ECANCELED]])(
   'a plain send that fails with %s ends the connection, as its bytes are lost',
   async (code, errno) => {
@@ -38,10 +38,10 @@ it.each([['ENOBUFS', Errno.ENOBUFS], ['ECANCELED', Errno.ECANCELED]])(
     // One span, which is sent as it is, and which the socket has no room for.
     sender.setSendBufferBytes(4096)
     sender.write(Buffer.alloc(limits.sendBlockBytes), (error) => void told.push(error))
-    await until(() => sender.sending)
+    await until(() => sender.sending, 'the send')
     sender.complete(Operation.Send, -errno, 0)
     receiver.resume()
-    await until(() => closed.length === 2)
+    await until(() => closed.length === 2, 'both ends to close')
     expect(told).toEqual([expect.objectContaining({ code, syscall: 'write' })])
     expect(closed).toContainEqual(expect.objectContaining({ code, syscall: 'write' }))
     await untilIdle(ring)

@@ -46,12 +46,16 @@ export class CompletionQueue {
         if (low === taken && high === taken) continue
         this.#metrics.completions++
         this.#table.complete(low >>> 0, high >>> 0, entries[at + 2], entries[at + 3])
-        // A descriptor (the top bit says so) has its owner now. If the thread is stopped here, it must not count as unread.
-        if (high < 0 && !this.#stopped) Atomics.store(this.#headWord, 0, this.#head)
+        // A descriptor (the top bit says so) has its owner now: should the thread be stopped, it is not an unread one.
+        if (high < 0) this.#storeHead()
       }
     } finally {
-      if (!this.#stopped) Atomics.store(this.#headWord, 0, this.#head)
+      this.#storeHead()
     }
+  }
+
+  #storeHead(): void {
+    if (!this.#stopped) Atomics.store(this.#headWord, 0, this.#head)
   }
 
   /**

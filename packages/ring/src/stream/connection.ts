@@ -384,7 +384,7 @@ export abstract class StreamConnection implements Transport, ForwardingTarget, O
       const queued = this.#send.completeEmpty(flags)
       this.#giveUpLastChance()
       if (result !== -Errno.ENOBUFS && result !== -Errno.ECANCELED) this.destroy(systemError(result, 'write'))
-      // A plain send says it when the system is out of memory (Unix sockets): the peer must not take a part for the whole.
+      // Of a plain send it says that the system is out of memory: the peer must not take a part for the whole.
       else if (!queued) this.reset(systemError(result, 'write'))
       return
     }
