@@ -50,7 +50,7 @@ export function replaceHttp(
   patches.replace(nodeHttp2, 'connect', connectOnSheaf as typeof connectSession)
   return ((...parameters: Parameters<typeof connect>) => {
     const socket = connect(...parameters)
-    if (connectingSession) giveStreamHandle(socket)
+    if (connectingSession) giveStreamHandle(socket, 'http2')
     return socket
   }) as typeof connect
 }

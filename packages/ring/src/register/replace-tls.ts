@@ -31,7 +31,7 @@ export function replaceTls(patches: Patches, Server: typeof nodeNet.Server): voi
   patches.replace(nodeTls, 'connect', (...parameters: unknown[]) => {
     const [options, callback] = connectArguments(parameters)
     const { socket, port, path } = options
-    giveStreamHandle(socket)
+    giveStreamHandle(socket, 'tls')
     const isNodes = Boolean(socket) || 'handle' in options || 'onread' in options
     if (isNodes || (port === undefined && path === undefined)) {
       return (connect as (...parameters: unknown[]) => NodeTlsSocket)(...parameters)
@@ -40,7 +40,7 @@ export function replaceTls(patches: Patches, Server: typeof nodeNet.Server): voi
   })
 
   function Wrapped(this: unknown, socket: nodeNet.Socket, options?: TLSSocketOptions): object | undefined {
-    giveStreamHandle(socket)
+    giveStreamHandle(socket, 'tls')
     const parameters = [socket, options]
     const target = new.target as unknown as Constructor | undefined
     const made = target === self ? TLSSocket : target
@@ -75,7 +75,7 @@ function connectBeneath(options: ConnectionOptions, put: (raw: Socket) => NodeTl
   const raw = net.connect(rest as nodeNet.NetConnectOpts) as unknown as Socket
   let secure: NodeTlsSocket
   try {
-    giveStreamHandle(raw)
+    giveStreamHandle(raw, 'tls')
     secure = put(raw)
   } catch (error) {
     // A secure context that can't be made.

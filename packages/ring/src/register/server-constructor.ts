@@ -21,11 +21,11 @@ export function serverConstructor(dropIn: typeof nodeNet.Server, http2Server: ob
     const target = new.target as unknown as Class | undefined
     if (target !== undefined) {
       const isNodes = listener?.name === 'connectionListener' && isHttp2(target)
-      return Reflect.construct(sheaf, [options, isNodes ? afterGiving(listener) : listener], target) as object
+      return Reflect.construct(sheaf, [options, isNodes ? afterGiving(listener, 'http2') : listener], target) as object
     }
     if (!(this instanceof sheaf)) return new sheaf(options, listener)
     const isNodes = listener?.name === 'tlsConnectionListener' && this instanceof nodeTls.Server
-    sheaf.call(this, options, isNodes ? afterGiving(listener) : listener)
+    sheaf.call(this, options, isNodes ? afterGiving(listener, 'tls') : listener)
     return undefined
   }
   Object.setPrototypeOf(Server, sheaf)
@@ -42,9 +42,9 @@ export function serverConstructor(dropIn: typeof nodeNet.Server, http2Server: ob
 }
 
 /** The listener of one of Node's own servers, which goes on in C++. */
-function afterGiving(listener: Listener): Listener {
+function afterGiving(listener: Listener, user: 'http2' | 'tls'): Listener {
   return function connectionListener(socket) {
-    giveStreamHandle(socket)
+    giveStreamHandle(socket, user)
     listener.call(this, socket)
   }
 }

@@ -30,7 +30,10 @@ function findJsStream(): new () => JsStream {
   return constructor
 }
 
-type StreamConstructor = new (socket: Socket) => object
+type StreamConstructor = new (socket: Socket, user: StreamUser) => object
+
+/** What of Node's goes on in C++ with a connection. */
+type StreamUser = 'tls' | 'http2'
 
 function makeClass(): StreamConstructor {
   /**
@@ -39,6 +42,7 @@ function makeClass(): StreamConstructor {
    */
   return class StreamHandle extends findJsStream() implements Receiver {
     readonly #socket: Socket
+    readonly #user: StreamUser
     #writing: Request | undefined
     /** C++ is asking for a write, and must have returned from that before it is told that it is done. */
     #asking = false
@@ -46,9 +50,10 @@ function makeClass(): StreamConstructor {
     #ending: Request | undefined
     #ended = false
 
-    constructor(socket: Socket) {
+    constructor(socket: Socket, user: StreamUser) {
       super()
       this.#socket = socket
+      this.#user = user
       // What arrives when C++ has gone is the socket's own again: an HTTP/2 session that has closed waits for its end.
       this.onread = (received) => {
         this.#socket.push(received === undefined ? null : Buffer.from(received))
@@ -114,9 +119,18 @@ function makeClass(): StreamConstructor {
       const writing = this.#writing
       this.#writing = undefined
       if (writing !== undefined) this.finishWrite(writing, status)
+      if (this.#user === 'http2') this.#readOn()
       const ending = this.#ending
       this.#ending = undefined
       if (ending !== undefined) this.onshutdown(ending)
+    }
+
+    /**
+     * A session stops reading while it writes, and does not go on if the peer has said GOAWAY meanwhile: it would never
+     * see the connection end. (Writes of libuv's are done at once, mostly.)
+     */
+    #readOn(): void {
+      if (this.#writing === undefined) this.onreadstart()
     }
 
     onshutdown(request: Request): number {
@@ -176,12 +190,12 @@ let streamClass: StreamConstructor | undefined
  * socket over. It then finds in `_handle` what it finds in Node's own sockets. Harmless when repeated, and for what is
  * no socket of Sheaf's; one that does not connect yet has nothing to give, and is used through its streams.
  */
-export function giveStreamHandle(socket: unknown): void {
+export function giveStreamHandle(socket: unknown, user: StreamUser): void {
   if (typeof socket !== 'object' || socket === null || handleOf(socket) === null) return
   if (Object.hasOwn(socket, '_handle')) return
   const given = socket as Socket
   streamClass ??= makeClass()
-  const stream = new streamClass(given) as Receiver
+  const stream = new streamClass(given, user) as Receiver
   divert(given, stream)
   // Until it is closed: a TLS socket that is destroyed by an error of the socket waits for that.
   let handle: Receiver | null = stream
