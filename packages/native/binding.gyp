@@ -11,6 +11,8 @@
         'NAPI_VERSION=9',
         'NODE_ADDON_API_DISABLE_CPP_EXCEPTIONS',
         'NODE_ADDON_API_DISABLE_DEPRECATED',
+        # A worker is being terminated while it calls: what can't be thrown there any more must not end the process.
+        'NODE_API_SWALLOW_UNTHROWABLE_EXCEPTIONS',
       ],
       'cflags!': ['-fexceptions'],
       'cflags_cc!': ['-fexceptions', '-std=gnu++17', '-std=gnu++20', '-std=c++17', '-O3'],
