@@ -3,8 +3,8 @@
  * printed. `http`, TLS and streams are measured by `npm run bench:http`.
  */
 import { fileURLToPath } from 'node:url'
-import Table from 'cli-table3'
 import { Command } from 'commander'
+import { Comparison, type Kind, type Round } from '../src/drop-in/comparison'
 import { cpuSeconds } from '../src/lab/cpu-time'
 import { Application, type Traffic } from './application'
 import { startPostgres } from './servers/postgres'
@@ -56,13 +56,6 @@ const command = new Command('applications')
 const flags = command.opts<Flags>()
 
 const programs = fileURLToPath(new URL('../applications/programs/', import.meta.url))
-const kinds = ['node', 'sheaf'] as const
-type Kind = typeof kinds[number]
-
-interface Round {
-  readonly perSecond: number
-  readonly cpuMicroseconds: number
-}
 
 /** @param port of what the application is a client of. */
 async function measure(kind: Kind, { application, load, register }: Scenario, port: number): Promise<Round> {
@@ -91,38 +84,15 @@ function assertWay(kind: Kind, traffic: Traffic): void {
   if (way !== kind) throw new Error(`what should have gone by ${kind} went by ${way}`)
 }
 
-function median(rounds: readonly Round[], figure: keyof Round): number {
-  const sorted = rounds.map((round) => round[figure]).sort((a, b) => a - b)
-  return sorted[Math.floor(sorted.length / 2)]
-}
-
-const table = new Table({
-  head: ['application', 'node/s', 'Sheaf/s', '×', 'CPU µs, node', 'Sheaf', '×'],
-  colAligns: ['left', 'right', 'right', 'right', 'right', 'right', 'right'],
-  style: { head: [], border: [], compact: true },
-})
+const comparison = new Comparison(Number(flags.rounds))
 for (const scenario of scenarios) {
   if (command.args.length > 0 && !command.args.some((name) => scenario.name.includes(name))) continue
   const server = await scenario.start?.()
-  const rounds: Record<Kind, Round[]> = { node: [], sheaf: [] }
   try {
-    for (let round = 0; round < Number(flags.rounds); round++) {
-      for (const kind of kinds) rounds[kind].push(await measure(kind, scenario, server?.port ?? 0))
-    }
+    await comparison.add(scenario.name, (kind) => measure(kind, scenario, server?.port ?? 0))
   } finally {
     await server?.stop()
   }
-  const [node, sheaf] = kinds.map((kind) => median(rounds[kind], 'perSecond'))
-  const [nodeCpu, sheafCpu] = kinds.map((kind) => median(rounds[kind], 'cpuMicroseconds'))
-  table.push([
-    scenario.name,
-    Math.round(node).toLocaleString('en'),
-    Math.round(sheaf).toLocaleString('en'),
-    (sheaf / node).toFixed(2),
-    nodeCpu.toFixed(2),
-    sheafCpu.toFixed(2),
-    (sheafCpu / nodeCpu).toFixed(2),
-  ])
 }
-console.log(table.toString())
+console.log(comparison.toString())
 console.log(`medians of ${flags.rounds}, alternating, ${flags.seconds} s each; CPU time is that of the application`)

@@ -10,9 +10,9 @@ import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
-import Table from 'cli-table3'
 import { Command } from 'commander'
 import { cpuSeconds } from '../lab/cpu-time'
+import { Comparison, type Kind, type Round } from './comparison'
 
 const run = promisify(execFile)
 
@@ -45,14 +45,6 @@ const command = new Command('drop-in')
   .option('--rounds <n>', 'measurements of each', '5')
   .parse()
 const flags = command.opts<Flags>()
-
-const kinds = ['node', 'sheaf'] as const
-type Kind = typeof kinds[number]
-
-interface Round {
-  readonly perSecond: number
-  readonly cpuMicroseconds: number
-}
 
 const program = (name: string): string => fileURLToPath(new URL(`${name}.js`, import.meta.url))
 const register = import.meta.resolve('@sheaf/tcp/register')
@@ -101,39 +93,16 @@ async function makeCertificate(directory: string): Promise<string> {
   return both
 }
 
-function median(rounds: readonly Round[], figure: keyof Round): number {
-  const sorted = rounds.map((round) => round[figure]).sort((a, b) => a - b)
-  return sorted[Math.floor(sorted.length / 2)]
-}
-
-const table = new Table({
-  head: ['application', 'node/s', 'Sheaf/s', '×', 'CPU µs, node', 'Sheaf', '×'],
-  colAligns: ['left', 'right', 'right', 'right', 'right', 'right', 'right'],
-  style: { head: [], border: [], compact: true },
-})
+const comparison = new Comparison(Number(flags.rounds))
 const directory = mkdtempSync(join(tmpdir(), 'sheaf-drop-in-'))
 try {
   const certificate = await makeCertificate(directory)
   for (const scenario of scenarios) {
     if (!command.args.some((name) => scenario.name.toLowerCase().includes(name.toLowerCase()))) continue
-    const rounds: Record<Kind, Round[]> = { node: [], sheaf: [] }
-    for (let round = 0; round < Number(flags.rounds); round++) {
-      for (const kind of kinds) rounds[kind].push(await measure(kind, scenario, certificate))
-    }
-    const [node, sheaf] = kinds.map((kind) => median(rounds[kind], 'perSecond'))
-    const [nodeCpu, sheafCpu] = kinds.map((kind) => median(rounds[kind], 'cpuMicroseconds'))
-    table.push([
-      scenario.name,
-      Math.round(node).toLocaleString('en'),
-      Math.round(sheaf).toLocaleString('en'),
-      (sheaf / node).toFixed(2),
-      nodeCpu.toFixed(2),
-      sheafCpu.toFixed(2),
-      (sheafCpu / nodeCpu).toFixed(2),
-    ])
+    await comparison.add(scenario.name, (kind) => measure(kind, scenario, certificate))
   }
 } finally {
   rmSync(directory, { recursive: true, force: true })
 }
-console.log(table.toString())
+console.log(comparison.toString())
 console.log(`medians of ${flags.rounds}, alternating, ${flags.seconds} s each, the server on a CPU of its own`)
