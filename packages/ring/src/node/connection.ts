@@ -285,19 +285,15 @@ export abstract class NodeStreamConnection implements Transport, ForwardingOrigi
   #steerSend(): void {
     const { socket } = this
     if (this.#send.inFlightBytes !== 0) return
-    let buffers: Uint8Array[]
+    let bytes: Buffer | undefined
     try {
-      buffers = this.#send.take()
+      bytes = this.#send.take()
     } catch (error) {
       this.destroy(error as Error)
       return
     }
-    const last = buffers.pop()
-    if (last !== undefined) {
-      socket.cork()
-      for (const bytes of buffers) socket.write(bytes)
-      socket.write(last, this.#sent)
-      socket.uncork()
+    if (bytes !== undefined) {
+      socket.write(bytes, this.#sent)
     } else if (this.#state === 'ended' && this.#shutdown === 'no') {
       this.#shutdown = 'submitted'
       socket.once('finish', this.#finSent).end()

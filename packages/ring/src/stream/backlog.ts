@@ -12,15 +12,15 @@ interface Piece {
 }
 
 /**
- * What could not be copied into send memory yet, in JavaScript memory: large chunks by reference, small ones
- * gathered.
+ * What was written and is not in memory that may be sent from yet: large chunks by reference, small ones gathered in
+ * JavaScript memory.
  */
 export class Backlog {
   #pieces: Piece[] = []
   #head = 0
   /** Bytes of the first piece that have been taken. */
   #offset = 0
-  /** Where the next small chunk goes: the last piece, if it is ours and has room. */
+  /** Where the next small chunk goes, if it has room: the last piece, not among the others yet. */
   #gather: Buffer | undefined
   #gathered = 0
   sizeBytes = 0
@@ -39,9 +39,7 @@ export class Backlog {
       this.#pieces.push({ bytes: chunk, lengthBytes: length, ours: false })
       return
     }
-    if (this.#gather !== undefined && this.#gather.byteLength - this.#gathered < length) this.#endGathering()
-    this.#gather ??= Buffer.allocUnsafeSlow(limits.copyAtOnceBytes * 4)
-    this.#gather.set(chunk, this.#gathered)
+    this.#room(length).set(chunk, this.#gathered)
     this.#gathered += length
   }
 
@@ -96,6 +94,16 @@ export class Backlog {
       this.#pieces.splice(0, this.#head)
       this.#head = 0
     }
+  }
+
+  /** Memory with room for `lengthBytes` after what is gathered: twice the last, so that few bytes take little. */
+  #room(lengthBytes: number): Buffer {
+    const last = this.#gather
+    if (last !== undefined && last.byteLength - this.#gathered >= lengthBytes) return last
+    this.#endGathering()
+    const sizeBytes = Math.max(lengthBytes, (last?.byteLength ?? 0) * 2)
+    this.#gather = Buffer.allocUnsafe(Math.min(sizeBytes, limits.copyAtOnceBytes * 4))
+    return this.#gather
   }
 
   #endGathering(): void {
