@@ -29,6 +29,22 @@ interface Options {
 type Told = (chunk: Buffer, details: ReceivedDetails | undefined) => void
 type Kind = (ring: Ring, options: Options, told: Told) => { sender: Sender, receiver: Receiver }
 
+function messages(family: typeof datagram | typeof seqpacket): Kind {
+  return (ring, options, told) => {
+    const [one, receiver] = family.socketpair({ ring, ...options }, {}, {
+      message: (_socket: unknown, chunk: Buffer, _from: unknown, details?: ReceivedDetails) => told(chunk, details),
+    })
+    return {
+      sender: {
+        send: (chunk, fds, callback) => one.send(chunk, { fds }, callback),
+        destroy: () => one.destroy(),
+        flush: () => one.flush(),
+      },
+      receiver,
+    }
+  }
+}
+
 const kinds: Record<string, Kind> = {
   stream(ring, options, told) {
     const [one, receiver] = socketpair({ ring, ...options }, {}, { data: (_c, chunk, details) => told(chunk, details) })
@@ -41,32 +57,8 @@ const kinds: Record<string, Kind> = {
       receiver,
     }
   },
-  datagram(ring, options, told) {
-    const [one, receiver] = datagram.socketpair({ ring, ...options }, {}, {
-      message: (_socket, chunk, _from, details) => told(chunk, details),
-    })
-    return {
-      sender: {
-        send: (chunk, fds, callback) => one.send(chunk, { fds }, callback),
-        destroy: () => one.destroy(),
-        flush: () => one.flush(),
-      },
-      receiver,
-    }
-  },
-  seqpacket(ring, options, told) {
-    const [one, receiver] = seqpacket.socketpair({ ring, ...options }, {}, {
-      message: (_socket, chunk, _from, details) => told(chunk, details),
-    })
-    return {
-      sender: {
-        send: (chunk, fds, callback) => one.send(chunk, { fds }, callback),
-        destroy: () => one.destroy(),
-        flush: () => one.flush(),
-      },
-      receiver,
-    }
-  },
+  datagram: messages(datagram),
+  seqpacket: messages(seqpacket),
 }
 
 function openDescriptors(): number {
