@@ -58,6 +58,17 @@ describe.each(setups)('with %s, the loop', (_name, optionalFlags) => {
     expect(ring.counters().enters).toBeLessThanOrEqual(optionalFlags === usualFlags ? 1 : 2)
   })
 
+  // See `Ring::ClearTaskWorkSign`: the loop polled without blocking, at 100 % CPU, until the next request ended.
+  it('blocks again after deferred work that is shown but not there', async () => {
+    const { ring, queue } = open({ optionalFlags })
+    ring.attach(() => undefined, 4)
+    queue.showTaskWork()
+    await until(() => !queue.showsTaskWork)
+    const { enters } = ring.counters()
+    await delay(20)
+    expect(ring.counters().enters).toBe(enters)
+  })
+
   it('is woken by what arrives while it is blocked', async () => {
     const { ring, queue } = open({ optionalFlags })
     const region = openRegion(binding)

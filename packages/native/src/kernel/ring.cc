@@ -200,7 +200,10 @@ int Ring::Enter(uint32_t min_complete, uint32_t flags) {
   do {
     enters_++;
     // Asked anew on every try: a signal may arrive when some have been taken.
-    result = EnterRing(fd_, Unsubmitted(), min_complete, flags);
+    const uint32_t unsubmitted = Unsubmitted();
+    // One that submits may fail before it comes to the deferred work; the next one has nothing to submit.
+    if (unsubmitted == 0 && (flags & abi::kEnterGetEvents) != 0) ClearTaskWorkSign();
+    result = EnterRing(fd_, unsubmitted, min_complete, flags);
   } while (result == -EINTR);
   if (result > 0) submitted_ += static_cast<uint64_t>(result);
   return result;
@@ -292,7 +295,7 @@ int Ring::RunTaskWork(int64_t deadline_ms) {
   int ran = 0;
   while (true) {
     const uint32_t before = CompletionTail();
-    const bool shown = ShowsTaskWork();
+    const bool shown = ClearTaskWorkSign();
     enters_++;
     const int entered = EnterRing(fd_, 0, 0, abi::kEnterGetEvents);
     // A full completion queue keeps its overflow until somebody reaps; the requests themselves have ended.
@@ -308,6 +311,21 @@ int Ring::RunTaskWork(int64_t deadline_ms) {
 
 bool Ring::ShowsTaskWork() const {
   return (__atomic_load_n(Word(params_.sq_off.flags), __ATOMIC_ACQUIRE) & abi::kSqTaskrun) != 0;
+}
+
+/**
+ * Takes the kernel's sign of deferred work back, before an enter that submits nothing and so surely runs all there is:
+ * if that leaves some behind, or some is added, the kernel shows it again.
+ * The sign would otherwise stay for good if it came late: who adds work shows it after adding it, and when this thread
+ * has run the work in between, there is none left whose running would take the sign back (seen on 6.18, once in 50 000
+ * requests that a worker thread of the kernel's completes while this one enters).
+ * @returns whether there was the sign.
+ */
+bool Ring::ClearTaskWorkSign() {
+  if (!ShowsTaskWork()) return false;
+  // The kernel changes this word by atomic operations only, so no other flag is lost.
+  __atomic_fetch_and(Word(params_.sq_off.flags), ~abi::kSqTaskrun, __ATOMIC_ACQ_REL);
+  return true;
 }
 
 uint32_t Ring::CompletionTail() const {

@@ -101,6 +101,7 @@ class Ring {
   int SyncCancel(uint32_t flags, uint8_t opcode);
   bool RunsInWorkers();
   int RunTaskWork(int64_t deadline_ms);
+  bool ClearTaskWorkSign();
   [[nodiscard]] bool ShowsTaskWork() const;
   [[nodiscard]] uint32_t CompletionTail() const;
   [[nodiscard]] uint32_t* Word(uint32_t offset) const;

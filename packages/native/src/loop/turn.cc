@@ -30,7 +30,8 @@ namespace sheaf::loop {
 //
 // Deferred work must be visible for R to see it: with DEFER_TASKRUN but without TASKRUN_FLAG the word stays clear too.
 // Work that is added to work already pending is not signalled at all, and needs not be: SQ_TASKRUN stays set until an
-// enter has run it, and is set again if that enter leaves some behind (6.13 runs about 20 at a time).
+// enter has run it, and is set again if that enter leaves some behind (6.13 runs about 20 at a time). It may also stay
+// set when all has been run; the next enter, `Ring::Enter`, mends that, or the loop would never block.
 //
 // After a wake-up the word stays set although `OnWakeup` has returned: libuv comes past `BeforeBlocking` before it
 // blocks again.
