@@ -1,4 +1,4 @@
-import { writeFile } from 'node:fs/promises'
+import { readFile, writeFile } from 'node:fs/promises'
 import { defineConfig } from 'tsup'
 
 /**
@@ -31,8 +31,15 @@ export function library(entries: Record<string, string> = {}) {
     dts: { compilerOptions: { ignoreDeprecations: '6.0' } },
     onSuccess: async () => {
       for (const name of Object.keys(entry)) {
-        await writeFile(`dist/${name}.import.js`, `export * from './${name}.cjs'\n`)
+        await writeFile(`dist/${name}.import.js`, await importing(name))
       }
     },
   })
+}
+
+/** An ES module of what the CommonJS one exports. Its default is a name like any other to CommonJS, but not here. */
+async function importing(name: string): Promise<string> {
+  const all = `export * from './${name}.cjs'\n`
+  const hasDefault = (await readFile(`dist/${name}.cjs`, 'utf8')).includes('\n  default: () => ')
+  return hasDefault ? `${all}import { default as all } from './${name}.cjs'\nexport default all.default\n` : all
 }

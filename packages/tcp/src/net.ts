@@ -12,14 +12,14 @@ provideFamily(internetFamily)
 loadFamilyBy('pipe', () => createRequire(import.meta.url)('@sheaf/unix/net') as unknown)
 
 export default net
-// What these leave out, and the types, is Node's own.
-export * from 'node:net'
-export const Server = net.Server
+// One by one: before Node 20.19 `import` reads the names from the text of the CommonJS file.
+export const {
+  _createServerHandle, _normalizeArgs, _setSimultaneousAccepts, BlockList, connect, createConnection, createServer,
+  getDefaultAutoSelectFamily, getDefaultAutoSelectFamilyAttemptTimeout, isIP, isIPv4, isIPv6, Server,
+  setDefaultAutoSelectFamily, setDefaultAutoSelectFamilyAttemptTimeout, Socket, SocketAddress, Stream,
+} = net
+export type * from 'node:net'
+export type BlockList = nodeNet.BlockList
 export type Server = nodeNet.Server
-export const Socket = net.Socket
 export type Socket = nodeNet.Socket
-export const Stream = net.Stream
-export const connect = net.connect
-export const createConnection = net.createConnection
-export const createServer = net.createServer
-export const _normalizeArgs = net._normalizeArgs
+export type SocketAddress = nodeNet.SocketAddress

@@ -30,10 +30,10 @@ export class Consumer {
 
   /** Installs the adapters, and sees to it that nothing else came along, and that no code was run for it. */
   async install(): Promise<void> {
-    await this.#npm.run(['install', '@sheaf/tcp', '@sheaf/unix'], this.#directory)
+    await this.#npm.run(['install', '@sheaf/tcp', '@sheaf/udp', '@sheaf/unix'], this.#directory)
     const modules = join(this.#directory, 'node_modules')
     const installed = (await readdir(join(modules, '@sheaf'))).sort().join(' ')
-    if (installed !== 'native ring tcp unix') throw new Error(`installed for the adapters: ${installed}`)
+    if (installed !== 'native ring tcp udp unix') throw new Error(`installed for the adapters: ${installed}`)
     if ((await readdir(join(modules, '@sheaf/native'))).includes('build')) {
       throw new Error('npm compiled @sheaf/native on installation')
     }
@@ -46,8 +46,13 @@ export class Consumer {
     return { version, canRequireModules: canRequireModules === 'true' }
   }
 
-  async use(program: string, node = process.execPath, flags: readonly string[] = []): Promise<void> {
-    await this.#node(node, [...flags, program])
+  async use(
+    program: string,
+    node = process.execPath,
+    flags: readonly string[] = [],
+    environment: NodeJS.ProcessEnv = {},
+  ): Promise<void> {
+    await this.#node(node, [...flags, program], environment)
   }
 
   /** Compiles `program` as an ES module and as CommonJS, with the library's declarations checked too, and runs both. */
@@ -68,10 +73,10 @@ export class Consumer {
     await this.#npm.run(['explore', '@sheaf/native', '--', ...command], this.#directory, 300_000)
   }
 
-  #node(node: string, parameters: readonly string[]): Promise<string> {
+  #node(node: string, parameters: readonly string[], environment: NodeJS.ProcessEnv = {}): Promise<string> {
     return run(node, parameters, {
       cwd: this.#directory,
-      env: strangersEnvironment(),
+      env: { ...strangersEnvironment(), ...environment },
       timeoutMs: 60_000,
       signal: this.#signal,
     })

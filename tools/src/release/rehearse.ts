@@ -18,7 +18,7 @@ import { packInstalled, packOwn, type Tarball } from './tarballs'
 
 const workspace = fileURLToPath(new URL('../..', import.meta.url))
 /** In the order in which they depend on one another. */
-const released = ['native', 'ring', 'tcp', 'unix']
+const released = ['native', 'ring', 'tcp', 'udp', 'unix']
 /** What a consumer gets from elsewhere, packed again as it is installed here: no other registry is needed. */
 const others = ['node-addon-api', 'typescript', '@types/node', 'undici-types']
 
@@ -66,10 +66,12 @@ async function rehearse(directory: string, signal: AbortSignal): Promise<void> {
     })
     const programs = join(workspace, 'tools/src/release/programs')
     const consumer = await Consumer.create(join(directory, 'consumer'), programs, npm, signal)
-    await step('install @sheaf/tcp and @sheaf/unix in an empty directory', () => consumer.install())
+    await step('install the adapters in an empty directory', () => consumer.install())
     for (const node of [process.execPath, ...await fetchNodes(join(directory, 'nodes'), signal)]) {
       await useJavaScript(consumer, node)
     }
+    await useWithoutRing(consumer)
+    await step('npx sheaf doctor', () => consumer.use('doctor.cjs'))
     for (const moduleKind of ['node16', 'nodenext']) {
       await step(`TypeScript, module ${moduleKind}`, () => consumer.useTypeScript('typed.ts', moduleKind))
     }
@@ -95,10 +97,25 @@ async function packAll(into: string, signal: AbortSignal): Promise<Tarball[]> {
 async function useJavaScript(consumer: Consumer, node: string): Promise<void> {
   const { version, canRequireModules } = await consumer.askNode(node)
   for (const flags of canRequireModules ? [[], ['--no-experimental-require-module']] : [[]]) {
-    for (const program of ['echo.mjs', 'echo.cjs', 'unix.mjs', 'one-class.cjs']) {
+    for (const program of ['echo.mjs', 'echo.cjs', 'udp.mjs', 'unix.mjs', 'one-class.cjs']) {
       await step(['Node', version, ...flags, program].join(' '), () => consumer.use(program, node, flags))
     }
+    for (const how of ['--import', '--require']) {
+      const registered = [...flags, how, '@sheaf/tcp/register', how, '@sheaf/udp/register']
+      await step(['Node', version, ...registered, 'application.cjs'].join(' '), () =>
+        consumer.use('application.cjs', node, registered))
+    }
   }
+}
+
+/** What the packages come to where there is no io_uring. */
+async function useWithoutRing(consumer: Consumer): Promise<void> {
+  const disabled = { SHEAF_DISABLE: '1' }
+  const register = ['--import', '@sheaf/tcp/register', '--import', '@sheaf/udp/register']
+  await step('echo without io_uring', () => consumer.use('echo.mjs', process.execPath, [], disabled))
+  await step('register without io_uring', () =>
+    consumer.use('application.cjs', process.execPath, register, disabled))
+  await step('npx sheaf doctor without io_uring', () => consumer.use('doctor.cjs', process.execPath, [], disabled))
 }
 
 /** @returns paths of the other Nodes asked for. */

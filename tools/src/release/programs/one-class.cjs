@@ -6,13 +6,17 @@ async function compare(name) {
   const imported = await import(name)
   assert(Object.keys(required).length > 0, `${name} exports nothing`)
   for (const [key, value] of Object.entries(required)) {
-    if (key === '__esModule') continue
+    if (key === '__esModule' || key === 'module.exports') continue
     assert(imported[key] === value, `${name} has two ${key}`)
   }
   for (const key of Object.keys(imported)) {
-    if (key === 'default' || key === 'module.exports') continue
+    if (key === 'module.exports') continue
     assert(key in required, `${name} hides ${key} from require()`)
   }
 }
 
-void Promise.all(['@sheaf/native', '@sheaf/ring', '@sheaf/ring/testing', '@sheaf/tcp', '@sheaf/unix'].map(compare))
+const packages = [
+  '@sheaf/native', '@sheaf/ring', '@sheaf/ring/net', '@sheaf/ring/testing', '@sheaf/tcp', '@sheaf/tcp/net',
+  '@sheaf/udp', '@sheaf/udp/dgram', '@sheaf/unix', '@sheaf/unix/net', '@sheaf/unix/unix-dgram',
+]
+void Promise.all(packages.map(compare))
