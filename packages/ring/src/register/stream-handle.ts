@@ -46,6 +46,10 @@ function makeClass(): StreamConstructor {
     #writing: Request | undefined
     /** C++ is asking for a write, and must have returned from that before it is told that it is done. */
     #asking = false
+    /** How the write went that is done, of which C++ is still to be told. */
+    #outcome: number | undefined
+    /** C++ is being told something, and of writes that come of it when it returns. */
+    #inCall = false
     /** Waits for the write before it: C++ asks for the end while it has more to write, which follows. */
     #ending: Request | undefined
     #ended = false
@@ -69,8 +73,16 @@ function makeClass(): StreamConstructor {
 
     received(chunk: Uint8Array): void {
       // What came before lies in the socket's buffer, which is read first.
-      if (this.#socket.readableLength > 0) this.#socket.push(chunk)
-      else this.readBuffer(chunk)
+      if (this.#socket.readableLength > 0) {
+        this.#socket.push(chunk)
+        return
+      }
+      this.#inCall = true
+      try {
+        this.readBuffer(chunk)
+      } finally {
+        this.#finishWrites()
+      }
     }
 
     ended(): void {
@@ -110,14 +122,30 @@ function makeClass(): StreamConstructor {
     }
 
     readonly #written = (error?: NodeJS.ErrnoException | null): void => {
-      const status = error ? error.errno ?? -EPIPE : 0
-      if (this.#asking) process.nextTick(this.#finishWrite, status)
-      else this.#finishWrite(status)
+      this.#outcome = error ? error.errno ?? -EPIPE : 0
+      if (!this.#asking) this.#finishWrites()
+      else if (!this.#inCall) process.nextTick(this.#finishWrites)
     }
 
-    readonly #finishWrite = (status: number): void => {
+    /**
+     * Tells C++ of what is done. Writes that come of what it is told are finished before anything else happens, as
+     * libuv's are: a session that is destroyed while it writes sends no GOAWAY, and resets a stream before what was
+     * written to it.
+     */
+    readonly #finishWrites = (): void => {
+      this.#inCall = true
+      try {
+        for (let status = this.#outcome; status !== undefined; status = this.#outcome) this.#finishWrite(status)
+      } finally {
+        this.#inCall = false
+        // What was told has thrown.
+        if (this.#outcome !== undefined) process.nextTick(this.#finishWrites)
+      }
+    }
+
+    #finishWrite(status: number): void {
       const writing = this.#writing
-      this.#writing = undefined
+      this.#writing = this.#outcome = undefined
       if (writing !== undefined) this.finishWrite(writing, status)
       if (this.#user === 'http2') this.#readOn()
       const ending = this.#ending
