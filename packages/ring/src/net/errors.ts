@@ -17,6 +17,10 @@ export const connectionTimeout = (): Error =>
 export const invalidHandleType = (): Error =>
   nodeError(new TypeError('This handle type cannot be sent'), 'ERR_INVALID_HANDLE_TYPE')
 
+/** Of a string that is said to be in the encoding `buffer`. */
+export const notABuffer = (): Error =>
+  nodeError(new TypeError('Second argument must be a buffer'), 'ERR_INVALID_ARG_TYPE')
+
 export const addressMissing = (): Error =>
   nodeError(new TypeError('The "options" or "port" or "path" argument must be specified'), 'ERR_MISSING_ARGS')
 

@@ -1,7 +1,7 @@
 import { AsyncResource } from 'node:async_hooks'
 import { type Chunk, defaultRing, type Ring, type StreamConnection, type StreamHandler } from '@sheaf/ring'
 import type { AddressFamily, Endpoint, SocketName } from './address-family'
-import { callError } from './errors'
+import { callError, notABuffer } from './errors'
 import type { Socket } from './socket'
 
 export type WriteDone = (error?: Error | null) => void
@@ -123,6 +123,7 @@ export class SocketHandle {
    * is room again.
    */
   write(chunk: Uint8Array | string, encoding: BufferEncoding | undefined, done: WriteDone): void {
+    if (typeof chunk === 'string' && encoding === undefined) throw notABuffer()
     if (this.#closing) done(callError(ebadf, 'write'))
     else if ((this.#connection as StreamConnection).write(chunk, encoding)) done()
     else this.#writeDone = done
@@ -184,6 +185,12 @@ export class SocketHandle {
     return fd
   }
 
+  /** The descriptor, for another process to have too. What was written leaves before anything of its. */
+  lend(): number {
+    if (this.#usable) this.#connection?.flush()
+    return this.fd
+  }
+
   /** As {@link close}, but the peer sees a reset. @returns 0 or `-errno`. */
   reset(closed?: () => void): number {
     const connection = this.#connection
@@ -200,6 +207,7 @@ export class SocketHandle {
     return true
   }
 
+  /** As libuv does it: after the immediates that are waiting. */
   #tellClosedLater(): void {
     setImmediate(() => this.#tellClosed())
   }
@@ -309,13 +317,19 @@ export class SocketHandle {
 
   /** @internal */
   connectionEnded(): void {
-    this.#resource.runInAsyncScope(this.#events.end, this.owner)
+    // libuv reads once a turn, so the end comes in the turn after the last data. TLS on a stream of JavaScript answers
+    // its peer's end in between.
+    setImmediate((handle: SocketHandle) => handle.#tellEnd(), this)
+  }
+
+  #tellEnd(): void {
+    if (!this.#closing) this.#resource.runInAsyncScope(this.#events.end, this.owner)
   }
 
   /** @internal */
   connectionClosed(error: NodeJS.ErrnoException | undefined): void {
     if (this.#closing) {
-      this.#tellClosed()
+      this.#tellClosedLater()
       return
     }
     const lost = error ?? new Error('The connection was closed')

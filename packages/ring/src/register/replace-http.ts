@@ -48,9 +48,10 @@ export function replaceHttp(
     }),
   })
   patches.replace(nodeHttp2, 'connect', connectOnSheaf as typeof connectSession)
-  return ((...parameters: Parameters<typeof connect>) => {
+  // No arrow: programs may call it with `new`.
+  return function (...parameters: Parameters<typeof connect>) {
     const socket = connect(...parameters)
     if (connectingSession) giveStreamHandle(socket, 'http2')
     return socket
-  }) as typeof connect
+  } as typeof connect
 }
