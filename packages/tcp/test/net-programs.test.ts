@@ -114,6 +114,135 @@ it('workers of a cluster share a port', async () => {
   expect(code).toBe(0)
 })
 
+it('a worker that is disconnected waits for the connections of its server', async () => {
+  const { code, output } = await run(`
+    import cluster from 'node:cluster'
+    if (cluster.isPrimary) {
+      const worker = cluster.fork()
+      cluster.on('listening', (_worker, { port }) => {
+        const socket = net.connect(port, '127.0.0.1')
+        socket.once('data', () => worker.disconnect())
+        // The server is closed, and the worker answers still.
+        worker.once('message', () => worker.send('ping', () => worker.once('message', (answer) => {
+          console.log(answer)
+          socket.end()
+        })))
+        worker.once('exit', (code) => console.log('exit', code))
+      })
+    } else {
+      const server = net.createServer((socket) => socket.write('hello')).listen(0, '127.0.0.1')
+      const { close } = server
+      server.close = (...parameters) => {
+        process.send('closing')
+        return close.apply(server, parameters)
+      }
+      process.on('message', () => process.send('pong'))
+    }`)
+  expect(output).toBe('pong\nexit 0')
+  expect(code).toBe(0)
+})
+
+it('workers of a cluster have the same TLS ticket keys', async () => {
+  const { output } = await run(`
+    import cluster from 'node:cluster'
+    import { register } from '@sheaf/tcp/register'
+    import tls from 'node:tls'
+    register()
+    if (cluster.isPrimary) {
+      const keys = new Set()
+      let count = 0
+      const server = stock.createServer().listen(0, '127.0.0.1', () => {
+        const { port } = server.address()
+        server.close(() => [1, 2].forEach(() => cluster.fork({ PORT: port })))
+      })
+      cluster.on('message', (_worker, key) => {
+        keys.add(key)
+        if (++count === 2) cluster.disconnect(() => console.log(keys.size))
+      })
+    } else {
+      const server = tls.createServer().listen(process.env.PORT, '127.0.0.1', () => {
+        process.send(server.getTicketKeys().toString('hex'))
+      })
+    }`)
+  expect(output).toBe('1')
+})
+
+it('a connection that one worker has no room for goes to another', async () => {
+  const { code, output } = await run(`
+    import cluster from 'node:cluster'
+    import { tmpdir } from 'node:os'
+    if (cluster.isPrimary) {
+      cluster.schedulingPolicy = cluster.SCHED_RR
+      const path = tmpdir() + '/sheaf-net-' + process.pid
+      const counts = {}
+      let listening = 0
+      let total = 0
+      cluster.on('message', (worker) => {
+        counts[worker.id] = (counts[worker.id] ?? 0) + 1
+        if (++total < 10) return
+        console.log(JSON.stringify(counts))
+        cluster.disconnect()
+        sockets.forEach((socket) => socket.destroy())
+      })
+      const sockets = []
+      cluster.on('listening', () => {
+        if (++listening === 2) for (let count = 0; count < 10; count++) sockets.push(stock.connect(path))
+      })
+      for (const maximum of [1, 9]) cluster.fork({ PATH_TO_LISTEN_ON: path, MAXIMUM: maximum })
+    } else {
+      const server = net.createServer(() => process.send('connection'))
+      server.maxConnections = Number(process.env.MAXIMUM)
+      server.listen(process.env.PATH_TO_LISTEN_ON)
+    }`)
+  expect(output).toBe('{"1":1,"2":9}')
+  expect(code).toBe(0)
+})
+
+it('paths go to node:net where @sheaf/unix is not installed', async () => {
+  const { output } = await run(`
+    import Module from 'node:module'
+    import { tmpdir } from 'node:os'
+    const { _resolveFilename: resolve } = Module
+    Module._resolveFilename = (request, ...rest) => {
+      if (request.startsWith('@sheaf/unix')) throw new Error(request + ' is not installed')
+      return resolve(request, ...rest)
+    }
+    const path = tmpdir() + '/sheaf-net-' + process.pid
+    const server = net.createServer((socket) => {
+      console.log(socket.constructor === stock.Socket, server._connections)
+      socket.end('by path')
+    })
+    server.listen({ path }, () => {
+      console.log(server.address() === path)
+      const socket = net.connect(path)
+      socket.on('data', (chunk) => process.stdout.write(chunk))
+      socket.on('close', () => server.close(() => console.log(', closed', server.listening)))
+    })`)
+  expect(output).toBe('true\ntrue 1\nby path, closed false')
+})
+
+it('ends and closes when node:net does: after what is to be done immediately', async () => {
+  const program = (name: string): string => `
+    const server = ${name}.createServer((socket) => socket.end('all')).listen(0, '127.0.0.1', () => {
+      const socket = ${name}.connect(server.address().port, '127.0.0.1')
+      const seen = []
+      socket.on('data', () => setImmediate(() => seen.push('immediate')))
+      socket.on('end', () => {
+        seen.push('end')
+        socket.destroy()
+        setImmediate(() => seen.push('immediate'))
+      })
+      socket.on('close', () => {
+        console.log(...seen)
+        server.close()
+      })
+    })`
+  for (const name of ['net', 'stock']) {
+    const { output } = await run(program(name))
+    expect(output).toBe('immediate end immediate')
+  }
+})
+
 it('paths go to @sheaf/unix where that is installed', async () => {
   const { output } = await run(`
     import { tmpdir } from 'node:os'

@@ -1,6 +1,7 @@
 import cluster from 'node:cluster'
 import { createHash } from 'node:crypto'
 import type { SocketName } from './address-family'
+import { tellOwner } from './node-handle'
 
 /** The handle that a worker's primary gives it: a socket that several listen on, or the receiving end of a dealer. */
 export interface PrimaryHandle {
@@ -52,13 +53,15 @@ export function askPrimary(server: ServerWithData, query: PrimaryQuery, answer: 
 }
 
 /**
- * Finds out which port the workers listen on that were asked to listen on any. The first to ask decides: the primary
- * keeps data for each socket that it shares, and gives it to whoever asks for the same socket later. The socket is only
- * there for that: a UDP socket on a loopback address that stands for what is listened on.
+ * Meets the servers of other workers that listen on the same place: the primary keeps data for each socket that it
+ * shares, and gives what the first to ask brings to whoever asks for the same socket later. So all have the same port
+ * if they listen on any, and the same TLS ticket keys. The socket is only there for that: a UDP socket on a loopback
+ * address that stands for the place. When the primary disconnects the worker, Node closes the server of the handle, and
+ * waits for that.
  * @param port what this worker has got.
- * @param agreed told the port, and how to leave: the primary lets go of the socket when all have left.
+ * @param met told the port, and how to leave: the primary lets go of the socket when all have left.
  */
-export function agreeOnPort(server: ServerWithData, place: string, port: number, agreed: AgreedPort): void {
+export function meetWorkers(server: ServerWithData, place: string, port: number, met: Met): void {
   let decided = port
   const meeting: ServerWithData = {
     _getServerData: () => ({ ...server._getServerData?.(), sheafPort: port }),
@@ -72,20 +75,15 @@ export function agreeOnPort(server: ServerWithData, place: string, port: number,
   const [second, third, fourth] = createHash('sha256').update(place).digest()
   const query = { address: `127.${second}.${third}.${fourth}`, port: 0, addressType: 'udp4', flags: 0, backlog: 0 }
   internals._getServer(meeting, query, (error, handle) => {
-    agreed(error === 0 ? decided : port, error === 0 ? handle : undefined)
+    if (error === 0) tellOwner(handle, () => server)
+    met(error === 0 ? decided : port, error === 0 ? handle : undefined)
   })
 }
 
-export type AgreedPort = (port: number, meeting: PrimaryHandle | undefined) => void
+export type Met = (port: number, meeting: PrimaryHandle | undefined) => void
 
 /** Tells the primary that this worker listens: its `listening` events. */
 export function announceListening(address: string | null, port: number, addressType: number): void {
   // Without an address the primary is told so, as it is by Node's servers.
   process.send?.({ cmd: 'NODE_CLUSTER', act: 'listening', address, port, addressType })
-}
-
-/** Calls `close` when the worker is disconnected from its primary, unless that is given up. @returns how to. */
-export function closeOnDisconnect(close: () => void): () => void {
-  process.once('disconnect', close)
-  return () => { process.off('disconnect', close) }
 }

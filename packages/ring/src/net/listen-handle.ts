@@ -4,7 +4,7 @@ import type { AddressFamily, ListenRequest, SocketName } from './address-family'
 import type { PrimaryHandle } from './cluster'
 import { callError } from './errors'
 import { isForeignHandle, takeDescriptor } from './foreign-handle'
-import { nodeListenHandle } from './node-handle'
+import { nodeListenHandle, tellOwner } from './node-handle'
 import type { Server } from './server'
 import { handleEvents } from './socket'
 import { SocketHandle } from './socket-handle'
@@ -30,6 +30,7 @@ export class ListenHandle {
   #dealer: PrimaryHandle | undefined
   readonly #leave: (() => void)[] = []
   #referenced = true
+  /** Others may have the socket too. */
   #shared = false
   #closed = false
 
@@ -43,8 +44,10 @@ export class ListenHandle {
     this.#resource = new AsyncResource(resourceTypes[family.kind])
   }
 
+  /** Whoever asks may give it to another process, which goes on when this one closes it. */
   get fd(): number {
-    return this.#listener?.fd ?? this.#dealer?.fd ?? -1
+    this.#shared = true
+    return this.#closed ? -1 : this.#listener?.fd ?? this.#dealer?.fd ?? -1
   }
 
   /** @returns 0 or `-errno`. */
@@ -72,6 +75,7 @@ export class ListenHandle {
   /** Takes the connections that the primary of a cluster deals out. */
   deal(dealer: PrimaryHandle): void {
     this.#dealer = dealer
+    tellOwner(dealer, () => this.owner)
     dealer.onconnection = (error, handle) => {
       if (error !== 0 || !isForeignHandle(handle)) return
       const fd = takeDescriptor(this.#ring, handle)

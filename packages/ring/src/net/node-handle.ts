@@ -27,3 +27,20 @@ export function nodeListenHandle(ring: Ring, fd: number): NodeListenHandle {
   socket._handle = null
   return handle
 }
+
+let ownerSymbol: symbol | undefined
+
+/**
+ * Says whose a handle of the cluster's is, as Node's handles do under a symbol that is not exported: a worker asks the
+ * owner whether it takes another connection, and closes it before it disconnects.
+ */
+export function tellOwner(handle: PrimaryHandle, owner: () => object): void {
+  ownerSymbol ??= findOwnerSymbol()
+  if (ownerSymbol !== undefined) Object.defineProperty(handle, ownerSymbol, { get: owner, configurable: true })
+}
+
+function findOwnerSymbol(): symbol | undefined {
+  const options = { handle: {}, manualStart: true }
+  const { _handle: handle } = new stockNet.Socket(options) as unknown as { _handle: object }
+  return Object.getOwnPropertySymbols(handle).find(({ description }) => description === 'owner_symbol')
+}

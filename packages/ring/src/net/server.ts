@@ -7,9 +7,7 @@ import { defaultRing, invalidArgumentType, limits, stockNet } from '@sheaf/ring'
 import type { FamilyKind, ListenRequest, SocketName } from './address-family'
 import { countOf, isPath, type NetOptions, normalizeArguments } from './arguments'
 import { callableClass, construct } from './callable-class'
-import {
-  agreeOnPort, announceListening, askPrimary, closeOnDisconnect, isClusterWorker, type PrimaryQuery,
-} from './cluster'
+import { announceListening, askPrimary, isClusterWorker, meetWorkers, type PrimaryQuery } from './cluster'
 import {
   addressError, alreadyListening, callError, checkKeepAliveDelay, checkNumber, checkPort, checkSignal, invalidValue,
   listenError, portOf, serverNotRunning,
@@ -70,6 +68,10 @@ class ServerMethods extends EventEmitter {
   listen(...args: unknown[]): this {
     const [given, callback] = normalizeArguments(args)
     if (this._handle !== null) throw alreadyListening()
+    if (isNodes(given)) {
+      listenAsNode.apply(this, args)
+      return this
+    }
     if (listenChannel.asyncStart.hasSubscribers) listenChannel.asyncStart.publish({ server: this, options: given })
     if (callback !== null) this.once('listening', callback)
     // (handle | path | port, backlog) or (port, host, backlog)
@@ -107,12 +109,17 @@ class ServerMethods extends EventEmitter {
     return this
   }
 
+  /** The second half of Node's `listen`. */
+  _listen2(...args: unknown[]): void {
+    listenAsNode2.apply(this, args)
+  }
+
   get listening(): boolean {
     return this._handle !== null
   }
 
   address(): SocketName | string | null {
-    if (this._handle?.family.kind === 'tcp') {
+    if (this._handle !== null && isNamed(this._handle)) {
       const name: SocketName = {}
       const result = this._handle.getsockname(name)
       if (result !== 0) throw callError(result, 'address')
@@ -216,6 +223,12 @@ function initialise(
   return undefined
 }
 
+/** Listens on an address, not on a path. The handle may be Node's. */
+function isNamed(handle: ListenHandle): boolean {
+  const { family } = handle as Partial<ListenHandle>
+  return family === undefined ? 'getsockname' in handle : family.kind === 'tcp'
+}
+
 function emitClose(server: Server): void {
   server.emit('close')
 }
@@ -237,6 +250,19 @@ function closeOnAbort(server: Server, signal: AbortSignal | undefined): void {
 }
 
 // ---------------------------------------------------------------- listening
+
+/** Node's own way to listen. What it does to a server of its own it can do to one of Sheaf's. */
+const { listen: listenAsNode, _listen2: listenAsNode2 } = stockNet.Server.prototype as unknown as {
+  listen: (this: Server, ...args: unknown[]) => void
+  _listen2: (this: Server, ...args: unknown[]) => void
+}
+
+/** What nobody here can listen on is left to Node: a path where `@sheaf/unix` is not installed. */
+function isNodes({ handle, _handle, fd, port, path }: NetOptions): boolean {
+  if (Boolean(handle ?? _handle) || fd !== undefined) return false
+  const isPort = port !== undefined && (port as unknown) !== null
+  return familyOfKind(!isPort && path ? 'pipe' : 'tcp') === undefined
+}
 
 function listenOnPort(server: Server, options: NetOptions, port: number, backlog: number): void {
   const { host, ipv6Only = false } = options
@@ -340,39 +366,35 @@ function listen(server: Server, kind: FamilyKind, requests: readonly ListenReque
  */
 function listenBesideWorkers(server: Server, address: string | null, requests: readonly ListenRequest[]): void {
   const shared = requests.map((request) => ({ ...request, reusePort: true }))
-  const [{ port, version }] = requests
-  if (port !== 0) {
-    if (listen(server, 'tcp', shared)) stayInCluster(server, address, port, version)
-    return
-  }
+  const [{ port: wanted, version }] = requests
   const { _listeningId: listeningId } = server
-  // The port is held with a socket of its own until all have agreed.
-  const held = newHandle('tcp')
-  const result = shared.reduce((before, request) => before < 0 ? held?.listen(request) ?? einval : before, einval)
-  if (held === undefined || result < 0) {
-    failToListen(server, listenError(result, shared[0].address, port))
+  // Any port is held with a socket of its own until all have agreed.
+  const held = wanted === 0 ? holdPort(shared) : undefined
+  if (typeof held === 'number') {
+    failToListen(server, listenError(held, shared[0].address, wanted))
     return
   }
   const name: SocketName = {}
-  held.getsockname(name)
-  agreeOnPort(server, `${address}:${version}`, name.port ?? 0, (agreed, meeting) => {
-    held.close()
-    const wanted = shared.map((request) => ({ ...request, port: agreed }))
-    if (listeningId !== server._listeningId || !listen(server, 'tcp', wanted)) {
+  held?.getsockname(name)
+  meetWorkers(server, `${address}:${wanted}:${version}`, name.port ?? wanted, (port, meeting) => {
+    held?.close()
+    const agreed = shared.map((request) => ({ ...request, port }))
+    if (listeningId !== server._listeningId || !listen(server, 'tcp', agreed)) {
       meeting?.close()
       return
     }
-    if (meeting !== undefined) server._handle?.whenClosing(() => meeting.close())
-    stayInCluster(server, address, agreed, version)
+    server._handle?.whenClosing(() => meeting?.close())
+    server.once('listening', () => announceListening(address, port, version))
   })
 }
 
-/** Tells the primary of the server, and closes it when the primary disconnects the worker. */
-function stayInCluster(server: Server, address: string | null, port: number, addressType: number): void {
-  const handle = server._handle
-  const leave = closeOnDisconnect(() => server.close())
-  handle?.whenClosing(leave)
-  server.once('listening', () => announceListening(address, port, addressType))
+/** @returns a handle that listens as the first request asks that can be done. It does not keep the process alive. */
+function holdPort(requests: readonly ListenRequest[]): ListenHandle | number {
+  const handle = newHandle('tcp')
+  const result = requests.reduce((before, request) => before < 0 ? handle?.listen(request) ?? einval : before, einval)
+  if (handle === undefined || result < 0) return result
+  handle.unref()
+  return handle
 }
 
 /** In a worker of a cluster: has the primary listen on what can't be shared otherwise. */
