@@ -126,6 +126,68 @@ describe('an application that is not changed, with @sheaf/tcp/register', () => {
     expect(bytesRead).toBeGreaterThan(0)
   })
 
+  it('says over http2 why a session is destroyed, and sends what was written to a stream before it is', async () => {
+    const { result } = await carried<unknown[]>(`
+      const http2 = require('http2')
+      const { NGHTTP2_REFUSED_STREAM } = http2.constants
+      result = []
+      const server = http2.createServer()
+      server.on('session', (session) => session.on('error', () => undefined))
+      server.on('stream', (stream, headers) => {
+        stream.on('error', () => undefined)
+        if (headers[':path'] === '/session') {
+          stream.session.destroy(NGHTTP2_REFUSED_STREAM)
+          return
+        }
+        stream.write('written')
+        stream.destroy(new Error('destroyed'))
+      })
+      server.listen(0, '127.0.0.1', async () => {
+        const { once } = require('events')
+        const session = http2.connect('http://127.0.0.1:' + server.address().port)
+        session.on('error', (error) => result.push(error.message))
+        const stream = session.request({ ':path': '/stream' })
+        stream.on('data', (chunk) => result.push(String(chunk)))
+        stream.on('error', ({ message }) => result.push(message))
+        await new Promise((resolve) => stream.on('close', resolve))
+        session.request({ ':path': '/session' }).on('error', ({ message }) => result.push(message))
+        await new Promise((resolve) => session.on('close', resolve))
+        server.close()
+      })`)
+    expect(result.sort()).toEqual([
+      'Session closed with error code 7', 'Session closed with error code 7',
+      'Stream closed with error code NGHTTP2_INTERNAL_ERROR', 'written',
+    ])
+  })
+
+  it('gives its sockets and servers to the programs that it starts', async () => {
+    const { result } = await carried<string[]>(`
+      const net = require('net'), { spawn } = require('child_process'), { once } = require('events')
+      const print = "process.stdout.write('child')"
+      const serve = "require('net').createServer((socket) => socket.end('child'))"
+        + ".listen({ fd: 3 }, () => process.stdout.write('ready'))"
+      const answer = async (port) => {
+        let text = ''
+        for await (const chunk of net.connect(port, '127.0.0.1')) text += chunk
+        return text
+      }
+      const server = net.createServer((socket) => {
+        socket.write('parent, ')
+        spawn(process.execPath, ['-e', print], { stdio: ['ignore', socket, 'inherit'] }).on('exit', () => socket.end())
+      })
+      server.listen(0, '127.0.0.1', async () => {
+        const { port } = server.address()
+        result = [await answer(port)]
+        const child = spawn(process.execPath, ['-e', serve], { stdio: ['ignore', 'pipe', 'inherit', server] })
+        await once(child.stdout, 'data')
+        server.close()
+        await once(server, 'close')
+        result.push(await answer(port))
+        child.kill()
+      })`)
+    expect(result).toEqual(['parent, child', 'child'])
+  })
+
   it('hands its sockets to TLS later, as STARTTLS does', async () => {
     const { result } = await carried<string>(`
       const net = require('net'), tls = require('tls')

@@ -16,13 +16,24 @@ interface WithParser {
  * What `send` of a child process or of `process` is to be given in place of a socket or server of Sheaf's: Node's own,
  * on the same connection or listener. A socket has let go of its connection then, as Node's have when they are sent: it
  * is neither ended nor closed, and what was written before leaves.
- * @param sendable what the program sends; returned as it is if it is none of Sheaf's.
+ * @param sendable what the program sends, a server's `_handle` too; returned as it is if it is none of Sheaf's.
  * @throws TypeError `ERR_INVALID_ARG_VALUE` for `keepOpen` with a socket; SystemError `EBADF`, `EMFILE`.
  */
 export function handOver(sendable: unknown, keepOpen: boolean): unknown {
   if (typeof sendable !== 'object' || sendable === null) return sendable
+  if (sendable instanceof ListenHandle) return sendable.share()
   if ('_handle' in sendable && sendable._handle instanceof ListenHandle) return shareServer(sendable as Server)
   return handleOf(sendable) === null ? sendable : releaseSocket(sendable as Socket, keepOpen)
+}
+
+/**
+ * The descriptor of a socket or server of Sheaf's, for a child process that is to have it too, as Node's may be among
+ * its `stdio`. @returns undefined for anything else.
+ */
+export function lentDescriptor(value: unknown): number | undefined {
+  if (typeof value !== 'object' || value === null) return undefined
+  if ('_handle' in value && value._handle instanceof ListenHandle) return value._handle.fd
+  return handleOf(value)?.lend()
 }
 
 function shareServer(server: Server): NodeServer {

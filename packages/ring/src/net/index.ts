@@ -7,7 +7,7 @@ import { Server } from './server'
 import { Socket, type SocketOptions } from './socket'
 
 export type { AddressFamily, Endpoint, FamilyKind, ListenRequest, SocketName } from './address-family'
-export { handOver } from './hand-over'
+export { handOver, lentDescriptor } from './hand-over'
 export { loadFamilyBy, provideFamily } from './families'
 export { divert, handleOf, type Receiver, type Socket } from './socket'
 export type { SocketHandle } from './socket-handle'

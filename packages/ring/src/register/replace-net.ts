@@ -1,11 +1,10 @@
-import assert from 'node:assert'
 import nodeNet from 'node:net'
 import 'node:tty'
 import { stockNet } from '@sheaf/ring'
 import { net } from '@sheaf/ring/net'
 import { Patches } from './patches'
+import { replaceChildProcess } from './replace-child-process'
 import { http2Server, replaceHttp } from './replace-http'
-import { replaceSend } from './replace-send'
 import { replaceTls } from './replace-tls'
 import { serverConstructor } from './server-constructor'
 import { socketConstructor } from './socket-constructor'
@@ -38,15 +37,21 @@ function replaceExports(patches: Patches): void {
   patches.replace(nodeNet, 'connect', connect)
   patches.replace(nodeNet, 'createConnection', connect)
   patches.replace(nodeNet, 'createServer', ((...parameters: Parameters<typeof nodeNet.createServer>) => {
-    // The primary process of a cluster makes itself servers whose handles it shares out: they must be Node's.
-    // eslint-disable-next-line @typescript-eslint/no-deprecated -- it is what they have for a listener
-    const ofPrimary = parameters[0] as unknown === assert.fail
-    return ofPrimary ? stockNet.createServer(...parameters) : net.createServer(...parameters)
+    return isOfPrimary(parameters[0]) ? stockNet.createServer(...parameters) : net.createServer(...parameters)
   }) as typeof nodeNet.createServer)
   patches.replace(net.Socket.prototype as unknown as Record<string, unknown>, 'constructor', Socket)
   for (const name of Object.getOwnPropertySymbols(stockNet.Socket.prototype)) lend(patches, name)
   replaceTls(patches, Server)
-  replaceSend(patches)
+  replaceChildProcess(patches)
+}
+
+/**
+ * The primary process of a cluster makes itself servers whose handles it shares out: they must be Node's. This is what
+ * they have for a listener, a function of Node's that is not exported.
+ */
+function isOfPrimary(listener: unknown): boolean {
+  const isFailure = typeof listener === 'function' && listener.name === 'fail'
+  return isFailure && String(listener).includes('ERR_INTERNAL_ASSERTION')
 }
 
 /** Node's TLS sockets, which call such methods of theirs by way of `net.Socket.prototype`, must find them there. */

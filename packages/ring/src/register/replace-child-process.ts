@@ -1,5 +1,5 @@
 import { ChildProcess } from 'node:child_process'
-import { handOver } from '@sheaf/ring/net'
+import { handOver, lentDescriptor } from '@sheaf/ring/net'
 import type { Patches } from './patches'
 
 type Send = (this: unknown, message: unknown, handle: unknown, options: unknown, callback: unknown) => boolean
@@ -9,17 +9,27 @@ interface Channel {
   _send?: Send
 }
 
-/** Sockets and servers of Sheaf's can be sent to other processes: Node's C++ takes handles of Node's only. */
-export function replaceSend(patches: Patches): void {
+/**
+ * Sockets and servers of Sheaf's can be sent to other processes, and be among what a child begins with: Node's C++
+ * takes handles of Node's only.
+ */
+export function replaceChildProcess(patches: Patches): void {
   const children = ChildProcess.prototype as unknown as { spawn: (this: Channel, options: object) => unknown }
   const { spawn } = children
   patches.replace(children, 'spawn', function (options) {
-    const result = spawn.call(this, options)
+    const result = spawn.call(this, inheritable(options))
     if (this._send !== undefined) this._send = sending(this._send)
     return result
   })
   const own = process as Channel
   if (own._send !== undefined) patches.replace(own as Required<Channel>, '_send', sending(own._send))
+}
+
+function inheritable(options: object): object {
+  const { stdio } = options as { stdio?: unknown }
+  return Array.isArray(stdio)
+    ? { ...options, stdio: stdio.map((entry: unknown) => lentDescriptor(entry) ?? entry) }
+    : options
 }
 
 const sendableTypes = new Set(['string', 'object', 'number', 'boolean'])
