@@ -4,7 +4,7 @@ import { existsSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { open } from 'node:fs/promises'
 import { connect as nodeConnect, createServer } from 'node:net'
 import { join } from 'node:path'
-import { setTimeout as sleep } from 'node:timers/promises'
+import { setImmediate, setTimeout as sleep } from 'node:timers/promises'
 import { pattern, Received, until, untilIdle, echo } from '@sheaf/ring/testing'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { adopt, connect, createRing, listen, socketpair, type UnixConnection } from '../src/index'
@@ -293,6 +293,29 @@ describe('the socket file', () => {
     await untilIdle(ring)
     // It was adopted, so its file is not the listener's.
     expect(existsSync(path)).toBe(true)
+  })
+
+  // While the kernel tries to connect again and again, before it has a thread of its own wait, it does not find the
+  // request: one that was cancelled then waited for ever.
+  it('that is alive with a full backlog is connected to no longer when that is aborted at any time', async () => {
+    const ring = testRing()
+    const path = join(directory(), 's')
+    const fd = ring.sockets.socket(1, 1, 0)
+    ring.sockets.bind(fd, Buffer.from(`\x01\x00${path}\0`, 'latin1'))
+    ring.sockets.listen(fd, 0)
+    const first = await connect({ path, ring }, {})
+    for (let turns = 0; turns < 40; turns++) {
+      const controller = new AbortController()
+      const connecting = expect(connect({ path, ring, signal: controller.signal }, {})).rejects.toMatchObject({
+        name: 'AbortError',
+      })
+      for (let left = turns; left > 0; left--) await setImmediate()
+      controller.abort()
+      await connecting
+    }
+    first.destroy()
+    expect(ring.sockets.close(fd)).toBe(0)
+    await untilIdle(ring)
   })
 })
 

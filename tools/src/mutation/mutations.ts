@@ -18,6 +18,7 @@ function mutation(name: string, file: string, find: string, replace: string): Mu
 
 const table = 'ring/src/queue/operation-table.ts'
 const submissions = 'ring/src/queue/submission-queue.ts'
+const cancellation = 'ring/src/queue/cancellation.ts'
 const completions = 'ring/src/queue/completion-queue.ts'
 const pool = 'ring/src/memory/receive-pool.ts'
 const entries = 'ring/src/memory/entry-ring.ts'
@@ -154,10 +155,11 @@ export const mutations: readonly Mutation[] = [
     `    if (payload === 0 || this.owner.state === 'closing') {
       if (payload !== 0) pool.takeRun(bytes, 0); else pool.skip(bytes)`),
   mutation('the descriptor is closed before the last completion', connection,
-    'if (this.ring.operations.outstanding(this.#slot) === 0) {',
-    'if (this.ring.operations.outstanding(this.#slot) <= 1) {'),
+    '    if (outstanding === 0) {', '    if (outstanding <= 1) {'),
   mutation('what is in flight is not cancelled when closing', connection,
     '      this.ring.submissions.cancelDescriptor(this.#slot, this.fd)\n', ''),
+  mutation('what a cancellation has missed is left in the kernel', cancellation,
+    '    if (found < this.#sought) this.#sought = 0\n', ''),
   mutation('drain is told while the queue is full', connection,
     'if (send.waiting || send.queuedBytes > this.writableHighWaterMark * limits.writableLowWaterFraction) return', ''),
   mutation('a spilled buffer is recycled twice', forwarding,

@@ -47,6 +47,8 @@ export class ConnectionEnd implements StreamHandler {
   receivedBytes = 0
   /** It pauses itself after so many chunks; 0 is never. */
   pausesEvery = 0
+  /** It resumes itself when it has paused itself. */
+  resumes = false
   #chunks = 0
   #told = ''
   #state: TransportState = 'connecting'
@@ -90,7 +92,9 @@ export class ConnectionEnd implements StreamHandler {
     this.receivedBytes += chunk.byteLength
     // The chunk is the receiver's own.
     chunk.fill(0xee)
-    if (this.pausesEvery !== 0 && ++this.#chunks % this.pausesEvery === 0) this.transport?.pause()
+    if (this.pausesEvery === 0 || ++this.#chunks % this.pausesEvery !== 0) return
+    this.transport?.pause()
+    if (this.resumes) setImmediate(() => this.transport?.resume())
   }
 
   drain(): void {

@@ -27,6 +27,8 @@ export interface StreamProgram {
   readonly allowHalfOpen: boolean
   /** Ends pause themselves after so many chunks; 0 is never. */
   readonly pausesEvery: number
+  /** Ends that pause themselves resume themselves, soon after. */
+  readonly resumes: boolean
   readonly steps: readonly StreamStep[]
 }
 

@@ -48,6 +48,7 @@ export function streamPrograms(stepsMax: number): fc.Arbitrary<StreamProgram> {
     writableHighWaterMark: fc.constantFrom(1, 1000, 65_536),
     allowHalfOpen: fc.boolean(),
     pausesEvery: fc.constantFrom(0, 0, 1, 5),
+    resumes: fc.boolean(),
     steps: fc.array(step, { maxLength: stepsMax, size: 'max' }).map((steps) => [...opened, ...steps]),
   })
 }

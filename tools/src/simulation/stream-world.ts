@@ -232,6 +232,7 @@ class StreamWorld {
       this.#opened(opened)
     })
     end.pausesEvery = this.#program.pausesEvery
+    end.resumes = this.#program.resumes
     this.#ends.push(end)
     return end
   }

@@ -8,6 +8,7 @@ export const temperaments: fc.Arbitrary<Partial<Temperament>> = fc.record({
   delivery: fc.constantFrom(1, 0.5, 0.1),
   shortSend: fc.constantFrom(0, 0, 0.1),
   cancelTooLate: fc.constantFrom(0, 0.5, 1),
+  cancelMisses: fc.constantFrom(0, 0, 0.5),
   sendCapacityBytes: fc.constantFrom(64, 2000, 100_000),
   receiveCapacityBytes: fc.constantFrom(50, 3000, 100_000),
   datagramCapacityBytes: fc.constantFrom(2000, 200_000),

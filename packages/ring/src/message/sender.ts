@@ -72,9 +72,9 @@ export class MessageSender implements RequestOwner, BlockHolder {
     this.#memory = new MessageSendMemory(owner.ring.sendMemory, this)
   }
 
-  /** Nothing of this socket's is in the kernel. */
-  get landed(): boolean {
-    return this.#requestsInFlight === 0 && this.#waits.size === 0
+  /** Of this socket's in the kernel: requests, and waits for room. */
+  get inFlight(): number {
+    return this.#requestsInFlight + this.#waits.size
   }
 
   /** The hot path of sending: nothing is allocated, unless a string or a callback is given. */

@@ -1,5 +1,6 @@
 import { invalidArgumentValue, invariant, SheafError, type SystemError } from '../errors'
 import { limits } from '../limits'
+import { Cancellation } from '../queue/cancellation'
 import { Operation, type OperationOwner } from '../queue/operation-table'
 import type { Ring } from '../ring'
 import { closeUnclaimed, SentDescriptors } from '../socket/rights'
@@ -62,7 +63,7 @@ implements MessageTransport<A, To>, OperationOwner, MessageReceiverOwner<A>, Mes
   parked = false
   #referenced = false
   #needsDrain = false
-  #cancelled = false
+  readonly #cancellation = new Cancellation()
   #closeSubmitted = false
   #descriptorClosed = false
   #error: Error | undefined
@@ -283,6 +284,9 @@ implements MessageTransport<A, To>, OperationOwner, MessageReceiverOwner<A>, Mes
       case Operation.Cancel:
         this.#receiver.cancelled()
         break
+      case Operation.CancelAll:
+        this.#cancellation.answered(result)
+        break
       case Operation.Close:
         this.#descriptorClosed = true
         break
@@ -362,7 +366,8 @@ implements MessageTransport<A, To>, OperationOwner, MessageReceiverOwner<A>, Mes
     if (this.#closeSubmitted) return
     this.#receiver.unpark()
     this.#receiver.discard()
-    if (this.#sender.landed && this.ring.operations.outstanding(this.slot) === 0) {
+    const outstanding = this.#sender.inFlight + this.ring.operations.outstanding(this.slot)
+    if (outstanding === 0) {
       this.#closeSubmitted = true
       if (atOnce) {
         this.#descriptorClosed = true
@@ -372,8 +377,7 @@ implements MessageTransport<A, To>, OperationOwner, MessageReceiverOwner<A>, Mes
       } else {
         this.ring.closeDescriptor(this.slot, this.fd)
       }
-    } else if (!this.#cancelled) {
-      this.#cancelled = true
+    } else if (this.#cancellation.isDue(outstanding)) {
       this.#sender.cancelWaits()
       this.ring.submissions.cancelDescriptor(this.slot, this.fd)
     }

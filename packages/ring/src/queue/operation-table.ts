@@ -11,6 +11,7 @@ export const enum Operation {
   Connect,
   Shutdown,
   Cancel,
+  CancelAll,
   Close,
   HangUp,
   Writable,

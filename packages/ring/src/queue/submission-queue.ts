@@ -186,7 +186,7 @@ export class SubmissionQueue {
   /** Cancels every request on `fd`. */
   cancelDescriptor(slot: number, fd: number): void {
     const flags = CancelFlag.ByDescriptor | CancelFlag.All
-    this.#push(slot, Operation.Cancel, Opcode.AsyncCancel, 0, 0, fd, 0, 0, flags, 0)
+    this.#push(slot, Operation.CancelAll, Opcode.AsyncCancel, 0, 0, fd, 0, 0, flags, 0)
   }
 
   /** Cancels the slot's requests of one kind. */

@@ -53,6 +53,8 @@ export abstract class Request implements Waiter {
   over = false
   /** Over without having done all that it was to do: what is linked to it does not begin. */
   failed = false
+  /** Nothing has a hold of it while it is about to be tried again. */
+  protected readonly canBeMissed: boolean = true
   #begun = false
   #cancelled = false
 
@@ -74,6 +76,10 @@ export abstract class Request implements Waiter {
     this.end(-Errno.ECANCELED, 0, true)
   }
 
+  #missed(): boolean {
+    return this.ring.choices.chance(this.ring.temperament.cancelMisses)
+  }
+
   run(): void {
     if (this.over) return
     this.#begun = true
@@ -87,9 +93,13 @@ export abstract class Request implements Waiter {
     if (this.#begun && !this.over) this.ring.ready(this)
   }
 
-  /** @returns false if it can't be cancelled: any more, or yet, as one that is linked to another. */
-  cancel(): boolean {
+  /**
+   * @returns false if it can't be cancelled: any more, or yet, as one that is linked to another or is about to be tried
+   *   again. @param surely the latter is, too.
+   */
+  cancel(surely: boolean): boolean {
     if (this.over || this.#cancelled || !(this.#begun || this.queued)) return false
+    if (!surely && this.queued && this.canBeMissed && this.#missed()) return false
     this.#cancelled = true
     this.ring.ready(this)
     return true

@@ -141,7 +141,7 @@ export class SimulatedRing implements NativeRing, RequestRing {
 
   cancelAll(): number {
     if (this.closed) return -Errno.EBADF
-    for (const request of this.#requests) request.cancel()
+    for (const request of this.#requests) request.cancel(true)
     while (this.#ready.length !== 0) this.#runReady()
     return 0
   }
@@ -235,7 +235,7 @@ export class SimulatedRing implements NativeRing, RequestRing {
   /** Cancels those that `matches` says. @returns how many. */
   cancel(matches: (request: Request) => boolean): number {
     let found = 0
-    for (const request of this.#requests) if (matches(request) && request.cancel()) found++
+    for (const request of this.#requests) if (matches(request) && request.cancel(false)) found++
     return found
   }
 

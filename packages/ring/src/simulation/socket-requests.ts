@@ -88,6 +88,8 @@ export class ConnectRequest extends Request {
 
 /** A poll, once: for hang-ups, or for room to write, which there is. */
 export class PollRequest extends Request {
+  /** Until it ends it is among those that wait. */
+  protected override readonly canBeMissed = false
   readonly #socket: SimulatedSocket
 
   constructor(ring: RequestRing, submission: Submission, file: OpenFile) {

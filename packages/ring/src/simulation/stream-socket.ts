@@ -200,7 +200,8 @@ export class StreamSocket extends SimulatedSocket {
   /** Something is on its way that the other end can take. */
   get underWay(): boolean {
     const peer = this.#peer
-    if (peer === undefined || this.#broken) return this.#resetSent
+    if (peer === undefined || peer.#broken) return false
+    if (this.#broken) return this.#resetSent
     if (this.#resetSent) return true
     if (this.#transit.sizeBytes === 0) return this.#finSent && !peer.#finArrived
     return peer.#released || peer.#received.sizeBytes < this.#network.temperament.receiveCapacityBytes
@@ -209,7 +210,8 @@ export class StreamSocket extends SimulatedSocket {
   /** Moves up to `sizeBytes` of what was sent to the other end, and what comes behind it if that was all. */
   move(sizeBytes: number): void {
     const peer = this.#peer
-    if (peer === undefined) return
+    // Nothing arrives at a connection after its reset.
+    if (peer === undefined || peer.#broken) return
     if (this.#resetSent) {
       this.#resetSent = false
       peer.#reset()

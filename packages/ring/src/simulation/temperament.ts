@@ -11,6 +11,8 @@ export interface Temperament {
   readonly shortSend: number
   /** A request that is cancelled had won the race: it ends as it would have. */
   readonly cancelTooLate: number
+  /** A cancellation does not find a request that is about to be tried again. */
+  readonly cancelMisses: number
   /** Bytes that a stream's sending half holds until they have arrived. */
   readonly sendCapacityBytes: number
   /** Bytes that a stream's receiving half holds until they are read. */
@@ -38,6 +40,7 @@ export const calm: Temperament = {
   delivery: 1,
   shortSend: 0,
   cancelTooLate: 0,
+  cancelMisses: 0,
   sendCapacityBytes: 256 * 1024,
   receiveCapacityBytes: 256 * 1024,
   datagramCapacityBytes: 256 * 1024,

@@ -3,6 +3,7 @@ import { Errno, shutdownWrite } from '../abi'
 import { invalidArgumentValue, invariant, SheafError, systemError } from '../errors'
 import { limits } from '../limits'
 import type { SendBlock } from '../memory/send-memory'
+import { Cancellation } from '../queue/cancellation'
 import { Operation, type OperationOwner } from '../queue/operation-table'
 import { checkInteger } from '../option-checks'
 import type { Ring } from '../ring'
@@ -74,7 +75,7 @@ export abstract class StreamConnection implements Transport, ForwardingTarget, O
   /** Forwardings that end here. */
   #sources: ForwardingSource[] | undefined
 
-  #cancelled = false
+  readonly #cancellation = new Cancellation()
   #closeSubmitted = false
   #error: Error | undefined
   /** Holds the `sockaddr` until the kernel has copied it. */
@@ -360,6 +361,9 @@ export abstract class StreamConnection implements Transport, ForwardingTarget, O
       case Operation.Cancel:
         this.#receiver.cancelled()
         break
+      case Operation.CancelAll:
+        this.#cancellation.answered(result)
+        break
       case Operation.Close:
         this.#finish()
         break
@@ -465,11 +469,11 @@ export abstract class StreamConnection implements Transport, ForwardingTarget, O
 
   #steerClose(): void {
     if (this.#closeSubmitted || (this.#lastChance !== undefined && this.#sendLast())) return
-    if (this.ring.operations.outstanding(this.#slot) === 0) {
+    const outstanding = this.ring.operations.outstanding(this.#slot)
+    if (outstanding === 0) {
       this.#closeSubmitted = true
       this.ring.closeDescriptor(this.#slot, this.fd)
-    } else if (!this.#cancelled) {
-      this.#cancelled = true
+    } else if (this.#cancellation.isDue(outstanding)) {
       this.ring.submissions.cancelDescriptor(this.#slot, this.fd)
     }
   }

@@ -1,6 +1,7 @@
 import { CompletionFlag, Errno } from '../abi'
 import { systemError } from '../errors'
 import { limits } from '../limits'
+import { Cancellation } from '../queue/cancellation'
 import { Operation, type OperationOwner } from '../queue/operation-table'
 import type { Ring } from '../ring'
 import type { Address, Listener, ListenerHandler } from '../transport'
@@ -30,7 +31,7 @@ export class StreamListener implements Listener, OperationOwner {
   readonly #accept: (fd: number) => AcceptedSocket
   #state: ListenerState = 'listening'
   #accepting = false
-  #cancelled = false
+  readonly #cancellation = new Cancellation()
   #closeSubmitted = false
   #referenced = false
   #connections = 0
@@ -107,6 +108,7 @@ export class StreamListener implements Listener, OperationOwner {
     }
     if (operation === Operation.Accept && (flags & CompletionFlag.More) === 0) this.#accepting = false
     this.#ring.schedule(this)
+    if (operation === Operation.CancelAll) this.#cancellation.answered(result)
     if (operation !== Operation.Accept) return
     if (result >= 0) this.#accepted(result)
     else this.#failed(result)
@@ -120,12 +122,12 @@ export class StreamListener implements Listener, OperationOwner {
         this.#ring.submissions.acceptMultishot(this.#slot, this.fd)
       }
     } else if (this.#state === 'closing' && !this.#closeSubmitted) {
-      if (!this.#accepting && this.#ring.operations.outstanding(this.#slot) === 0) {
+      const outstanding = this.#ring.operations.outstanding(this.#slot)
+      if (outstanding === 0) {
         this.#closeSubmitted = true
         this.#ring.closeDescriptor(this.#slot, this.fd)
-      } else if (!this.#cancelled) {
-        this.#cancelled = true
-        this.#ring.submissions.cancelOperation(this.#slot, Operation.Accept)
+      } else if (this.#cancellation.isDue(outstanding)) {
+        this.#ring.submissions.cancelDescriptor(this.#slot, this.fd)
       }
     }
   }
