@@ -7,11 +7,12 @@ import type { Reporter, TestModule, TestRunEndReason, Vitest } from 'vitest/node
 delete process.env.FORCE_COLOR
 delete process.env.NO_COLOR
 
-const reportPath = 'test-results/summary.json'
+/** Runs on other versions of Node.js are reported beside the one that has all tests. */
+const reportPath = `test-results/${process.env.SHEAF_TEST_REPORT ?? 'summary'}.json`
 
 /** What `.ci/run` adds up over all packages. */
 interface TestSummary {
-  passed: number
+  passed: string[]
   failed: number
   skipped: { name: string, reason: string }[]
 }
@@ -28,12 +29,12 @@ class SummaryReporter implements Reporter {
   }
 
   onTestRunEnd(modules: readonly TestModule[], unhandledErrors: readonly unknown[], reason: TestRunEndReason): void {
-    const summary: TestSummary = { passed: 0, failed: unhandledErrors.length, skipped: [] }
+    const summary: TestSummary = { passed: [], failed: unhandledErrors.length, skipped: [] }
     for (const module of modules) {
       summary.failed += module.errors().length
       for (const test of module.children.allTests()) {
         const result = test.result()
-        if (result.state === 'passed') summary.passed += 1
+        if (result.state === 'passed') summary.passed.push(test.fullName)
         else if (result.state === 'skipped') summary.skipped.push({ name: test.fullName, reason: result.note ?? '' })
         else summary.failed += 1
       }

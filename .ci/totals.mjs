@@ -1,12 +1,10 @@
 /*
  * Adds up what the tests of all packages said, and prints it as the last line. Fails when a test failed, when a package
- * with tests said nothing, or when a test was skipped for a reason that CI's machine should not give: it is root, on a
- * kernel with everything that Sheaf uses.
+ * with tests said nothing, or when a test was skipped: CI's machine is root, on a kernel with everything that Sheaf
+ * uses. What this version of Node.js can't run must have passed on a newer one (`npm run test:newer-node`), and counts
+ * as passed then.
  */
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
-
-/** Reasons that hold on CI's machine too. */
-const legitimateReasons = []
 
 const read = (path) => JSON.parse(readFileSync(path, 'utf8'))
 const totals = { passed: 0, failed: 0, skipped: 0 }
@@ -20,13 +18,19 @@ for (const project of [...packages, 'tools/applications']) {
     continue
   }
   const { passed, failed, skipped } = read(path)
-  if (passed + failed === 0) complaints.push(`no test was executed: ${path}`)
-  totals.passed += passed
-  totals.failed += failed
-  totals.skipped += skipped.length
+  if (passed.length + failed === 0) complaints.push(`no test was executed: ${path}`)
+  const newerPath = `${project}/test-results/newer-node.json`
+  const newer = existsSync(newerPath) ? read(newerPath) : { passed: [], failed: 0 }
+  totals.passed += passed.length
+  totals.failed += failed + newer.failed
   for (const { name, reason } of skipped) {
+    if (newer.passed.includes(name)) {
+      totals.passed++
+      continue
+    }
+    totals.skipped++
     console.log(`skipped: ${name}: ${reason}`)
-    if (!legitimateReasons.some((pattern) => pattern.test(reason))) complaints.push(`must not be skipped here: ${name}`)
+    complaints.push(`must not be skipped here: ${name}`)
   }
 }
 for (const complaint of complaints) console.log(complaint)

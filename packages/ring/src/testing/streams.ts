@@ -18,7 +18,12 @@ export interface StreamFamily<T extends Transport = Transport> {
 /** What the suite needs of a test framework; those of vitest, mocha and `node:test` fit. */
 export interface TestFramework {
   readonly describe: (name: string, define: () => void) => unknown
-  readonly it: (name: string, test: () => Promise<void>, timeoutMs?: number) => unknown
+  readonly it: (name: string, test: (...context: TestContext[]) => Promise<void>, timeoutMs?: number) => unknown
+}
+
+/** What a framework gives a test, by which that says why it can't be run here. */
+export interface TestContext {
+  skip(reason: string): unknown
 }
 
 /** One test's places and listeners, which are closed when it is over. */

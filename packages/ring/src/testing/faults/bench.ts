@@ -74,6 +74,9 @@ export class Bench {
 
 export type Test = (bench: Bench) => Promise<void>
 
+/** Thrown by a test that can't be run here, with the reason. */
+export class Skip extends Error {}
+
 export function hasCode(code: string): (error: unknown) => boolean {
   return (error) => (error as NodeJS.ErrnoException).code === code
 }
@@ -88,10 +91,15 @@ export function defineTests(
 ): void {
   describe(group, () => {
     for (const [title, test] of Object.entries(tests)) {
-      it(title, async () => {
+      // Without a parameter of its own, which some frameworks take for a callback.
+      it(title, async (...contexts) => {
+        const context = contexts.at(0)
         const bench = new Bench(family)
         try {
           await test(bench)
+        } catch (error) {
+          if (!(error instanceof Skip) || context === undefined) throw error
+          context.skip(error.message)
         } finally {
           await bench.close()
         }

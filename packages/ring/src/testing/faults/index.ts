@@ -14,8 +14,8 @@ const timeoutMs = 180_000
 
 /**
  * Defines the tests of what the streams of every address family must survive, on the real kernel: resets, peers that
- * are killed or stopped, receivers that read nothing, limits of the process, its end, workers, collections, memory
- * that is taken away; and that no connection sees anything of another.
+ * are killed or stopped, receivers that read nothing, limits of the process, its end, workers, collections; and that no
+ * connection sees anything of another.
  *
  * `SHEAF_FAULT_SECONDS` (3) is how long a receiver reads nothing; `SHEAF_FAULT_WORKERS` (100) how many workers there
  * are.
@@ -32,7 +32,17 @@ export function testFaults<T extends Transport>(
     define('a peer', peerTests(family))
     define('under pressure', pressureTests)
     define('isolation', isolationTests)
-    for (const [how, tests] of Object.entries(memoryTests)) define(`memory taken away by ${how}`, tests)
     for (const [what, tests] of Object.entries(processTests(family))) define(what, tests)
+  })
+}
+
+/** Defines the tests of what becomes of memory that is taken away from a connection that has it in use. */
+export function testMemoryFaults<T extends Transport>(
+  name: string,
+  family: FaultFamily<T>,
+  framework: TestFramework,
+): void {
+  framework.describe(`${name}: memory taken away`, () => {
+    for (const [how, tests] of Object.entries(memoryTests)) defineTests(`by ${how}`, tests, family, framework)
   })
 }

@@ -1,0 +1,5 @@
+import { testMemoryFaults } from '@sheaf/ring/testing'
+import { describe, it } from 'vitest'
+import { faultFamily } from './fault-family'
+
+testMemoryFaults('Unix streams', faultFamily, { describe, it })
