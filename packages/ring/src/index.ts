@@ -59,6 +59,7 @@ export {
 } from './stream/options'
 export type {
   Address,
+  BorrowedChunk,
   Chunk,
   Descriptors,
   InternetAddress,

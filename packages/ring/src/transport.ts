@@ -5,6 +5,16 @@
 /** What a received chunk or an address is in Node's terms; declared here so that the contract stands alone. */
 export type Chunk = Buffer
 
+declare const borrowed: unique symbol
+
+/**
+ * Bytes that are the ring's, lent to a handler until it returns. They may be read, or given to whatever copies them;
+ * kept, they are overwritten by what is received later. To be read only, and their `buffer` not at all: it holds what
+ * came for others. A `Chunk` or a `Buffer` is no such thing, so a function may say by its type that it does not keep
+ * what it is given. At run time it is a plain `Buffer`.
+ */
+export type BorrowedChunk = Chunk & { readonly [borrowed]: true }
+
 /** An internet address, as `net.Socket#address()` gives it. */
 export interface InternetAddress {
   readonly address: string
@@ -169,7 +179,7 @@ export interface MessageBatch<A extends Address = Address> {
    * Where datagram `index` lies: `lengthBytes(index)` bytes of `memory(index)` from `offset(index)` on. Not to be
    * changed.
    */
-  memory(index: number): Buffer
+  memory(index: number): BorrowedChunk
   offset(index: number): number
   lengthBytes(index: number): number
   /** The sender. The same object for all datagrams of one sender in a row. */
@@ -177,11 +187,8 @@ export interface MessageBatch<A extends Address = Address> {
   details(index: number): MessageDetails | undefined
   /** A copy that belongs to the caller. */
   chunk(index: number): Chunk
-  /**
-   * The bytes in place, borrowed: valid until the handler returns, and its `buffer` is the ring's, which holds what
-   * came for others too.
-   */
-  view(index: number): Chunk
+  /** The bytes in place, valid until the handler returns. */
+  view(index: number): BorrowedChunk
 }
 
 /**

@@ -3,6 +3,7 @@ export type { BindOptions, ConnectOptions, Lookup, PathMtuDiscovery, UdpOptions 
 export type { Destination, UdpHandler, UdpSocket } from './transport'
 export {
   type Backend,
+  type BorrowedChunk,
   capabilities,
   type Capabilities,
   type Capability,

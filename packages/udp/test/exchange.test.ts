@@ -1,8 +1,8 @@
 import { createSocket } from 'node:dgram'
 import { once } from 'node:events'
 import fc from 'fast-check'
-import { describe, expect, it } from 'vitest'
-import { type MessageBatch, type InternetAddress, type UdpHandler, type UdpSocket } from '../src/index'
+import { describe, expect, expectTypeOf, it } from 'vitest'
+import type { BorrowedChunk, InternetAddress, MessageBatch, UdpHandler, UdpSocket } from '../src/index'
 import { addressOf, bound, connected, loopback, pattern, portOf, Received, testRing, until, untilIdle } from './support'
 
 /** Sizes of datagrams as programs have them, and the odd ones. */
@@ -260,6 +260,11 @@ describe('a batch', () => {
     expect(chunks.map(String)).toEqual(texts)
     expect(ports).toEqual(new Set([portOf(one), portOf(two)]))
     expect(() => kept?.chunk(0)).toThrow(RangeError)
+    type Returned<M extends 'memory' | 'view' | 'chunk'> = ReturnType<MessageBatch[M]>
+    expectTypeOf<Returned<'memory'>>().toEqualTypeOf<BorrowedChunk>()
+    expectTypeOf<Returned<'view'>>().toEqualTypeOf<BorrowedChunk>()
+    expectTypeOf<Returned<'chunk'>>().not.toExtend<BorrowedChunk>()
+    expectTypeOf<BorrowedChunk>().toExtend<Buffer>()
     await untilIdle(ring, 3)
   })
 

@@ -8,6 +8,7 @@ export * as seqpacket from './seqpacket/index'
 export type { UnixConnection, UnixListener, WriteOptions } from './transport'
 export {
   type Backend,
+  type BorrowedChunk,
   capabilities,
   type Capabilities,
   type Capability,

@@ -2,7 +2,7 @@ import { limits } from '../limits'
 import type { ReceivePool } from '../memory/receive-pool'
 import { Slab } from '../stream/slab'
 import { ReceivedDescriptors } from '../socket/rights'
-import type { Address, Chunk, MessageBatch, MessageDetails } from '../transport'
+import type { Address, BorrowedChunk, Chunk, MessageBatch, MessageDetails } from '../transport'
 
 /**
  * Datagrams that a socket has received and not handed over: first in receive buffers, which are held as long; in memory
@@ -42,8 +42,8 @@ export class ReceivedBatch<A extends Address> implements MessageBatch<A> {
     this.#held.push(buffer)
   }
 
-  memory(index: number): Buffer {
-    return this.#memories[this.#at(index)]
+  memory(index: number): BorrowedChunk {
+    return this.#memories[this.#at(index)] as BorrowedChunk
   }
 
   offset(index: number): number {
@@ -69,10 +69,10 @@ export class ReceivedBatch<A extends Address> implements MessageBatch<A> {
     return chunk
   }
 
-  view(index: number): Chunk {
+  view(index: number): BorrowedChunk {
     const at = this.#at(index)
     const offset = this.#offsets[at]
-    return this.#memories[at].subarray(offset, offset + this.#lengths[at])
+    return this.#memories[at].subarray(offset, offset + this.#lengths[at]) as BorrowedChunk
   }
 
   /** The first datagram has been handed over. */
