@@ -3,7 +3,9 @@ import { setImmediate as immediate, setTimeout as delay } from 'node:timers/prom
 import { afterEach, describe, expect, it } from 'vitest'
 import type { NativeRing, NativeRingOptions } from '../src/index.js'
 import { report, runFixture } from './child-process.js'
-import { getEvents, Opcode, openRegion, openRing, Queue, Setup, socketPair, usualFlags } from './fixtures/queue.mjs'
+import {
+  getEvents, linkFlag, Opcode, openRegion, openRing, Queue, Setup, socketPair, usualFlags,
+} from './fixtures/queue.mjs'
 import { collect, openFds } from './resources.js'
 import { theBinding } from './the-binding.js'
 
@@ -120,6 +122,22 @@ describe('a turn', () => {
     await until(() => seen.length === 1)
     expect(seen).toEqual([41])
     expect(calls).toBe(2)
+  })
+
+  it('is called once for a whole chain of linked requests', async () => {
+    const { ring, queue } = open()
+    const seen: number[] = []
+    ring.attach(() => { for (const { userData } of queue.reap()) seen.push(userData) }, 100)
+    for (let userData = 0; userData < 32; userData++) {
+      queue.push({ opcode: Opcode.nop, userData, flags: userData === 31 ? 0 : linkFlag })
+    }
+    queue.wanted[1] = 31
+    await until(() => seen.length === 32)
+    expect(seen).toEqual(Array.from({ length: 32 }, (_, index) => index))
+    const { enters, turns } = ring.counters()
+    expect(turns).toBe(1)
+    expect(enters).toBeGreaterThan(1)
+    expect(queue.wanted[1]).toBe(0)
   })
 
   it('is not called when nothing happens', async () => {

@@ -227,7 +227,7 @@ describe('bounds', () => {
     const to = (index: number) => destinations.lane({ address: loopback, port: index + 1 })
     const idle = to(0)
     const busy = to(1)
-    busy.requests.push({} as never)
+    busy.push({} as never)
     for (let index = 2; index < limits.messagePeersMax; index++) to(index)
     expect(to(0)).toBe(idle)
     to(limits.messagePeersMax)

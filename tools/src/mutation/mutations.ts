@@ -199,5 +199,5 @@ export const mutations: readonly Mutation[] = [
   mutation('a refused bundle is dropped', messageSender,
     'if (covered > 1 && segmentationErrors.has(-result)) {', 'if (covered > 1 && result === 0) {'),
   mutation('a sent request is not given back', messageSender,
-    'requests[done].count === 0) this.#share.release(requests[done++])', 'requests[done].count === 0) done++'),
+    '      this.#share.release(request)\n      done++', '      done++'),
 ]

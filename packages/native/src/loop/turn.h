@@ -24,6 +24,14 @@ class TurnTarget {
   virtual void ReportEnterError(int error) = 0;
 };
 
+/** What JavaScript asks of the loop, by writing to memory that both see. */
+struct Wishes {
+  /** Not 0: it has submissions to stage. */
+  uint32_t turn;
+  /** Requests submitted since the last enter that wait for the one before them. */
+  uint32_t linked;
+};
+
 /**
  * Takes a ring's turns: before the loop blocks, and when the kernel has posted something. Lives on the heap until the
  * loop has let go of its handles, which is some time after `Close`; frees itself then.
@@ -32,11 +40,10 @@ class TurnHook {
  public:
   /**
    * Joins `loop`, not keeping it alive yet.
-   * @param wanted the word by which JavaScript says that it has submissions to stage.
    * @param closed called last, when the loop has let go and the hook is about to be freed.
    * @returns 0 and the hook in `hook`, or `-errno`, and then `closed` is not called.
    */
-  static int Create(uv_loop_s* loop, std::shared_ptr<kernel::Ring> ring, const uint32_t* wanted, uint32_t max_rounds,
+  static int Create(uv_loop_s* loop, std::shared_ptr<kernel::Ring> ring, Wishes* wishes, uint32_t max_rounds,
                     TurnTarget* target, std::function<void()> closed, TurnHook** hook);
 
   TurnHook(const TurnHook&) = delete;
@@ -56,7 +63,7 @@ class TurnHook {
  private:
   struct Handles;
 
-  TurnHook(std::shared_ptr<kernel::Ring> ring, const uint32_t* wanted, uint32_t max_rounds, TurnTarget* target,
+  TurnHook(std::shared_ptr<kernel::Ring> ring, Wishes* wishes, uint32_t max_rounds, TurnTarget* target,
            std::function<void()> closed);
   ~TurnHook();
 
@@ -65,13 +72,14 @@ class TurnHook {
   bool Run(bool forced, bool may_block);
   bool Settle(bool may_block);
   bool TakeTurn();
+  void FinishChains();
   bool EnterFailed(int error);
   [[nodiscard]] bool Wanted() const;
   [[nodiscard]] bool HasWork() const;
   void HandleClosed();
 
   std::shared_ptr<kernel::Ring> ring_;
-  const uint32_t* wanted_;
+  Wishes* const wishes_;
   const uint32_t max_rounds_;
   TurnTarget* const target_;
   std::function<void()> closed_;

@@ -19,7 +19,7 @@ constexpr int64_t kMaxBufferRingEntries = 32768;
 constexpr size_t kDescriptorsSizeBytes = (size_t{1} << 20) / 8;
 
 size_t SizeToShow(SharedMemory which, const memory::Region& region) {
-  return which == kWanted ? sizeof(uint32_t) : region.size_bytes();
+  return which == kWanted ? sizeof(loop::Wishes) : region.size_bytes();
 }
 
 Napi::Value Result(const Napi::CallbackInfo& info, int result) {
@@ -103,7 +103,7 @@ Napi::Value CreateRing(const Napi::CallbackInfo& info) {
   int error = 0;
   parts.regions[kQueues] = parts.ring->rings();
   parts.regions[kSubmissions] = parts.ring->submissions();
-  parts.regions[kWanted] = memory::Region::Anonymous(sizeof(uint32_t), &error);
+  parts.regions[kWanted] = memory::Region::Anonymous(sizeof(loop::Wishes), &error);
   if (parts.regions[kWanted] == nullptr) return Result(info, -error);
   parts.regions[kDescriptors] = memory::Region::Anonymous(kDescriptorsSizeBytes, &error);
   if (parts.regions[kDescriptors] == nullptr) return Result(info, -error);
@@ -330,9 +330,9 @@ void RingObject::Attach(const Napi::CallbackInfo& info) {
       napi_async_init(env, nullptr, Napi::String::New(env, "SHEAF_RING"), &context) != napi_ok) {
     return ThrowState(env, "ERR_INVALID_STATE", "The environment has no event loop to join");
   }
-  const auto* wanted = reinterpret_cast<const uint32_t*>(regions_[kWanted]->data());
+  auto* const wishes = reinterpret_cast<loop::Wishes*>(regions_[kWanted]->data());
   const auto closed = [addon = addon_] { addon->HookClosed(); };
-  const int created = loop::TurnHook::Create(event_loop, ring_, wanted, max_rounds, this, closed, &hook_);
+  const int created = loop::TurnHook::Create(event_loop, ring_, wishes, max_rounds, this, closed, &hook_);
   if (created < 0) {
     napi_async_destroy(env, context);
     return ThrowState(env, loop::ErrorName(created), "The ring can't join the event loop");

@@ -11,9 +11,14 @@ export class Lane {
   /** For error messages. */
   address: string | undefined
   readonly port: number | undefined
-  /** The first {@link inFlight} of them are in the kernel. */
-  requests: MessageRequest[] = []
+  /** Its requests, each of which knows the next. */
+  first: MessageRequest | undefined
+  #last: MessageRequest | undefined
+  count = 0
+  /** So many of the first are in the kernel. */
   inFlight = 0
+  /** The next lane on the list that {@link active} tells of. */
+  nextActive: Lane | undefined
   /** On the socket's list of lanes that have something to submit. */
   active = false
   /** Whether the kernel is to say `EAGAIN` rather than wait where the destination is full. */
@@ -33,17 +38,37 @@ export class Lane {
   }
 
   get idle(): boolean {
-    return this.requests.length === 0
+    return this.count === 0
+  }
+
+  push(request: MessageRequest): void {
+    if (this.#last === undefined) this.first = request
+    else this.#last.next = request
+    this.#last = request
+    this.count++
+  }
+
+  /** Takes the first request off. @returns undefined if there is none. */
+  shift(): MessageRequest | undefined {
+    const { first } = this
+    if (first === undefined) return undefined
+    this.first = first.next
+    if (this.first === undefined) this.#last = undefined
+    first.next = undefined
+    this.count--
+    return first
   }
 
   /** What is not in the kernel yet goes to `name`. */
   redirect(name: Uint8Array): void {
-    for (let index = this.inFlight; index < this.requests.length; index++) this.requests[index].address(name)
+    let left = this.inFlight
+    for (let request = this.first; request !== undefined; request = request.next) {
+      if (left-- <= 0) request.address(name)
+    }
   }
 
   /** The request that further datagrams may join. */
   get open(): MessageRequest | undefined {
-    const count = this.requests.length
-    return count === this.inFlight ? undefined : this.requests[count - 1]
+    return this.count === this.inFlight ? undefined : this.#last
   }
 }

@@ -35,11 +35,18 @@ export class MessageRequest implements OperationOwner {
   readonly #address: number
   readonly #words: Uint32Array
   readonly #bytes: Uint8Array
-  /** Where the payload lies: pieces of send memory, in order. */
+  /**
+   * Where the payload lies: pieces of send memory, in order, from the first that has bytes. The arrays only grow, as
+   * cutting them off would cost more than the rest of a request.
+   */
   readonly #pieceAddresses: number[] = []
   readonly #pieceLengths: number[] = []
+  #firstPiece = 0
+  #pieces = 0
   readonly #blocks: SendBlock[] = []
-  readonly #pieceEnd = { block: undefined as SendBlock | undefined, end: 0 }
+  #blockCount = 0
+  /** Where the last piece ends, in the last block. */
+  #pieceEnd = 0
   /** One entry a datagram if any of them has a callback. */
   #callbacks: (WriteCallback | undefined)[] | undefined
   #lastBytes = 0
@@ -49,6 +56,8 @@ export class MessageRequest implements OperationOwner {
   #controlBytes = 0
   readonly quiet = true
   slot = -1
+  /** The next of its lane. */
+  next: MessageRequest | undefined
   owner: RequestOwner | undefined
   lane: Lane | undefined
   /** Datagrams, and their payload, that have neither been sent nor failed. */
@@ -65,6 +74,7 @@ export class MessageRequest implements OperationOwner {
     this.#address = region.address + offsetBytes
     this.#words = new Uint32Array(region.buffer, offsetBytes, requestBytes / 4)
     this.#bytes = new Uint8Array(region.buffer, offsetBytes, requestBytes)
+    setAddress(this.#words, MessageHeaderWord.Vector, this.#address + vectorOffsetBytes)
   }
 
   begin(owner: RequestOwner, slot: number, lane: Lane): void {
@@ -73,13 +83,12 @@ export class MessageRequest implements OperationOwner {
     this.lane = lane
     this.#sealed = false
     this.address(lane.name)
-    setAddress(this.#words, MessageHeaderWord.Vector, this.#address + vectorOffsetBytes)
   }
 
   /** @param name the `sockaddr` to send to; empty for the peer of a connected socket. */
   address(name: Uint8Array): void {
     const words = this.#words
-    this.#bytes.set(name, nameOffsetBytes)
+    if (name.byteLength !== 0) this.#bytes.set(name, nameOffsetBytes)
     setAddress(words, MessageHeaderWord.Name, name.byteLength === 0 ? 0 : this.#address + nameOffsetBytes)
     words[MessageHeaderWord.NameBytes] = name.byteLength
   }
@@ -109,7 +118,7 @@ export class MessageRequest implements OperationOwner {
   /** Has descriptors go along with the one datagram. Takes over the reference to `block`, for the control message. */
   attach(descriptors: SentDescriptors, block: SendBlock): void {
     this.#descriptors = descriptors
-    this.#blocks.push(block)
+    this.#blocks[this.#blockCount++] = block
     this.#controlAddress = block.address
     this.#controlBytes = descriptors.write(block.bytes, 0)
     this.seal()
@@ -122,19 +131,18 @@ export class MessageRequest implements OperationOwner {
 
   /** The next bytes of the payload: those of `block` from `start` on. Takes a reference to the block. */
   addPiece(block: SendBlock, start: number, lengthBytes: number): void {
-    const last = this.#pieceEnd
-    if (last.block === block && last.end === start) {
-      this.#pieceLengths[this.#pieceLengths.length - 1] += lengthBytes
+    const isLastBlock = this.#blockCount !== 0 && this.#blocks[this.#blockCount - 1] === block
+    if (isLastBlock && this.#pieces !== 0 && this.#pieceEnd === start) {
+      this.#pieceLengths[this.#pieces - 1] += lengthBytes
     } else {
-      if (last.block !== block) {
+      if (!isLastBlock) {
         block.references++
-        this.#blocks.push(block)
+        this.#blocks[this.#blockCount++] = block
       }
-      this.#pieceAddresses.push(block.address + start)
-      this.#pieceLengths.push(lengthBytes)
+      this.#pieceAddresses[this.#pieces] = block.address + start
+      this.#pieceLengths[this.#pieces++] = lengthBytes
     }
-    last.block = block
-    last.end = start + lengthBytes
+    this.#pieceEnd = start + lengthBytes
   }
 
   /**
@@ -146,9 +154,10 @@ export class MessageRequest implements OperationOwner {
     const nameBytes = words[MessageHeaderWord.NameBytes]
     const refusable = this.lane?.refusable === true
     const isPlain = this.#descriptors === undefined
-    if (isPlain && covered === 1 && (nameBytes === 0 || namedSends) && this.#pieceLengths[0] >= this.segmentBytes) {
+    const inOnePiece = this.#pieces !== 0 && this.#pieceLengths[this.#firstPiece] >= this.segmentBytes
+    if (isPlain && covered === 1 && inOnePiece && (nameBytes === 0 || namedSends)) {
       const name = this.#address + nameOffsetBytes
-      const [address] = this.#pieceAddresses
+      const address = this.#pieceAddresses[this.#firstPiece]
       queue.sendDatagram(this.slot, fd, address, this.segmentBytes, name, nameBytes, linked, refusable)
       return
     }
@@ -180,7 +189,7 @@ export class MessageRequest implements OperationOwner {
     const words = this.#words
     let at = vectorOffsetBytes / 4
     let left = sizeBytes
-    let index = 0
+    let index = this.#firstPiece
     for (; left > 0; index++) {
       const length = Math.min(left, this.#pieceLengths[index])
       setAddress(words, at, this.#pieceAddresses[index])
@@ -189,7 +198,7 @@ export class MessageRequest implements OperationOwner {
       left -= length
       at += 4
     }
-    return index
+    return index - this.#firstPiece
   }
 
   complete(_operation: Operation, result: number): void {
@@ -218,24 +227,21 @@ export class MessageRequest implements OperationOwner {
 
   #dropBytes(sizeBytes: number): void {
     let left = sizeBytes
-    while (left > 0) {
-      const length = this.#pieceLengths[0]
+    for (; left > 0; this.#firstPiece++) {
+      const length = this.#pieceLengths[this.#firstPiece]
       if (length > left) {
-        this.#pieceAddresses[0] += left
-        this.#pieceLengths[0] -= left
+        this.#pieceAddresses[this.#firstPiece] += left
+        this.#pieceLengths[this.#firstPiece] -= left
         return
       }
       left -= length
-      this.#pieceAddresses.shift()
-      this.#pieceLengths.shift()
     }
   }
 
   /** Gives its send memory back. No request may be in the kernel. */
   release(memory: SendMemory): void {
-    for (const block of this.#blocks) memory.release(block)
-    this.#blocks.length = this.#pieceAddresses.length = this.#pieceLengths.length = 0
-    this.#pieceEnd.block = undefined
+    for (let index = 0; index < this.#blockCount; index++) memory.release(this.#blocks[index])
+    this.#blockCount = this.#firstPiece = this.#pieces = 0
     this.#callbacks = undefined
     this.#descriptors?.close()
     this.#descriptors = undefined

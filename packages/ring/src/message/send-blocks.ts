@@ -47,8 +47,7 @@ export class MessageSendMemory {
 
   /** Writes no more for now: what is written goes back when it has been sent. */
   drop(): void {
-    for (const block of this.#blocks) this.#memory.release(block)
-    this.#blocks.length = 0
+    for (let block = this.#blocks.pop(); block !== undefined; block = this.#blocks.pop()) this.#memory.release(block)
     this.#end = 0
   }
 }

@@ -51,8 +51,9 @@ export class MessageSender implements RequestOwner, BlockHolder {
   readonly #memory: MessageSendMemory
   /** Blocks of send memory that have bytes of this socket. */
   blocks = 0
-  /** Lanes with something to submit, and all that have something to send. */
-  #active: Lane[] = []
+  /** Lanes with something to submit, each of which knows the next, and all that have something to send. */
+  #firstActive: Lane | undefined
+  #lastActive: Lane | undefined
   readonly #busy = new Set<Lane>()
   /** Datagrams that are in no request in the kernel. */
   #unsubmitted = 0
@@ -120,8 +121,8 @@ export class MessageSender implements RequestOwner, BlockHolder {
       }
       request.attach(descriptors, block)
     }
-    if (lane.requests.length === 0) this.#busy.add(lane)
-    lane.requests.push(request)
+    if (lane.idle) this.#busy.add(lane)
+    lane.push(request)
     return request
   }
 
@@ -134,7 +135,9 @@ export class MessageSender implements RequestOwner, BlockHolder {
   #activate(lane: Lane): void {
     if (lane.active) return
     lane.active = true
-    this.#active.push(lane)
+    if (this.#lastActive === undefined) this.#firstActive = lane
+    else this.#lastActive.nextActive = lane
+    this.#lastActive = lane
   }
 
   /** A datagram that was never queued. */
@@ -206,19 +209,17 @@ export class MessageSender implements RequestOwner, BlockHolder {
 
   /** Nothing of the lane is in the kernel. */
   #landed(lane: Lane): void {
-    const { requests } = lane
     let done = 0
-    while (done < requests.length && requests[done].count === 0) this.#share.release(requests[done++])
+    for (let request = lane.first; request?.count === 0; request = lane.first) {
+      lane.shift()
+      this.#share.release(request)
+      done++
+    }
     if (lane.refusal !== 0) lane.chainMax = Math.max(1, done)
     else lane.chainMax = Math.min(lane.chainMax * 2, limits.messageChainMax)
-    if (done === requests.length) {
-      requests.length = 0
-      this.#busy.delete(lane)
-    } else {
-      requests.splice(0, done)
-      if (lane.refusal !== 0) this.#awaitRoom(lane)
-      else this.#activate(lane)
-    }
+    if (lane.idle) this.#busy.delete(lane)
+    else if (lane.refusal !== 0) this.#awaitRoom(lane)
+    else this.#activate(lane)
   }
 
   #awaitRoom(lane: Lane): void {
@@ -236,14 +237,15 @@ export class MessageSender implements RequestOwner, BlockHolder {
 
   /** Submits what waits in lanes of which nothing is in the kernel. Called once a turn. */
   submit(): void {
-    if (this.#active.length !== 0) {
-      const lanes = this.#active
-      this.#active = []
-      for (const lane of lanes) {
-        lane.active = false
-        // A lane under way is activated again when it has landed.
-        if (lane.inFlight === 0 && !lane.idle && lane.refusal === 0) this.#submitLane(lane)
-      }
+    let lane = this.#firstActive
+    this.#firstActive = this.#lastActive = undefined
+    while (lane !== undefined) {
+      const next: Lane | undefined = lane.nextActive
+      lane.nextActive = undefined
+      lane.active = false
+      // A lane under way is activated again when it has landed.
+      if (lane.inFlight === 0 && !lane.idle && lane.refusal === 0) this.#submitLane(lane)
+      lane = next
     }
     if (this.#unsubmitted === 0) this.#memory.drop()
   }
@@ -254,11 +256,10 @@ export class MessageSender implements RequestOwner, BlockHolder {
    */
   #submitLane(lane: Lane): void {
     const { submissions } = this.#ring
-    const { requests } = lane
-    let count = Math.min(requests.length, lane.chainMax)
+    let count = Math.min(lane.count, lane.chainMax)
     if (count > 1) count = submissions.reserve(count)
-    for (let index = 0; index < count; index++) {
-      const request = requests[index]
+    let request = lane.first
+    for (let index = 0; index < count && request !== undefined; index++, request = request.next) {
       const segmentsMax = this.#segmentsMax(lane, request.segmentBytes)
       // Nothing may follow a request that is sent in parts.
       if (request.count > segmentsMax) count = index + 1
@@ -279,23 +280,24 @@ export class MessageSender implements RequestOwner, BlockHolder {
     const { operations } = this.#ring
     for (const wait of this.#waits) wait.abandon()
     this.#waits.clear()
-    for (const lane of this.#busy) for (const request of lane.requests) operations.abandon(request.slot)
+    for (const lane of this.#busy) {
+      for (let request = lane.first; request !== undefined; request = request.next) operations.abandon(request.slot)
+    }
   }
 
   /** Forgets what was not sent, for the reason given to its callbacks. No request may be in the kernel. */
   discard(error: Error): void {
     for (const lane of this.#busy) {
-      for (const request of lane.requests) {
+      for (let request = lane.shift(); request !== undefined; request = lane.shift()) {
         request.takeOff(request.count, (callback) => {
           if (callback !== undefined) this.#settled.add(callback, error)
         })
         this.#share.release(request)
       }
-      lane.requests = []
       lane.inFlight = 0
     }
     this.#busy.clear()
-    this.#active = []
+    this.#firstActive = this.#lastActive = undefined
     this.bytesQueued = this.messagesQueued = this.#unsubmitted = 0
     this.#memory.drop()
   }

@@ -30,6 +30,8 @@ export class SubmissionQueue {
   readonly #head: Int32Array
   readonly #tailWord: Int32Array
   readonly #flags: Int32Array
+  /** How many linked requests are in the queue, for the loop hook: see `NativeRing.wanted`. */
+  readonly #linked: Uint32Array
   readonly #mask: number
   #tail: number
 
@@ -41,6 +43,7 @@ export class SubmissionQueue {
     this.#head = new Int32Array(native.rings, native.offsets.submissionHead, 1)
     this.#tailWord = new Int32Array(native.rings, native.offsets.submissionTail, 1)
     this.#flags = new Int32Array(native.rings, native.offsets.submissionFlags, 1)
+    this.#linked = new Uint32Array(native.wanted, 4, 1)
     this.#mask = native.submissionEntries - 1
     this.#tail = this.#tailWord[0]
   }
@@ -104,6 +107,7 @@ export class SubmissionQueue {
 
   /** Sends the next buffer published in `group`; `linked` to the request that follows, which waits for this one. */
   sendBuffer(slot: number, fd: number, group: number, linked: boolean): void {
+    if (linked) this.#linked[0]++
     const more = linked ? MessageFlag.More : 0
     const flags = MessageFlag.WaitAll | MessageFlag.NoSignal | more
     const entryFlags = linked ? EntryFlag.BufferSelect | EntryFlag.Link : EntryFlag.BufferSelect
@@ -115,6 +119,7 @@ export class SubmissionQueue {
    * fails with `EAGAIN`.
    */
   sendMessage(slot: number, fd: number, header: number, linked = false, refusable = false): void {
+    if (linked) this.#linked[0]++
     const flags = MessageFlag.WaitAll | MessageFlag.NoSignal | (refusable ? MessageFlag.DontWait : 0)
     this.#push(slot, Operation.Send, Opcode.SendMessage, linked ? EntryFlag.Link : 0, 0, fd, header, 1, flags, 0)
   }
@@ -141,6 +146,7 @@ export class SubmissionQueue {
     linked: boolean,
     refusable: boolean,
   ): void {
+    if (linked) this.#linked[0]++
     const entryFlags = linked ? EntryFlag.Link : 0
     const flags = refusable ? MessageFlag.NoSignal | MessageFlag.DontWait : MessageFlag.NoSignal
     const at = this.#push(slot, Operation.Send, Opcode.Send, entryFlags, 0, fd, address, lengthBytes, flags, 0)

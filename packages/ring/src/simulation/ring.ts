@@ -56,7 +56,7 @@ export class SimulatedRing implements NativeRing, RequestRing {
   readonly rings: ArrayBuffer
   readonly offsets = offsets
   readonly submissions: ArrayBuffer
-  readonly wanted = new ArrayBuffer(4)
+  readonly wanted = new ArrayBuffer(8)
   readonly descriptors = new ArrayBuffer(descriptorBytes)
   readonly memory: SimulatedMemory
   readonly named: NamedMemory
