@@ -1,15 +1,26 @@
 import { spawn } from 'node:child_process'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
+import type { Host } from '../lab/hosts'
 
-/** One of this package's programs, running; what it prints is read line by line. */
-export function start(name: string, args: readonly string[]) {
+/** One of this package's programs, running; what it prints is read line by line. @param host absent: this machine. */
+export function start(name: string, args: readonly string[], host?: Host) {
   const path = fileURLToPath(new URL(`${name}.js`, import.meta.url))
-  const child = spawn(process.execPath, [path, ...args], { stdio: ['pipe', 'pipe', 'inherit'] })
+  const command = [process.execPath, path, ...args]
+  const [program, ...words] = host?.on(command) ?? command
+  const child = spawn(program, words, { stdio: ['pipe', 'pipe', 'inherit'] })
   const lines = createInterface(child.stdout)[Symbol.asyncIterator]()
   return { child, line: async () => String((await lines.next()).value) }
 }
 
 export function median(values: readonly number[]): number {
   return [...values].sort((a, b) => a - b)[Math.floor(values.length / 2)]
+}
+
+/**
+ * How many times theirs is ours: the median over the rounds, in each of which the two are measured one after the
+ * other. Machines have faster and slower times that outlast a round, so the medians may be of different ones.
+ */
+export function factor(ours: readonly number[], theirs: readonly number[]): string {
+  return `${median(ours.map((value, round) => theirs[round] / value)).toFixed(1)} ×`
 }

@@ -2,13 +2,16 @@
 import { once } from 'node:events'
 import Table from 'cli-table3'
 import { Command } from 'commander'
-import { median, start } from '../bench/program'
+import { factor, median, start } from '../bench/program'
+import { loopbackHosts } from '../lab/loopback'
+import { namespaceHosts } from '../lab/namespaces'
 
 interface Flags {
   readonly seconds: string
   readonly rounds: string
   readonly receiver: string
   readonly only: string
+  readonly namespaces?: true
 }
 
 /** Who is compared is at one end; at the other is always Sheaf. */
@@ -54,25 +57,33 @@ const scenarios: readonly Scenario[] = [
 ]
 
 const flags = new Command('datagram')
-  .description('UDP on Sheaf and on node:dgram, alternating, on loopback: CPU time per datagram at the end measured.')
+  .description('UDP on Sheaf and on node:dgram, alternating: CPU time per datagram at the end measured.')
   .option('--seconds <s>', 'length of one measurement', '1')
   .option('--rounds <n>', 'measurements of each', '5')
   .option('--receiver <kind>', 'what senders send to: sheaf (coalesces), sheaf-single, node', 'sheaf-single')
   .option('--only <text>', 'comparisons whose names have it', '')
+  .option('--namespaces', 'between two network namespaces joined by a veth pair (as root), not on loopback')
   .parse()
   .opts<Flags>()
+
+const hosts = flags.namespaces === true ? namespaceHosts() : loopbackHosts('without --namespaces')
+process.on('exit', () => hosts.remove())
+for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => process.exit(1))
 
 /** @returns CPU time per datagram at the end that is measured, in microseconds. */
 async function measure(scenario: Scenario, kind: string): Promise<number> {
   const { measured, connection, sizeBytes, burst, destinations, task } = scenario
   // On loopback a receiver that coalesces spares the sender the segmenting.
   const receiverKind = measured === 'receiver' ? kind : flags.receiver
-  const receiver = start('datagram-receiver', [receiverKind, task, String(destinations)])
+  const receiver = start(
+    'datagram-receiver', [receiverKind, task, hosts.proxyAddress, String(destinations)], hosts.proxy,
+  )
   const ports = (await receiver.line()).split(' ')
   const senderKind = measured === 'sender' ? kind : 'sheaf'
   const sender = start(
     'datagram-sender',
-    [senderKind, connection, String(sizeBytes), String(burst), flags.seconds, ...ports],
+    [senderKind, connection, String(sizeBytes), String(burst), flags.seconds, hosts.proxyAddress, ...ports],
+    hosts.source,
   )
   const sent = JSON.parse(await sender.line()) as Count
   const ended = once(receiver.child, 'exit')
@@ -89,12 +100,12 @@ const table = new Table({
   style: { head: [], border: [], compact: true },
 })
 for (const scenario of scenarios.filter(({ name }) => name.includes(flags.only))) {
-  const figures = scenario.kinds.map((): number[] => [])
+  const figures: [number[], number[]] = [[], []]
   for (let round = 0; round < Number(flags.rounds); round++) {
     for (const [index, kind] of scenario.kinds.entries()) figures[index].push(await measure(scenario, kind))
   }
   const [ours, theirs] = figures.map(median)
-  table.push([scenario.name, ours.toFixed(2), theirs.toFixed(2), `${(theirs / ours).toFixed(1)} ×`])
+  table.push([scenario.name, ours.toFixed(2), theirs.toFixed(2), factor(...figures)])
   process.stderr.write(`${scenario.name}: ${ours.toFixed(2)} / ${theirs.toFixed(2)}\n`)
 }
-console.log(table.toString())
+console.log(`${table.toString()}\n${hosts.description}`)

@@ -1,15 +1,14 @@
 /**
- * Receives datagrams on loopback ports, echoing them if asked to. Prints the ports, and when its input ends, how many
- * there were since it had warmed up and the CPU time they took. Arguments: sheaf | sheaf-single | drop-in | node,
- * receive | echo, number of ports.
+ * Receives datagrams on ports of an address, echoing them if asked to. Prints the ports, and when its input ends, how
+ * many there were since it had warmed up and the CPU time they took. Arguments: sheaf | sheaf-single | drop-in | node,
+ * receive | echo, address, number of ports.
  */
 import { createSocket as createNodeSocket } from 'node:dgram'
 import { once } from 'node:events'
 import { bind, type InternetAddress, type MessageBatch, type UdpSocket } from '@sheaf/udp'
 import { createSocket as createSheafSocket } from '@sheaf/udp/dgram'
 
-const [kind, task, count] = process.argv.slice(2)
-const host = '127.0.0.1'
+const [kind, task, host, count] = process.argv.slice(2)
 const warmUpMs = 300
 /** What the system gives without privileges. */
 const receiveBufferBytes = 212_992

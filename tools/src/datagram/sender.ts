@@ -1,14 +1,13 @@
 /**
- * Sends bursts of datagrams to loopback ports for some seconds, as fast as it can, and prints how many and the CPU time
- * they took. Arguments: sheaf | node, connected | unconnected, bytes, datagrams to each destination in a row, seconds,
- * ports.
+ * Sends bursts of datagrams to ports of an address for some seconds, as fast as it can, and prints how many and the CPU
+ * time they took. Arguments: sheaf | node, connected | unconnected, bytes, datagrams to each destination in a row,
+ * seconds, address, ports.
  */
 import { createSocket } from 'node:dgram'
 import { once } from 'node:events'
 import { bind, connect } from '@sheaf/udp'
 
-const [kind, connection, size, burstLength, seconds, ...ports] = process.argv.slice(2)
-const host = '127.0.0.1'
+const [kind, connection, size, burstLength, seconds, host, ...ports] = process.argv.slice(2)
 const warmUpMs = 300
 const chunk = Buffer.alloc(Number(size), 'x')
 const burst = Number(burstLength)
@@ -27,7 +26,7 @@ async function sheafSender(resume: () => void): Promise<Sender> {
       return writable
     }
   }
-  const socket = await bind({ host }, handler)
+  const socket = await bind({ host: '0.0.0.0' }, handler)
   return () => {
     let writable = true
     for (const to of destinations) for (let index = 0; index < burst; index++) writable = socket.send(chunk, to)
@@ -39,7 +38,7 @@ async function nodeSender(): Promise<Sender> {
   const socket = createSocket('udp4')
   const ready = once(socket, connection === 'connected' ? 'connect' : 'listening')
   if (connection === 'connected') socket.connect(destinations[0].port, host)
-  else socket.bind(0, host)
+  else socket.bind(0, '0.0.0.0')
   await ready
   return () => {
     if (connection === 'connected') {

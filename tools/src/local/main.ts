@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import Table from 'cli-table3'
 import { Command } from 'commander'
-import { median, start } from '../bench/program'
+import { factor, median, start } from '../bench/program'
 
 interface Flags {
   readonly seconds: string
@@ -18,7 +18,7 @@ interface Flags {
 interface Scenario {
   readonly name: string
   readonly peer: 'node' | 'unix-dgram'
-  readonly transport: 'stream' | 'datagram'
+  readonly transport: 'stream' | 'datagram' | 'paced'
   readonly measured: 'sender' | 'receiver'
   readonly bothEnds: boolean
   readonly echo?: true
@@ -32,6 +32,7 @@ interface Count {
 
 const stream = { peer: 'node', transport: 'stream' } as const
 const messages = { peer: 'unix-dgram', transport: 'datagram' } as const
+const paced = { peer: 'unix-dgram', transport: 'paced' } as const
 const scenarios: readonly Scenario[] = [
   { ...stream, name: 'stream, sender, both ends alike', measured: 'sender', bothEnds: true },
   { ...stream, name: 'stream, receiver, both ends alike', measured: 'receiver', bothEnds: true },
@@ -41,6 +42,8 @@ const scenarios: readonly Scenario[] = [
   { ...messages, name: 'datagrams, receiver, both ends alike', measured: 'receiver', bothEnds: true },
   { ...messages, name: 'datagrams, sender, into Sheaf', measured: 'sender', bothEnds: false },
   { ...messages, name: 'datagrams, receiver, from Sheaf', measured: 'receiver', bothEnds: false },
+  { ...paced, name: '16 datagrams a millisecond, sender', measured: 'sender', bothEnds: true },
+  { ...paced, name: '16 datagrams a millisecond, receiver', measured: 'receiver', bothEnds: true },
 ]
 
 const flags = new Command('local')
@@ -60,12 +63,15 @@ interface Figures {
   readonly microseconds: number
 }
 
+const cost = ({ microseconds }: Figures): number => microseconds
+
 async function measure(scenario: Scenario, kind: string): Promise<Figures> {
   const { bothEnds, echo, measured, transport } = scenario
+  const socketType = transport === 'stream' ? 'stream' : 'datagram'
   const path = join(directory, String(++paths))
   const kindOf = (end: Scenario['measured']): string => bothEnds || measured === end ? kind : 'sheaf'
   const task = echo === true ? 'echo' : 'receive'
-  const receiver = start('local-receiver', [kindOf('receiver'), transport, task, path, flags.unixDgram])
+  const receiver = start('local-receiver', [kindOf('receiver'), socketType, task, path, flags.unixDgram])
   await receiver.line()
   const sending = echo === true ? 'load' : transport
   const sender = start('local-sender', [kindOf('sender'), sending, flags.seconds, path, flags.unixDgram])
@@ -103,10 +109,11 @@ for (const scenario of scenarios) {
   for (let round = 0; round < Number(flags.rounds); round++) {
     for (const [index, kind] of ['sheaf', scenario.peer].entries()) figures[index].push(await measure(scenario, kind))
   }
-  const [ours, theirs] = figures.map((rounds) => median(rounds.map((round) => round.microseconds)))
+  const costs: [number[], number[]] = [figures[0].map(cost), figures[1].map(cost)]
+  const [ours, theirs] = costs.map(median)
   const [ourRate, theirRate] = figures.map((rounds) => Math.round(median(rounds.map((round) => round.perSecond))))
   table.push([
-    `${scenario.name} (${scenario.peer})`, ours.toFixed(2), theirs.toFixed(2), `${(theirs / ours).toFixed(1)} ×`,
+    `${scenario.name} (${scenario.peer})`, ours.toFixed(2), theirs.toFixed(2), factor(...costs),
     ourRate.toLocaleString('en'), theirRate.toLocaleString('en'),
   ])
 }

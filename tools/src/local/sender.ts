@@ -1,7 +1,8 @@
 /**
  * Sends 32-byte messages to a path for some seconds, and prints how many and the CPU time they took: bursts of 64, as
- * fast as back-pressure lets it; or one at a time on each of 64 connections, each when the last has come back.
- * Arguments: sheaf | node | unix-dgram, stream | datagram | load, seconds, path, the folder of `unix-dgram`.
+ * fast as back-pressure lets it; or 16 datagrams each millisecond; or one at a time on each of 64 connections, each
+ * when the last has come back. Arguments: sheaf | node | unix-dgram, stream | datagram | paced | load, seconds, path,
+ * the folder of `unix-dgram`.
  */
 import { once } from 'node:events'
 import { createRequire } from 'node:module'
@@ -11,7 +12,8 @@ import type * as unixDgram from '@sheaf/unix/unix-dgram'
 
 const [kind, transport, seconds, path, folder] = process.argv.slice(2)
 const chunk = Buffer.alloc(32, 'x')
-const burst = 64
+const isDatagram = transport === 'datagram' || transport === 'paced'
+const burst = transport === 'paced' ? 16 : 64
 const connections = 64
 const warmUpMs = 300
 
@@ -23,14 +25,14 @@ const resume = (): void => { waiting = false }
 
 /** Sends one burst. */
 async function sender(): Promise<() => void> {
-  if (transport === 'datagram' && kind === 'sheaf') {
+  if (isDatagram && kind === 'sheaf') {
     const socket = await datagram.connect({ path }, { drain: resume })
     taken = () => socket.messagesWritten
     return () => {
       for (let index = 0; index < burst; index++) waiting = !socket.send(chunk)
     }
   }
-  if (transport === 'datagram') {
+  if (isDatagram) {
     const socket = (createRequire(import.meta.url)(folder) as typeof unixDgram).createSocket('unix_dgram')
     socket.on('writable', resume)
     socket.on('congestion', () => {
@@ -93,7 +95,7 @@ const turn = (): void => {
     process.exit()
   }
   if (!waiting) send()
-  if (transport === 'load' || waiting) setTimeout(turn, 1)
+  if (transport === 'load' || transport === 'paced' || waiting) setTimeout(turn, 1)
   else setImmediate(turn)
 }
 turn()
