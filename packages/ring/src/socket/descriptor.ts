@@ -32,13 +32,19 @@ export interface SocketKind {
 /**
  * Checks that somebody else's descriptor is what it should be, and puts it in blocking mode: io_uring would answer
  * `EAGAIN` for another instead of waiting.
+ * @param state `any`: connected or not.
  * @throws TypeError `ERR_INVALID_ARG_VALUE` if it is no such socket; SystemError `EBADF`.
  */
-export function adoptDescriptor(ring: Ring, fd: number, kind: SocketKind, state: 'listening' | 'connected'): void {
+export function adoptDescriptor(
+  ring: Ring,
+  fd: number,
+  kind: SocketKind,
+  state: 'listening' | 'connected' | 'any',
+): void {
   const { sockets } = ring
   if (!fits(sockets, fd, kind, state === 'listening')
     || (state === 'connected' && sockets.getpeername(fd, new Uint8Array(128)) < 0)) {
-    throw invalidArgumentValue('options.fd', `must be a ${state} ${kind.name}`, fd)
+    throw invalidArgumentValue('options.fd', `must be a ${state === 'any' ? '' : `${state} `}${kind.name}`, fd)
   }
   const result = sockets.setBlocking(fd, true)
   if (result < 0) throw systemError(result, 'fcntl')

@@ -1,3 +1,3 @@
-export { bind, connect, open, socketpair } from './open'
-export type { BindOptions, ConnectOptions, DatagramOptions } from './options'
+export { adopt, bind, connect, open, socketpair } from './open'
+export type { AdoptOptions, BindOptions, ConnectOptions, DatagramOptions } from './options'
 export { type DatagramHandler, DatagramSocket, type Destination } from './socket'

@@ -1,11 +1,13 @@
-import { type Lane, openSocket, prepared, type Ring, ringOnlyFor, setSocketOption, systemError } from '@sheaf/ring'
+import {
+  adoptDescriptor, type Lane, openSocket, prepared, type Ring, ringOnlyFor, setSocketOption, systemError,
+} from '@sheaf/ring'
 import { receiveCredentials } from '../details'
 import { bindFile, openPair, peerLane, unixDatagramSocket } from '../socket'
 import type { SocketFile } from '../socket-file'
-import { encodeUnixAddress } from '../unix-address'
+import { decodeUnixAddress, encodeUnixAddress, unixAddressBytesMax } from '../unix-address'
 import {
-  type BindOptions, checkBindOptions, checkConnectOptions, checkDatagramOptions, type ConnectOptions,
-  type DatagramOptions,
+  type AdoptOptions, type BindOptions, checkAdoptOptions, checkBindOptions, checkConnectOptions, checkDatagramOptions,
+  type ConnectOptions, type DatagramOptions,
 } from './options'
 import { type DatagramHandler, DatagramSocket } from './socket'
 
@@ -51,6 +53,25 @@ export async function connect(options: ConnectOptions, handler: DatagramHandler)
     file?.remove()
     throw systemError(result, 'connect', path)
   })
+}
+
+/**
+ * Makes a socket of a Unix datagram socket that is there already. The descriptor belongs to it from then on, unless
+ * this throws.
+ * @throws TypeError, RangeError for bad options; SystemError `EBADF`; SheafError `ERR_SHEAF_UNSUPPORTED` where there is
+ *   no io_uring; an `AbortError` if `signal` is aborted already.
+ */
+export function adopt(options: AdoptOptions, handler: DatagramHandler): DatagramSocket {
+  checkAdoptOptions(options, handler)
+  const { fd, signal } = options
+  signal?.throwIfAborted()
+  const ring = ringOnlyFor(options, 'A Unix datagram socket')
+  adoptDescriptor(ring, fd, unixDatagramSocket, 'any')
+  prepare(ring, fd, options)
+  const name = new Uint8Array(unixAddressBytesMax)
+  const length = ring.sockets.getpeername(fd, name)
+  const peer = length < 0 ? undefined : peerLane(decodeUnixAddress(name.subarray(0, length)).path)
+  return started(new DatagramSocket(ring, fd, peer, undefined, handler, options), signal)
 }
 
 /**

@@ -1,4 +1,4 @@
-import { checkIntegerOption, checkOption } from '@sheaf/ring'
+import { checkDescriptorOption, checkIntegerOption, checkOption } from '@sheaf/ring'
 import { checkFileOptions, checkMessageOptions, checkPath, type FileOptions, type MessageOptions } from '../options'
 
 /** What all datagram sockets take. */
@@ -24,6 +24,11 @@ export interface ConnectOptions extends DatagramOptions {
   localPath?: string
 }
 
+export interface AdoptOptions extends DatagramOptions {
+  /** A Unix datagram socket, named and connected or not. It belongs to the new one from then on; its file does not. */
+  fd: number
+}
+
 const datagramCallbacks = ['message', 'messages', 'drain', 'error', 'close'] as const
 
 /** @throws TypeError, RangeError as Node would. */
@@ -45,4 +50,10 @@ export function checkConnectOptions(options: ConnectOptions, handler: unknown): 
   checkPath('options.path', options.path)
   checkOption('localPath', options.localPath, 'string')
   if (options.localPath !== undefined) checkPath('options.localPath', options.localPath)
+}
+
+/** @throws TypeError, RangeError as Node would. */
+export function checkAdoptOptions(options: AdoptOptions, handler: unknown): void {
+  checkDatagramOptions(options, handler)
+  checkDescriptorOption(options.fd)
 }

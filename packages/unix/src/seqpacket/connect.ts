@@ -1,12 +1,12 @@
-import { ConnectAttempt, type ListenerHandler, openSocket, ringOnlyFor } from '@sheaf/ring'
+import { adoptDescriptor, ConnectAttempt, type ListenerHandler, openSocket, ringOnlyFor } from '@sheaf/ring'
 import { listenOnRing } from '../listening'
 import { openPair, unixSeqpacketSocket } from '../socket'
 import type { UnixListener } from '../transport'
 import { encodeUnixAddress } from '../unix-address'
 import { SeqpacketConnection, type SeqpacketHandler } from './connection'
 import {
-  checkConnectOptions, checkListenOptions, checkSeqpacketOptions, type ConnectOptions, type ListenOptions,
-  type SeqpacketOptions,
+  type AdoptOptions, checkAdoptOptions, checkConnectOptions, checkListenOptions, checkSeqpacketOptions,
+  type ConnectOptions, type ListenOptions, type SeqpacketOptions,
 } from './options'
 
 /**
@@ -44,6 +44,21 @@ export async function connect(options: ConnectOptions, handler: SeqpacketHandler
     return connection
   }
   return attempt.run(() => attempt.establish(create, path), path)
+}
+
+/**
+ * Makes a connection of a connected Unix seqpacket socket that is there already. The descriptor belongs to it from then
+ * on, unless this throws. `open` is called before this returns.
+ * @throws TypeError, RangeError for bad options; SystemError `EBADF`; SheafError `ERR_SHEAF_UNSUPPORTED` where there is
+ *   no io_uring.
+ */
+export function adopt(options: AdoptOptions, handler: SeqpacketHandler): SeqpacketConnection {
+  checkAdoptOptions(options, handler)
+  const ring = ringOnlyFor(options, 'A Unix seqpacket socket')
+  adoptDescriptor(ring, options.fd, unixSeqpacketSocket, 'connected')
+  const connection = new SeqpacketConnection(ring, options.fd, handler, options)
+  connection.begin()
+  return connection
 }
 
 /**

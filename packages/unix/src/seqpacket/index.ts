@@ -1,3 +1,3 @@
-export { connect, listen, socketpair } from './connect'
+export { adopt, connect, listen, socketpair } from './connect'
 export { type Envelope, SeqpacketConnection, type SeqpacketHandler } from './connection'
-export type { ConnectOptions, ListenOptions, SeqpacketOptions } from './options'
+export type { AdoptOptions, ConnectOptions, ListenOptions, SeqpacketOptions } from './options'

@@ -26,6 +26,11 @@ export interface ConnectOptions extends SeqpacketOptions {
   signal?: AbortSignal
 }
 
+export interface AdoptOptions extends SeqpacketOptions {
+  /** A connected Unix seqpacket socket. It belongs to the connection from then on. */
+  fd: number
+}
+
 const connectionCallbacks = ['open', 'message', 'messages', 'drain', 'error', 'end', 'close'] as const
 const listenerCallbacks = [...connectionCallbacks, 'acceptError'] as const
 const intMax = 2 ** 31 - 1
@@ -50,4 +55,10 @@ export function checkConnectOptions(options: ConnectOptions, handler: unknown): 
   checkSeqpacketOptions(options, handler)
   checkIntegerOption('timeout', options.timeout, 1, intMax)
   checkPath('options.path', options.path)
+}
+
+/** @throws TypeError, RangeError as Node would. */
+export function checkAdoptOptions(options: AdoptOptions, handler: unknown): void {
+  checkSeqpacketOptions(options, handler)
+  checkDescriptorOption(options.fd)
 }

@@ -1,0 +1,224 @@
+import { once } from 'node:events'
+import { closeSync, openSync, readdirSync } from 'node:fs'
+import { join } from 'node:path'
+import { setImmediate as nextTurn } from 'node:timers/promises'
+import { Worker } from 'node:worker_threads'
+import type { Ring } from '@sheaf/ring'
+import { Random, until, untilIdle } from '@sheaf/ring/testing'
+import { describe, expect, it } from 'vitest'
+import { datagram, seqpacket } from '../src/index'
+import { directory, testRing } from './support'
+
+const families = { datagram, seqpacket }
+type Family = keyof typeof families
+
+interface Handler {
+  message?: (socket: Socket, chunk: Buffer) => void
+  close?: (socket: Socket, error?: Error) => void
+}
+
+/** What both kinds of socket have. */
+interface Socket {
+  handler: Handler
+  send(chunk: Uint8Array | string, callback?: (error?: Error) => void): boolean
+  flush(): void
+  pause(): void
+  close(): void
+  destroy(error?: Error): void
+}
+
+function pair(family: Family, ring: Ring, handler: Handler): [Socket, Socket] {
+  return families[family].socketpair({ ring }, handler as never) as unknown as [Socket, Socket]
+}
+
+function openDescriptors(): number {
+  return readdirSync('/proc/self/fd').length
+}
+
+/** What JavaScript holds, once the collector has finished, part of which it leaves to later turns. */
+async function heldBytes(): Promise<number> {
+  for (let turn = 0; turn < 3; turn++) {
+    globalThis.gc?.()
+    await nextTurn()
+  }
+  const { heapUsed, arrayBuffers } = process.memoryUsage()
+  return heapUsed + arrayBuffers
+}
+
+/** Ends one of two sockets at one moment or another; the other ends for it, or is ended. */
+const moments: ((one: Socket, other: Socket) => void)[] = [
+  (one) => one.close(),
+  (one) => {
+    one.send('queued')
+    one.destroy()
+  },
+  (one) => {
+    for (const size of [1, 500, 20_000, 0]) one.send(Buffer.alloc(size))
+    one.flush()
+    one.destroy()
+  },
+  (one, other) => {
+    other.pause()
+    // More than its queue takes: some wait for room.
+    for (let index = 0; index < 40; index++) one.send('x')
+    setImmediate(() => one.destroy())
+  },
+  (one, other) => {
+    other.pause()
+    for (let index = 0; index < 40; index++) one.send('x')
+    setImmediate(() => other.destroy())
+  },
+  (one, other) => {
+    other.handler = { ...other.handler, message: (socket) => socket.destroy() }
+    for (let index = 0; index < 20; index++) one.send(Buffer.alloc(index * 10))
+  },
+  (one) => {
+    for (let index = 0; index < 5; index++) one.send('x', () => one.destroy())
+  },
+]
+
+const warmUpPairs = 10_000
+const pairs = 20_000
+const atOnce = 20
+
+describe.each(['datagram', 'seqpacket'] as const)('%s sockets', (family) => {
+  it(`${pairs} pairs of them closed at every moment leave everything where it was`, async () => {
+    const ring = testRing()
+    const random = new Random(7)
+    const one = (): Promise<void> => new Promise((resolve) => {
+      let open = 2
+      const [first, second] = pair(family, ring, {
+        close: () => {
+          if (--open === 0) resolve()
+          else for (const socket of [first, second]) socket.destroy()
+        },
+      })
+      moments[random.below(moments.length)](first, second)
+    })
+    const run = async (count: number): Promise<void> => {
+      let left = count
+      await Promise.all(Array.from({ length: atOnce }, async () => {
+        while (left-- > 0) await one()
+      }))
+      await untilIdle(ring)
+    }
+    await run(warmUpPairs)
+    const before = { descriptors: openDescriptors(), usage: ring.usage, heldBytes: await heldBytes() }
+    await run(pairs)
+    expect(openDescriptors()).toBe(before.descriptors)
+    expect(ring.usage).toEqual(before.usage)
+    expect(ring.metrics.staleCompletions).toBe(0)
+    // Flat: 100 bytes a pair would already be 2 MB.
+    expect(await heldBytes() - before.heldBytes).toBeLessThan(2 * 1024 * 1024)
+  }, 120_000)
+
+  it('adopted by their descriptors are what they were', async () => {
+    const ring = testRing()
+    const { adopt } = families[family]
+    const type = family === 'datagram' ? 2 : 5
+    const descriptors = new Int32Array(2)
+    expect(ring.sockets.socketpair(1, type, descriptors)).toBe(0)
+    const texts: string[] = []
+    let closes = 0
+    const handler = {
+      message: (_socket: unknown, chunk: Buffer) => void texts.push(String(chunk)),
+      close: () => { closes++ },
+    }
+    const [first, second] = [...descriptors].map((fd) => adopt({ fd, ring }, handler) as unknown as Socket)
+    first.send('there')
+    second.send('back')
+    second.send('')
+    await until(() => texts.length === 3, 'the messages')
+    expect(texts.sort()).toEqual(['', 'back', 'there'])
+    first.close()
+    second.close()
+    await until(() => closes === 2, 'the closing')
+    await untilIdle(ring)
+  })
+
+  it('are not made of descriptors that are none, which stay open', () => {
+    const ring = testRing()
+    const { adopt } = families[family]
+    const { sockets } = ring
+    const stream = new Int32Array(2)
+    sockets.socketpair(1, 1, stream)
+    const wrong = [...stream, sockets.socket(1, family === 'datagram' ? 5 : 2, 0), sockets.socket(2, 2, 17)]
+    const file = openSync('/dev/null', 'r')
+    for (const fd of [file, ...wrong]) {
+      expect(() => adopt({ fd, ring }, {})).toThrow(expect.objectContaining({ code: 'ERR_INVALID_ARG_VALUE' }))
+    }
+    expect(() => adopt({ fd: 19_999, ring }, {})).toThrow(expect.objectContaining({ code: 'EBADF' }))
+    closeSync(file)
+    for (const fd of wrong) expect(sockets.close(fd)).toBe(0)
+  })
+
+  it('of a worker that is terminated with traffic in flight leave no descriptor', async () => {
+    const program = `
+      const { parentPort } = require('node:worker_threads')
+      const { ${family} } = require('@sheaf/unix')
+      let messages = 0
+      const handler = { message(socket, chunk) {
+        socket.send(chunk)
+        if (++messages === 100) parentPort.postMessage('busy')
+      } }
+      for (let index = 0; index < 10; index++) {
+        const [first, second] = ${family}.socketpair({}, handler)
+        if (index % 3 === 0) second.pause()
+        for (let size = 0; size < 30; size++) first.send(Buffer.alloc(size * 50))
+      }
+    `
+    await leavesNoDescriptor(program)
+  }, 60_000)
+
+  it('of a worker that is terminated in a handler leave none of the descriptors that came', async () => {
+    const program = `
+      const { parentPort, workerData } = require('node:worker_threads')
+      const { ${family} } = require('@sheaf/unix')
+      const { openSync } = require('node:fs')
+      const [first, second] = ${family}.socketpair({ receiveDescriptors: true }, {
+        message() {
+          parentPort.postMessage('received')
+          Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0)
+        },
+      })
+      second.pause()
+      const fd = openSync('/dev/null', 'r')
+      for (let index = 0; index < 5; index++) {
+        first.send('x', { fds: [fd, fd, fd] }, index === 4 ? () => second.resume() : undefined)
+      }
+    `
+    await leavesNoDescriptor(program)
+  }, 60_000)
+})
+
+async function leavesNoDescriptor(program: string): Promise<void> {
+  const cycle = async (): Promise<void> => {
+    const worker = new Worker(program, { eval: true, execArgv: [] })
+    await once(worker, 'message')
+    const exited = once(worker, 'exit')
+    await worker.terminate()
+    await exited
+  }
+  await cycle()
+  const before = openDescriptors()
+  for (let round = 0; round < 10; round++) await cycle()
+  await until(() => openDescriptors() <= before, 'the descriptors to be closed')
+  expect(openDescriptors()).toBe(before)
+}
+
+it('an adopted datagram socket has its name, and sends anywhere', async () => {
+  const ring = testRing()
+  const path = join(directory(), 's')
+  const texts: string[] = []
+  const target = await datagram.bind({ path, ring }, { message: (_socket, chunk) => void texts.push(String(chunk)) })
+  const fd = ring.sockets.socket(1, 2, 0)
+  const socket = datagram.adopt({ fd, ring }, {})
+  expect(socket.localAddress).toEqual({ path: '' })
+  expect(() => socket.send('nowhere')).toThrow(expect.objectContaining({ code: 'ERR_SOCKET_DGRAM_NOT_CONNECTED' }))
+  socket.send('somewhere', { path })
+  await until(() => texts.length === 1, 'the datagram')
+  expect(texts).toEqual(['somewhere'])
+  socket.close()
+  target.close()
+  await untilIdle(ring)
+})
