@@ -11,7 +11,7 @@ const totals = { passed: 0, failed: 0, skipped: 0 }
 const complaints = []
 const packages = [...readdirSync('packages').map((name) => `packages/${name}`), 'tools']
   .filter((project) => read(`${project}/package.json`).scripts?.test !== undefined)
-for (const project of [...packages, 'tools/applications']) {
+for (const project of [...packages, 'tools/applications', 'tools/conformance']) {
   const path = `${project}/test-results/summary.json`
   if (!existsSync(path)) {
     complaints.push(`no tests were run: ${path} is missing`)
