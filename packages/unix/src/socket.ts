@@ -53,11 +53,11 @@ export function bindFile(
 
 /**
  * Two sockets that are connected with each other.
- * @param prepare what is done with each descriptor first; if it throws, both are closed.
+ * @param prepare what is done with each descriptor first.
  * @param create makes each of its descriptor.
- * @throws SystemError `EMFILE`, … of `socketpair`.
+ * @throws SystemError `EMFILE`, … of `socketpair`, and what those two throw; then both descriptors are closed.
  */
-export function openPair<T>(
+export function openPair<T extends { destroy(): void }>(
   ring: Ring,
   kind: SocketKind,
   prepare: (fd: number) => void,
@@ -67,13 +67,16 @@ export function openPair<T>(
   const result = ring.sockets.socketpair(unixFamily, kind.type, descriptors)
   if (result < 0) throw systemError(result, 'socketpair')
   const [first, second] = descriptors
+  let one: T | undefined
   try {
     prepare(first)
     prepare(second)
+    one = create(first, 0)
+    return [one, create(second, 1)]
   } catch (error) {
-    ring.sockets.close(first)
+    if (one === undefined) ring.sockets.close(first)
+    else one.destroy()
     ring.sockets.close(second)
     throw error
   }
-  return [create(first, 0), create(second, 1)]
 }

@@ -1,0 +1,238 @@
+import { join } from 'node:path'
+import { MessageChannel } from 'node:worker_threads'
+import { limits, type Ring } from '@sheaf/ring'
+import { pattern, Program, runProgram, until, untilIdle } from '@sheaf/ring/testing'
+import { describe, expect, it, onTestFinished } from 'vitest'
+import { datagram, seqpacket } from '../src/index'
+import { directory, testRing } from './support'
+
+const families = { datagram, seqpacket }
+type Family = keyof typeof families
+
+interface Handler {
+  message?: (socket: Socket, chunk: Buffer) => void
+  error?: (socket: Socket, error: NodeJS.ErrnoException) => void
+  close?: (socket: Socket, error?: NodeJS.ErrnoException) => void
+}
+
+/** What both kinds of socket have. */
+interface Socket {
+  readonly state: string
+  readonly messagesQueued: number
+  send(chunk: Uint8Array | string, callback?: (error?: Error) => void): boolean
+  pause(): void
+  resume(): void
+  close(): void
+}
+
+function pair(family: Family, ring: Ring, one: Handler, other: Handler): [Socket, Socket] {
+  return families[family].socketpair({ ring }, one, other)
+}
+
+const prelude = `
+  import { openSync, closeSync, readdirSync, readFileSync } from 'node:fs'
+  import { execFileSync } from 'node:child_process'
+  import { createRing, datagram, seqpacket } from '@sheaf/unix'
+  const { until } = await import('@sheaf/ring/testing')
+  const say = (...words) => console.log(...words)
+  const open = () => readdirSync('/proc/self/fd').length
+  const code = (promise) => promise.then(() => 'done', (error) => error.code)
+`
+
+/** A process that sends everything back. @returns it, and a socket that is connected with it. */
+async function echoing(family: Family, ring: Ring, handler: Handler): Promise<{ program: Program, socket: Socket }> {
+  const path = join(directory(), 's')
+  const start = family === 'datagram'
+    ? 'await datagram.bind({ path: given }, { message(t, chunk, from) { t.send(chunk, from) } })'
+    : 'await seqpacket.listen({ path: given }, { message(t, chunk) { t.send(chunk) } })'
+  const program = new Program(`${prelude}${start}\nsay('ready')`, { given: path })
+  onTestFinished(() => program.kill())
+  expect(await program.line()).toBe('ready')
+  const options = { path, ring }
+  const socket = family === 'datagram'
+    ? await datagram.connect({ ...options, localPath: join(directory(), 'c') }, handler)
+    : await seqpacket.connect(options, handler)
+  return { program, socket: socket as unknown as Socket }
+}
+
+describe.each(['datagram', 'seqpacket'] as const)('%s sockets', (family) => {
+  it('see nothing of each other in the memory of a received chunk', async () => {
+    const ring = testRing()
+    const sizes = [1, 40, 1400, limits.messageSlabChunkBytes, limits.messageSlabChunkBytes + 1, 30_000]
+    const chunks: Buffer[][] = []
+    const pairs = Array.from({ length: 6 }, (_, index) => {
+      chunks[index] = []
+      return pair(family, ring, {}, { message: (_socket, chunk) => void chunks[index].push(chunk) })
+    })
+    for (let round = 0; round < 30; round++) {
+      for (const [index, [sender, receiver]] of pairs.entries()) {
+        if (round % 3 === 0) receiver.pause()
+        sender.send(Buffer.alloc(sizes[round % sizes.length], 0xa0 + index))
+      }
+      await until(() => pairs.every(([sender]) => sender.messagesQueued === 0), 'all to be sent')
+      for (const [, receiver] of pairs) receiver.resume()
+      await until(() => chunks.every(({ length }) => length === round + 1), 'all to arrive')
+    }
+    for (const [index, received] of chunks.entries()) {
+      for (const memory of new Set(received.map(({ buffer }) => buffer))) {
+        expect(new Uint8Array(memory).every((byte) => byte === 0 || byte === 0xa0 + index)).toBe(true)
+      }
+    }
+  })
+
+  it.each(['structuredClone', 'postMessage', 'resize'])('send what a chunk was that %s takes away', async (how) => {
+    const ring = testRing()
+    const chunks: Buffer[] = []
+    const [sender] = pair(family, ring, {}, { message: (_socket, chunk) => void chunks.push(chunk) })
+    const sizes = [1, 500, 20_000, 100_000]
+    for (const [index, size] of sizes.entries()) {
+      const memory = new (ArrayBuffer as new (size: number, options: object) => ArrayBuffer)(
+        size,
+        { maxByteLength: size },
+      )
+      new Uint8Array(memory).set(pattern(size, index))
+      sender.send(new Uint8Array(memory))
+      if (how === 'structuredClone') structuredClone(memory, { transfer: [memory] })
+      else if (how === 'resize') (memory as ArrayBuffer & { resize(sizeBytes: number): void }).resize(0)
+      else new MessageChannel().port1.postMessage(memory, [memory])
+    }
+    await until(() => chunks.length === sizes.length, 'the messages')
+    for (const [index, size] of sizes.entries()) expect(chunks[index].equals(pattern(size, index))).toBe(true)
+  })
+
+  it('tell every message whose peer was killed, and others go on', async () => {
+    const ring = testRing()
+    let echoes = 0
+    const ends: (string | undefined)[] = []
+    const { program, socket } = await echoing(family, ring, {
+      message: () => { echoes++ },
+      close: (_socket, error) => void ends.push(error?.code),
+    })
+    socket.send('x')
+    await until(() => echoes === 1, 'an echo')
+    program.kill('SIGSTOP')
+    const outcomes: (string | undefined)[] = []
+    const count = 1000
+    for (let index = 0; index < count; index++) {
+      socket.send(Buffer.alloc(100), (error) => outcomes.push((error as NodeJS.ErrnoException | undefined)?.code))
+    }
+    await until(() => outcomes.length !== 0, 'the first to be taken')
+    expect(socket.messagesQueued).toBeGreaterThan(0)
+    program.kill()
+    await until(() => outcomes.length === count, 'every callback')
+    const codes = new Set(outcomes)
+    expect(codes.has(undefined)).toBe(true)
+    if (family === 'datagram') {
+      expect(codes.has('ECONNREFUSED') || codes.has('ENOTCONN')).toBe(true)
+      expect(socket.state).toBe('open')
+      socket.close()
+    }
+    await until(() => ends.length === 1, 'the close')
+    let beside = 0
+    const [one] = pair(family, ring, {}, { message: () => { beside++ } })
+    one.send('beside')
+    await until(() => beside === 1, 'a message beside')
+  })
+
+  it('lose nothing to a peer that is stopped, and hold nobody else up', async () => {
+    const ring = testRing()
+    const back: Buffer[] = []
+    const { program, socket } = await echoing(family, ring, { message: (_socket, chunk) => void back.push(chunk) })
+    program.kill('SIGSTOP')
+    const count = 2000
+    for (let index = 0; index < count; index++) socket.send(pattern(index % 300, index))
+    let beside = 0
+    const [one] = pair(family, ring, {}, { message: () => { beside++ } })
+    for (let index = 1; index <= 200; index++) {
+      one.send('beside')
+      await until(() => beside === index, 'a message beside a peer that stands still')
+    }
+    expect(socket.messagesQueued).toBeGreaterThan(0)
+    program.kill('SIGCONT')
+    await until(() => back.length === count, 'the echoes')
+    expect(back.every((chunk, index) => chunk.equals(pattern(index % 300, index)))).toBe(true)
+    socket.close()
+  })
+
+  it('past messageRequestsMax fail with ENOBUFS, and recover', async () => {
+    const ring = testRing()
+    let arrived = 0
+    const [sender, receiver] = pair(family, ring, {}, { message: () => { arrived++ } })
+    receiver.pause()
+    const outcomes: (NodeJS.ErrnoException | undefined)[] = []
+    const count = limits.messageRequestsMax + 100
+    for (let index = 0; index < count; index++) sender.send('x', (error) => outcomes.push(error))
+    expect(ring.usage.messageRequests).toBe(limits.messageRequestsMax)
+    receiver.resume()
+    await until(() => outcomes.length === count, 'every callback')
+    const failed = outcomes.filter((error) => error !== undefined)
+    expect(failed.map(({ code }) => code)).toEqual(Array.from({ length: 100 }, () => 'ENOBUFS'))
+    sender.send('after')
+    await until(() => arrived === limits.messageRequestsMax + 1, 'all that was accepted')
+    sender.close()
+    receiver.close()
+    await untilIdle(ring)
+  })
+
+  it('without address space (RLIMIT_AS) fail with ENOMEM, leak nothing, and later ones work', async () => {
+    const [outcome] = await runProgram(`${prelude}
+      const ring = createRing()
+      const before = open()
+      const limit = (bytes) => execFileSync('prlimit', ['--pid', String(process.pid), '--as=' + bytes + ':unlimited'])
+      const mapped = Number(/VmSize:\\s+(\\d+)/.exec(readFileSync('/proc/self/status', 'latin1'))[1]) * 1024
+      const make = async () => ${family}.socketpair({ ring }, {})
+      // The receive buffers of Unix messages are 54 MB.
+      limit(mapped + 8_000_000)
+      const told = [await code(make())]
+      limit('unlimited')
+      const left = open() - before
+      told.push(await code(make()))
+      say(JSON.stringify({ told, left }))
+      ring.close()
+    `)
+    expect(JSON.parse(outcome)).toEqual({ told: ['ENOMEM', 'done'], left: 0 })
+  })
+
+  it('out of descriptors fail with EMFILE, leak none, and work when there are some', async () => {
+    const connects = family === 'datagram'
+      ? 'datagram.connect({ path: given, ring }, {})'
+      : 'seqpacket.connect({ path: given, ring }, {})'
+    const [outcome] = await runProgram(`${prelude}
+      const ring = createRing()
+      ${family === 'datagram' ? 'await datagram.bind' : 'await seqpacket.listen'}({ path: given, ring }, {})
+      const before = open()
+      const taken = []
+      try { for (;;) taken.push(openSync('/dev/null')) } catch {}
+      const told = [await code(${connects})]
+      const pair = async () => ${family}.socketpair({ ring }, {})
+      told.push(await code(pair()))
+      for (const fd of taken) closeSync(fd)
+      const left = open() - before
+      told.push(await code(pair()))
+      say(JSON.stringify({ told, left }))
+      ring.close()
+    `, { given: join(directory(), 's'), through: ['sh', '-c', 'ulimit -n 64; exec "$0" "$@"'] })
+    expect(JSON.parse(outcome)).toEqual({ told: ['EMFILE', 'EMFILE', 'done'], left: 0 })
+  })
+})
+
+it('a datagram waits for room without a descriptor to be told of it by, and arrives', async () => {
+  const [outcome] = await runProgram(`${prelude}
+    const ring = createRing()
+    let arrived = 0
+    const target = await datagram.bind({ path: given, ring }, { message() { arrived++ } })
+    const socket = datagram.open({ ring }, {})
+    target.pause()
+    await new Promise((resolve) => setTimeout(resolve, 10))
+    const taken = []
+    try { for (;;) taken.push(openSync('/dev/null')) } catch {}
+    for (let index = 0; index < 1000; index++) socket.send('x', { path: given })
+    await until(() => socket.messagesWritten > 0, 'the first to be taken')
+    const held = socket.messagesQueued > 0
+    target.resume()
+    await until(() => arrived === 1000, 'all of them')
+    say(JSON.stringify({ held, arrived }))
+    ring.close()
+  `, { given: join(directory(), 's'), through: ['sh', '-c', 'ulimit -n 64; exec "$0" "$@"'] })
+  expect(JSON.parse(outcome)).toEqual({ held: true, arrived: 1000 })
+})
