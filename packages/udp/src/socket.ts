@@ -76,7 +76,9 @@ export class RingUdpSocket extends MessageSocket<InternetAddress, Destination> i
     this.#peer = new Lane(new Uint8Array(0))
   }
 
-  /** Undoes {@link connect}. @throws SystemError of `connect`. */
+  /**
+   * Undoes {@link connect}. If the system chose the port, it gives it back as well. @throws SystemError of `connect`.
+   */
   disconnect(): void {
     if (this.#peer === undefined) throw notConnected()
     this.#reconnect(unspecifiedAddress)
