@@ -49,6 +49,7 @@ export { ConnectAttempt, type ConnectHandler } from './stream/connect-attempt'
 export { type DetailReader } from './stream/detail-receiver'
 export { type ConnectionOptions, StreamConnection } from './stream/connection'
 export { type AcceptedSocket, StreamListener } from './stream/listener'
+export { runTicks } from './ticks'
 export {
   checkStreamConnectOptions,
   checkStreamListenOptions,

@@ -1,5 +1,5 @@
 import { AsyncResource } from 'node:async_hooks'
-import { type Chunk, defaultRing, type Ring, type StreamConnection, type StreamHandler } from '@sheaf/ring'
+import { type Chunk, defaultRing, type Ring, runTicks, type StreamConnection, type StreamHandler } from '@sheaf/ring'
 import type { AddressFamily, Endpoint, SocketName } from './address-family'
 import { callError, notABuffer } from './errors'
 import type { Socket } from './socket'
@@ -355,11 +355,26 @@ export class SocketHandle {
 
 /** One for all connections. */
 const connectionEvents: StreamHandler<StreamConnection> = {
-  open: (connection) => (connection.attachment as SocketHandle).connectionOpened(),
-  data: (connection, chunk) => (connection.attachment as SocketHandle).connectionReceived(chunk),
-  drain: (connection) => (connection.attachment as SocketHandle).connectionDrained(),
-  end: (connection) => (connection.attachment as SocketHandle).connectionEnded(),
-  close: (connection, error) => (connection.attachment as SocketHandle).connectionClosed(error),
+  open(connection) {
+    (connection.attachment as SocketHandle).connectionOpened()
+    runTicks()
+  },
+  data(connection, chunk) {
+    (connection.attachment as SocketHandle).connectionReceived(chunk)
+    runTicks()
+  },
+  drain(connection) {
+    (connection.attachment as SocketHandle).connectionDrained()
+    runTicks()
+  },
+  end(connection) {
+    (connection.attachment as SocketHandle).connectionEnded()
+    runTicks()
+  },
+  close(connection, error) {
+    (connection.attachment as SocketHandle).connectionClosed(error)
+    runTicks()
+  },
 }
 
 /** The stream's `buffer` means that the chunk is no string. */

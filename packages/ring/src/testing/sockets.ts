@@ -143,6 +143,20 @@ const exchange: Record<string, Test> = {
     await until(() => read === written && drained, 'everything to arrive')
   },
 
+  async 'who awaits one event after another misses none'({ listen, connect }) {
+    const bytes = pattern(32 * mib, 5)
+    const socket = connect(await listen((peer) => peer.end(bytes)))
+    const received = sha()
+    while (!socket.readableEnded) {
+      const waiting = new AbortController()
+      const next = ['data', 'end'].map((event) => once(socket, event, waiting).catch(() => []))
+      const [chunk] = await Promise.race(next) as [Buffer?]
+      if (chunk !== undefined) received.update(chunk)
+      waiting.abort()
+    }
+    assert.equal(received.digest('hex'), sha().update(bytes).digest('hex'))
+  },
+
   async '`pauseOnConnect` keeps the bytes for whoever resumes'({ listen, connect }) {
     const accepted: Socket[] = []
     const where = await listen((socket) => accepted.push(socket), { pauseOnConnect: true })

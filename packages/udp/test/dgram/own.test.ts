@@ -34,6 +34,17 @@ describe('sockets of @sheaf/udp/dgram', () => {
     await Promise.all([closed(sender), closed(receiver)])
   })
 
+  it('tell who awaits one message after another of each', async () => {
+    const receiver = await bound()
+    const sender = await bound()
+    for (let index = 0; index < 64; index++) sender.send(String(index), receiver.address().port, loopback)
+    for (let index = 0; index < 64; index++) {
+      const [message] = await once(receiver, 'message') as [Buffer]
+      expect(message.toString()).toBe(String(index))
+    }
+    await Promise.all([closed(sender), closed(receiver)])
+  })
+
   it('take any number of datagrams in one turn, in order', async () => {
     const receiver = await bound()
     const peer = nodeDatagram.createSocket('udp4')

@@ -1,0 +1,10 @@
+/** What Node's own modules run between two timers, or two immediates, that are called from one loop of JavaScript. */
+const { _tickCallback: tickCallback } = process as unknown as { _tickCallback?: () => void }
+
+/**
+ * Runs what waits for the end of the event that was just told: `process.nextTick` and promise callbacks. To be called
+ * after every event of a socket that stands in for Node's, with no async context entered. Node tells each event in a
+ * call of its own from C++, after which they run; a turn of a ring tells many events in one call, and who awaits the
+ * first of them (`once`) would not be listening yet when the second is told.
+ */
+export const runTicks: () => void = tickCallback ?? (() => undefined)
