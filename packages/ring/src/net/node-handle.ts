@@ -40,7 +40,7 @@ export function tellOwner(handle: PrimaryHandle, owner: () => object): void {
 }
 
 function findOwnerSymbol(): symbol | undefined {
-  const options = { handle: {}, manualStart: true }
+  const options: object = { handle: {}, manualStart: true }
   const { _handle: handle } = new stockNet.Socket(options) as unknown as { _handle: object }
   return Object.getOwnPropertySymbols(handle).find(({ description }) => description === 'owner_symbol')
 }

@@ -207,10 +207,7 @@ export abstract class StreamConnection implements Transport, ForwardingTarget, O
     if (this.#state === 'closing' || this.#state === 'closed') return
     this.#error = error
     if (this.#underSocket && this.#active() && this.#send.queuedBytes !== 0) {
-      this.#lastChance = setImmediate(() => {
-        this.#lastChance = undefined
-        if (this.#state === 'closing') this.ring.schedule(this)
-      })
+      this.#lastChance = setImmediate(this.#takeLastChance)
     }
     this.#enter('closing')
     this.#receiver.unpark()
@@ -475,6 +472,22 @@ export abstract class StreamConnection implements Transport, ForwardingTarget, O
       this.ring.closeDescriptor(this.#slot, this.fd)
     } else if (this.#cancellation.isDue(outstanding)) {
       this.ring.submissions.cancelDescriptor(this.#slot, this.fd)
+    }
+  }
+
+  /**
+   * The turn that was to send may be still to come: the kernel is entered, and given until the turn after that to say
+   * what it has taken.
+   */
+  readonly #takeLastChance = (): void => {
+    if (this.#sendLast()) {
+      this.ring.submit()
+      this.#lastChance = setImmediate(() => {
+        this.#lastChance = undefined
+        if (this.#state === 'closing') this.ring.schedule(this)
+      })
+    } else if (this.#state === 'closing') {
+      this.ring.schedule(this)
     }
   }
 

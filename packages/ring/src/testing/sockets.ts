@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { AsyncLocalStorage } from 'node:async_hooks'
 import { once } from 'node:events'
-import { readdirSync } from 'node:fs'
+import { readdirSync, readFile } from 'node:fs'
 import stockNet, { type AddressInfo, type NetConnectOpts, type Server, type Socket } from 'node:net'
 import { inherits } from 'node:util'
 import { Duplex, Readable, Writable } from 'node:stream'
@@ -214,6 +214,21 @@ const ending: Record<string, Test> = {
     await once(socket, 'close')
     await until(() => received !== undefined, 'the connection')
     assert.equal((await (received as unknown as Promise<Buffer>)).toString(), 'onetwo')
+  },
+
+  async 'and if the loop comes to its immediates before the ring'({ listen, connect }) {
+    let received: Promise<Buffer> | undefined
+    const where = await listen((socket) => { received = collect(socket) })
+    const socket = connect(where)
+    await once(socket, 'connect')
+    // A callback of the loop's polling, as those of other sockets of Node's.
+    readFile('/dev/null', () => {
+      socket.write('last')
+      socket.destroy()
+    })
+    await once(socket, 'close')
+    await until(() => received !== undefined, 'the connection')
+    assert.equal((await (received as unknown as Promise<Buffer>)).toString(), 'last')
   },
 
   async 'half-open: this side goes on when the peer has ended'({ listen, connect }) {
