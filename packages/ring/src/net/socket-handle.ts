@@ -2,7 +2,7 @@ import { AsyncResource } from 'node:async_hooks'
 import { type Chunk, defaultRing, type Ring, runTicks, type StreamConnection, type StreamHandler } from '@sheaf/ring'
 import type { AddressFamily, Endpoint, SocketName } from './address-family'
 import { callError, notABuffer } from './errors'
-import type { Socket } from './socket'
+import type { Receiver, Socket } from './socket'
 
 export type WriteDone = (error?: Error | null) => void
 
@@ -37,6 +37,7 @@ export class SocketHandle {
   owner!: Socket
   /** Undefined until it connects, or is connected. */
   #connection: StreamConnection | undefined
+  #receiver: Receiver | undefined
   fd = -1
   /** Data is wanted. */
   reading = false
@@ -100,8 +101,15 @@ export class SocketHandle {
     connection.serveSocket()
     if (!this.reading) connection.pause()
     if (!this.#referenced) connection.unref()
+    if (this.#receiver !== undefined) connection.lendReceived()
     this.#connection = connection
     return connection
+  }
+
+  /** `receiver`, which has an async context of its own, is given what is received, in place of the owner. */
+  divert(receiver: Receiver): void {
+    this.#receiver = receiver
+    this.#connection?.lendReceived()
   }
 
   // ---------------------------------------------------------------- what the socket asks for
@@ -137,7 +145,10 @@ export class SocketHandle {
     }
     const connection = this.#connection as StreamConnection
     let room = true
-    for (const { chunk, encoding } of chunks) room = connection.write(chunk, knownEncoding(encoding))
+    for (const { chunk, encoding } of chunks) {
+      // An HTTP response ends with an empty one, whose callback says that it is finished.
+      if (chunk.length !== 0) room = connection.write(chunk, knownEncoding(encoding))
+    }
     if (room) done()
     else this.#writeDone = done
   }
@@ -304,6 +315,11 @@ export class SocketHandle {
 
   /** @internal */
   connectionReceived(chunk: Chunk): void {
+    if (this.#receiver !== undefined) {
+      this.owner._unrefTimer()
+      this.#receiver.received(chunk)
+      return
+    }
     this.#resource.runInAsyncScope(this.#events.data, this.owner, chunk)
   }
 

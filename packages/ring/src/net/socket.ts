@@ -402,13 +402,16 @@ export type Socket = SocketMethods
 
 /** What is given what a connection receives, in place of its socket's stream. */
 export interface Receiver {
+  /** @param chunk to be read before this returns: the memory is the kernel's to write to after that. */
   received(chunk: Uint8Array): void
   ended(): void
 }
 
 /** From now on `receiver` is given what the connection beneath `socket` receives. */
 export function divert(socket: Socket, receiver: Receiver): void {
-  socket[state].receiver = receiver
+  const own = socket[state]
+  own.receiver = receiver
+  own.handle?.divert(receiver)
 }
 
 /** The connection beneath a socket of Sheaf's, or what is to become one; null while there is none, or for another's. */
@@ -518,7 +521,9 @@ function setHandle(socket: Socket, handle: SocketHandle): void {
   (socket as unknown as { _undestroy(): void })._undestroy()
   socket._sockname = null
   handle.owner = socket
-  socket[state].handle = handle
+  const own = socket[state]
+  own.handle = handle
+  if (own.receiver !== undefined) handle.divert(own.receiver)
 }
 
 /** A socket for a connection that a server has accepted. */
@@ -555,8 +560,7 @@ export const handleEvents: HandleEvents = {
   data(chunk) {
     const own = this[state]
     this._unrefTimer()
-    if (own.receiver !== undefined) own.receiver.received(chunk)
-    else if (own.readBuffer !== undefined) own.readBuffer.deliver(chunk, own.handle as SocketHandle)
+    if (own.readBuffer !== undefined) own.readBuffer.deliver(chunk, own.handle as SocketHandle)
     else if (flowsFreely(this)) emitData(this, chunk)
     else if (!this.push(chunk)) own.handle?.readStop()
   },

@@ -88,7 +88,8 @@ export class SendQueue implements BlockHolder {
       if (this.#block === undefined) this.#nextBlock()
       const block = this.#block
       if (block !== undefined && text.length * bytesPerCharacterMax <= limits.sendBlockBytes - this.#end) {
-        const written = block.bytes.write(text, this.#end, encoding)
+        // Not named, it is UTF-8: Node need not look it up.
+        const written = block.bytes.write(text, this.#end, encoding === 'utf8' ? undefined : encoding)
         this.#end += written
         this.#placedBytes += written
         return

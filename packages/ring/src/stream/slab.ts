@@ -1,3 +1,4 @@
+import { Buffer } from 'node:buffer'
 import { markAsUntransferable } from 'node:worker_threads'
 import { limits } from '../limits'
 
@@ -9,7 +10,7 @@ import { limits } from '../limits'
 export class Slab {
   readonly #sizeBytes: number
   readonly #chunkBytesMax: number
-  #memory: Buffer | undefined
+  #memory: ArrayBuffer | undefined
   #used = 0
 
   constructor(sizeBytes: number = limits.slabBytes, chunkBytesMax: number = limits.slabChunkBytes) {
@@ -22,14 +23,13 @@ export class Slab {
     if (sizeBytes > this.#chunkBytesMax) return Buffer.allocUnsafeSlow(sizeBytes)
     // `ArrayBuffer.prototype.transfer` heeds no mark: then there is nothing left of it.
     if (this.#memory === undefined || this.#used + sizeBytes > this.#memory.byteLength) {
-      const memory = new ArrayBuffer(this.#sizeBytes)
-      markAsUntransferable(memory)
-      this.#memory = Buffer.from(memory)
+      this.#memory = new ArrayBuffer(this.#sizeBytes)
+      markAsUntransferable(this.#memory)
       this.#used = 0
     }
     const start = this.#used
     // Chunks begin at multiples of 8 bytes, so that any typed array can be laid over one.
     this.#used = (start + sizeBytes + 7) & ~7
-    return this.#memory.subarray(start, start + sizeBytes)
+    return Buffer.from(this.#memory, start, sizeBytes)
   }
 }

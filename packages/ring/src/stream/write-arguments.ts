@@ -1,3 +1,4 @@
+import { Buffer } from 'node:buffer'
 import { invalidArgumentType, unknownEncoding } from '../errors'
 
 /** @throws TypeError for what `write` can't take; nothing of it is sent then. */
