@@ -118,7 +118,8 @@ export interface NativeRing {
   /**
    * One bit for each descriptor number, least significant first, set by TypeScript for those that belong to the ring.
    * When the environment ends without {@link close} (a worker is terminated), nobody else is left to close them. So are
-   * those that arrive in completions nobody has read; their requests have the top bit of the user data set.
+   * those that arrive in completions nobody has read, as results or in a buffer's control messages; their requests have
+   * the top bit of the user data set. Completions whose user data is all ones have been read.
    * Detached by {@link close}.
    */
   readonly descriptors: ArrayBuffer
@@ -138,6 +139,11 @@ export interface NativeRing {
    */
   registerBufferRing(address: number, entries: number, groupId: number, flags: number): number
   unregisterBufferRing(groupId: number): number
+  /**
+   * Where messages are received that may have descriptors in their control messages: buffers of `bufferBytes`, that of
+   * id 0 at `address`. They must stay mapped until the ring is closed. See {@link descriptors}.
+   */
+  setMessageBuffers(address: number, bufferBytes: number, controlOffsetBytes: number): void
   /** How far the kernel has read a buffer ring (16 bits), or `-errno` (`-EINVAL` before 6.8). */
   bufferRingHead(groupId: number): number
   /**

@@ -1,5 +1,5 @@
 import { once } from 'node:events'
-import { closeSync, openSync, readdirSync } from 'node:fs'
+import { closeSync, fstatSync, openSync, readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { Worker } from 'node:worker_threads'
@@ -189,6 +189,62 @@ describe.each(['datagram', 'seqpacket'] as const)('%s sockets', (family) => {
     `
     await leavesNoDescriptor(program)
   }, 60_000)
+})
+
+it.each(['seqpacket.', ''])('%ssocketpair: descriptors in unread completions are closed', async (name) => {
+  await leavesNoDescriptor(`
+    const { parentPort } = require('node:worker_threads')
+    const { createRing, seqpacket, socketpair } = require('@sheaf/unix')
+    const ring = createRing()
+    const [first] = ${name}socketpair({ ring, receiveDescriptors: true }, {})
+    setTimeout(() => {
+      for (let index = 0; index < 5; index++) first.${name === '' ? 'write' : 'send'}('x', { fds: [0, 0, 0] })
+      first.flush()
+      // Whose completions call the application, as those of connections do, are left in the queue.
+      for (let round = 0; round < 20; round++) ring.reap()
+      parentPort.postMessage(ring.metrics.completions)
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0)
+    }, 20)
+  `)
+})
+
+it('of workers terminated at any moment descriptors on their way are closed', async () => {
+  const program = (sockets: string): string => `
+    const { parentPort } = require('node:worker_threads')
+    const { datagram, seqpacket } = require('@sheaf/unix')
+    let messages = 0
+    const handler = { message(socket) {
+      if (++messages === 100) parentPort.postMessage('busy')
+      socket.send('x', { fds: [0, 0, 0] })
+    } }
+    for (let index = 0; index < 5; index++) {
+      const [first] = ${sockets}.socketpair({ receiveDescriptors: true }, handler)
+      for (let count = 0; count < 4; count++) first.send('x', { fds: [0, 0, 0] })
+    }
+  `
+  await leavesNoDescriptor(program('datagram'))
+  await leavesNoDescriptor(program('seqpacket'))
+}, 60_000)
+
+it('a result that was read before its turn is not taken for a descriptor when its worker is terminated', async () => {
+  const file = openSync('/dev/null', 'r')
+  const worker = new Worker(`
+    const { parentPort, workerData } = require('node:worker_threads')
+    const { datagram } = require('@sheaf/unix')
+    const [first] = datagram.socketpair({}, {})
+    setTimeout(() => {
+      // The result of sending is a number of bytes, which is that of the main thread's descriptor.
+      first.send(Buffer.alloc(workerData))
+      first.flushAndReap()
+      parentPort.postMessage(first.messagesQueued)
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0)
+    }, 20)
+  `, { eval: true, execArgv: [], workerData: file })
+  const [queued] = await once(worker, 'message') as [number]
+  expect(queued).toBe(0)
+  await worker.terminate()
+  expect(fstatSync(file).isCharacterDevice()).toBe(true)
+  closeSync(file)
 })
 
 async function leavesNoDescriptor(program: string): Promise<void> {

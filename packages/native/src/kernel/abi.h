@@ -103,6 +103,19 @@ struct Completion {
 };
 static_assert(sizeof(Completion) == 16);
 static_assert(offsetof(Completion, res) == 8);
+
+/** `IORING_CQE_F_BUFFER`, `IORING_CQE_BUFFER_SHIFT`. */
+inline constexpr uint32_t kCqeBuffer = 1U << 0;
+inline constexpr uint32_t kCqeBufferShift = 16;
+
+/** `struct io_uring_recvmsg_out`: what a buffer of a multishot `RECVMSG` begins with. */
+struct ReceivedMessage {
+  uint32_t namelen;
+  uint32_t controllen;
+  uint32_t payloadlen;
+  uint32_t flags;
+};
+static_assert(sizeof(ReceivedMessage) == 16);
 static_assert(offsetof(Completion, flags) == 12);
 
 struct SqOffsets {

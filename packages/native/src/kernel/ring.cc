@@ -2,11 +2,13 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <cstring>
 #include <ctime>
 #include <string>
 #include <string_view>
@@ -332,6 +334,31 @@ uint32_t Ring::CompletionTail() const {
   return __atomic_load_n(Word(params_.cq_off.tail), __ATOMIC_ACQUIRE);
 }
 
+/** Adds the descriptors that came with the message in a buffer (`SCM_RIGHTS`). */
+void Ring::ReadRights(uint16_t buffer, std::vector<int>* descriptors) const {
+  if (!message_buffers_.has_value()) return;
+  const auto& [first, buffer_size_bytes, control_offset_bytes] = *message_buffers_;
+  const std::byte* const message = first + (buffer * buffer_size_bytes);
+  abi::ReceivedMessage header{};
+  std::memcpy(&header, message, sizeof(header));
+  const std::byte* control = message + control_offset_bytes;
+  for (size_t left = header.controllen; left >= sizeof(cmsghdr);) {
+    cmsghdr entry{};
+    std::memcpy(&entry, control, sizeof(entry));
+    if (entry.cmsg_len < sizeof(entry) || entry.cmsg_len > left) return;
+    if (entry.cmsg_level == SOL_SOCKET && entry.cmsg_type == SCM_RIGHTS) {
+      for (size_t at = CMSG_LEN(0); at + sizeof(int) <= entry.cmsg_len; at += sizeof(int)) {
+        int fd = -1;
+        std::memcpy(&fd, control + at, sizeof(fd));
+        descriptors->push_back(fd);
+      }
+    }
+    const size_t taken = std::min(left, CMSG_ALIGN(entry.cmsg_len));
+    control += taken;
+    left -= taken;
+  }
+}
+
 void Ring::ReadDescriptors(std::vector<int>* descriptors) {
   const auto* const entries = reinterpret_cast<const abi::Completion*>(rings_->data() + params_.cq_off.cqes);
   uint32_t* const head = Word(params_.cq_off.head);
@@ -339,7 +366,12 @@ void Ring::ReadDescriptors(std::vector<int>* descriptors) {
     const uint32_t tail = CompletionTail();
     for (uint32_t index = *head; index != tail; index++) {
       const abi::Completion& entry = entries[index & (params_.cq_entries - 1)];
-      if ((entry.user_data & kDescriptorBit) != 0 && entry.res >= 0) descriptors->push_back(entry.res);
+      if ((entry.user_data & kDescriptorBit) == 0 || entry.user_data == kTaken || entry.res < 0) continue;
+      if ((entry.flags & abi::kCqeBuffer) != 0) {
+        ReadRights(static_cast<uint16_t>(entry.flags >> abi::kCqeBufferShift), descriptors);
+      } else {
+        descriptors->push_back(entry.res);
+      }
     }
     // What did not fit the queue is moved there by an enter.
     __atomic_store_n(head, tail, __ATOMIC_RELEASE);

@@ -1,6 +1,7 @@
 // One io_uring: its set-up, its two mappings, and the calls on it. Knows nothing of the event loop or of JavaScript.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -32,8 +33,22 @@ inline constexpr uint32_t kAllowedSetupFlags = abi::kSetupCqSize | abi::kSetupCl
                                                abi::kSetupCoopTaskrun | abi::kSetupTaskrunFlag |
                                                abi::kSetupSingleIssuer | abi::kSetupDeferTaskrun | abi::kSetupNoSqArray;
 
-/** Set in the user data of requests whose result is a descriptor. */
+/**
+ * Set in the user data of requests whose result is a descriptor, or which receive messages that may have descriptors in
+ * their control messages.
+ */
 inline constexpr uint64_t kDescriptorBit = uint64_t{1} << 63;
+
+/** The user data of completions that were read before their turn. */
+inline constexpr uint64_t kTaken = ~uint64_t{0};
+
+/** Where multishot `RECVMSG` puts messages that may have descriptors. */
+struct MessageBuffers {
+  const std::byte* first;
+  size_t buffer_size_bytes;
+  /** From the beginning of a buffer to the control messages. */
+  size_t control_offset_bytes;
+};
 
 /** How long closing a ring may wait for its requests to end. */
 inline constexpr int64_t kCloseTimeoutMs = 1000;
@@ -70,6 +85,8 @@ class Ring {
   int RegisterBufferRing(uint64_t address, uint32_t entries, uint16_t group_id, uint16_t flags);
   int UnregisterBufferRing(uint16_t group_id);
   int BufferRingHead(uint16_t group_id);
+  /** The memory must last as long as the ring does. */
+  void SetMessageBuffers(const MessageBuffers& buffers) { message_buffers_ = buffers; }
   int RegisterEventfd(int event_fd);
   int UnregisterEventfd();
   /** Sets or clears the word that keeps the kernel from signalling the eventfd. */
@@ -98,6 +115,7 @@ class Ring {
   Ring(int fd, const abi::Params& params) : fd_(fd), params_(params) {}
   int MapQueues();
   void ReadDescriptors(std::vector<int>* descriptors);
+  void ReadRights(uint16_t buffer, std::vector<int>* descriptors) const;
   int SyncCancel(uint32_t flags, uint8_t opcode);
   bool RunsInWorkers();
   int RunTaskWork(int64_t deadline_ms);
@@ -108,6 +126,7 @@ class Ring {
 
   int fd_;
   abi::Params params_;
+  std::optional<MessageBuffers> message_buffers_;
   int restrictions_error_ = 0;
   std::shared_ptr<memory::Region> rings_;
   std::shared_ptr<memory::Region> submissions_;

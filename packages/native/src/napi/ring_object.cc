@@ -127,6 +127,7 @@ Napi::Function RingObject::Define(Napi::Env env) {
                          InstanceMethod<&RingObject::RegisterBufferRing>("registerBufferRing", napi_default_method),
                          InstanceMethod<&RingObject::UnregisterBufferRing>("unregisterBufferRing", napi_default_method),
                          InstanceMethod<&RingObject::BufferRingHead>("bufferRingHead", napi_default_method),
+                         InstanceMethod<&RingObject::SetMessageBuffers>("setMessageBuffers", napi_default_method),
                          InstanceMethod<&RingObject::CancelAll>("cancelAll", napi_default_method),
                          InstanceMethod<&RingObject::Attach>("attach", napi_default_method),
                          InstanceMethod<&RingObject::RefLoop>("ref", napi_default_method),
@@ -302,6 +303,20 @@ Napi::Value RingObject::UnregisterBufferRing(const Napi::CallbackInfo& info) {
   uint16_t group_id = 0;
   if (!Read(info[0], "groupId", 0, kMaxUint16, &group_id)) return {};
   return Result(info, ring_->UnregisterBufferRing(group_id));
+}
+
+Napi::Value RingObject::SetMessageBuffers(const Napi::CallbackInfo& info) {
+  uint64_t address = 0;
+  uint32_t buffer_size_bytes = 0;
+  uint32_t control_offset_bytes = 0;
+  if (!Read(info[0], "address", 0, kMaxSafeInteger, &address) ||
+      !Read(info[1], "bufferBytes", 1, kMaxInt32, &buffer_size_bytes) ||
+      !Read(info[2], "controlOffsetBytes", 0, kMaxInt32, &control_offset_bytes)) {
+    return {};
+  }
+  const auto* const first = reinterpret_cast<const std::byte*>(address);  // NOLINT(performance-no-int-to-ptr)
+  ring_->SetMessageBuffers({first, buffer_size_bytes, control_offset_bytes});
+  return info.Env().Undefined();
 }
 
 Napi::Value RingObject::BufferRingHead(const Napi::CallbackInfo& info) {

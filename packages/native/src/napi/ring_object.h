@@ -63,6 +63,7 @@ class RingObject : public Napi::ObjectWrap<RingObject>, public loop::TurnTarget 
   Napi::Value RegisterBufferRing(const Napi::CallbackInfo& info);
   Napi::Value UnregisterBufferRing(const Napi::CallbackInfo& info);
   Napi::Value BufferRingHead(const Napi::CallbackInfo& info);
+  Napi::Value SetMessageBuffers(const Napi::CallbackInfo& info);
   Napi::Value CancelAll(const Napi::CallbackInfo& info);
   void Attach(const Napi::CallbackInfo& info);
   void RefLoop(const Napi::CallbackInfo& info);

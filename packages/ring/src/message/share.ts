@@ -92,6 +92,10 @@ export class MessageShare {
       buffersMax: options.buffersMax,
       reserveFraction: 0,
     })
+    if ((options.flags & MessageFlag.ControlCloseOnExec) !== 0) {
+      const controlOffsetBytes = receivedMessageHeaderBytes + limits.messageNameBytes
+      native.setMessageBuffers(this.pool.address(0), this.pool.bufferBytes, controlOffsetBytes)
+    }
     this.bytes = Buffer.from(this.pool.memory.buffer)
     this.words = new Int32Array(this.pool.memory.buffer)
   }

@@ -50,6 +50,7 @@ implements MessageTransport<A, To>, OperationOwner, MessageReceiverOwner<A>, Mes
   readonly writableHighWaterMark: number
   readonly segmentable: boolean
   readonly messageBytesMax: number
+  readonly receivesDescriptors: boolean
   /** @internal */
   details: MessageDetails | undefined
   protected readonly slot: number
@@ -86,6 +87,7 @@ implements MessageTransport<A, To>, OperationOwner, MessageReceiverOwner<A>, Mes
     this.writableHighWaterMark = options.writableHighWaterMark ?? limits.messageHighWaterMark
     this.segmentable = traits.segmentable
     this.messageBytesMax = traits.messageBytesMax
+    this.receivesDescriptors = traits.receivesDescriptors
     this.slot = ring.operations.allocate(this)
     this.#receiver = new MessageReceiver(this, this.slot, traits)
     this.#sender = new MessageSender(this, traits.share, this.#settled)

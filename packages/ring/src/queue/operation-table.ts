@@ -18,7 +18,10 @@ export const enum Operation {
 }
 const operationBits = 4
 
-/** Top bit of the user data: the result is a descriptor, which must not get lost (see `NativeRing.descriptors`). */
+/**
+ * Top bit of the user data: the result is a descriptor, or descriptors may come with what is received; they must not
+ * get lost (see `NativeRing.descriptors`).
+ */
 const descriptorBit = 0x80000000
 const generationMask = 0x7fffffff
 
@@ -31,6 +34,8 @@ export function userDataLow(slot: number, operation: Operation): number {
 export interface OperationOwner {
   /** `complete` calls nothing of the application's, so it may be called at any time. */
   readonly quiet?: boolean
+  /** Its receives may bring descriptors. Never changes. */
+  readonly receivesDescriptors?: boolean
   /** `flags` without `More` is the last completion of its request. */
   complete(operation: Operation, result: number, flags: number): void
 }
@@ -87,7 +92,9 @@ export class OperationTable {
   /** The high half of the user data of a slot's requests of one kind. */
   userDataHigh(slot: number, operation: Operation): number {
     const generation = this.#generations[slot]
-    return operation === Operation.Accept ? (generation | descriptorBit) >>> 0 : generation
+    const bringsDescriptors = operation === Operation.Accept
+      || (operation === Operation.Receive && this.#owners[slot]?.receivesDescriptors === true)
+    return bringsDescriptors ? (generation | descriptorBit) >>> 0 : generation
   }
 
   /** Low half of the user data of a request, which counts as outstanding from now on. */

@@ -124,6 +124,10 @@ export class SimulatedRing implements NativeRing, RequestRing {
     return 0
   }
 
+  setMessageBuffers(): void {
+    // Nobody is terminated here.
+  }
+
   unregisterBufferRing(groupId: number): number {
     if (this.closed) return -Errno.EBADF
     const group = this.#groups.get(groupId)

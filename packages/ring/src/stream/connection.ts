@@ -57,6 +57,7 @@ export abstract class StreamConnection implements Transport, ForwardingTarget, O
   /** On the ring's list of those to advance. */
   scheduled = false
   /** On the ring's list of those that wait for receive buffers. */
+  readonly receivesDescriptors: boolean
   parked = false
   /** The owner wants the process kept alive, and it is kept alive. */
   #wantsReference = false
@@ -97,6 +98,7 @@ export abstract class StreamConnection implements Transport, ForwardingTarget, O
     this.writableHighWaterMark = options.writableHighWaterMark ?? limits.writableHighWaterMark
     this.#allowHalfOpen = options.allowHalfOpen ?? false
     this.#context = options.asyncContext === true ? new AsyncResource('SHEAFCONNECTION') : undefined
+    this.receivesDescriptors = options.details?.receivesDescriptors === true
     this.#slot = ring.operations.allocate(this)
     this.#receiver = options.details === undefined
       ? new Receiver(this, this.#slot)
