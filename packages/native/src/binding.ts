@@ -27,6 +27,15 @@ export interface Binding {
   readonly sockets: SocketCalls
 }
 
+/** All that the compiled addon has. */
+export interface Addon extends Binding {
+  /**
+   * Reports `error` as an uncaught exception now, as if it had been thrown with no other JavaScript on the stack: who
+   * listens for `uncaughtException` is told, and with nobody listening the process ends. Leaves every async context.
+   */
+  readonly raise: (error: unknown) => void
+}
+
 export interface KernelProbe {
   /** `io_uring_setup` works for this process. */
   readonly available: boolean

@@ -3,7 +3,7 @@
  * no io_uring, {@link binding} is undefined and {@link unavailable} says why.
  */
 import { release } from 'node:os'
-import type { Binding, KernelProbe } from './binding.js'
+import type { Addon, Binding, KernelProbe } from './binding.js'
 import { loadAddon } from './load.js'
 
 export type {
@@ -23,6 +23,9 @@ export function probe(): KernelProbe {
 
 /** The native half; undefined where io_uring can't be had. */
 export const binding: Binding | undefined = kernel.available ? loaded.addon : undefined
+
+/** See `Addon.raise`; undefined where {@link binding} is. */
+export const raise: Addon['raise'] | undefined = kernel.available ? loaded.addon?.raise : undefined
 
 /** One sentence that says why {@link binding} is undefined; empty when it is there. */
 export const unavailable: string = kernel.reason

@@ -1,9 +1,9 @@
 import { existsSync, readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
-import type { Binding } from './binding.js'
+import type { Addon } from './binding.js'
 
 export type Loaded
-  = | { readonly addon: Binding, readonly reason: '' }
+  = | { readonly addon: Addon, readonly reason: '' }
     | { readonly addon: undefined, readonly reason: string }
 
 /** Runtimes that have a `process.versions.node` but not the event loop that the addon joins. */
@@ -36,7 +36,7 @@ export function loadAddon(): Loaded {
     // Not require(): it takes a file that is not called `.node` for JavaScript.
     const module = { exports: {} }
     process.dlopen(module, path)
-    return { addon: module.exports as Binding, reason: '' }
+    return { addon: module.exports as Addon, reason: '' }
   } catch (error) {
     return refuse(`The addon ${path} can't be loaded: ${error instanceof Error ? error.message : String(error)}.`)
   }

@@ -1,3 +1,5 @@
+import { raise } from '@sheaf/native'
+
 /** What Node's own modules run between two timers, or two immediates, that are called from one loop of JavaScript. */
 const { _tickCallback: tickCallback } = process as unknown as { _tickCallback?: () => void }
 
@@ -7,4 +9,13 @@ const { _tickCallback: tickCallback } = process as unknown as { _tickCallback?: 
  * call of its own from C++, after which they run; a turn of a ring tells many events in one call, and who awaits the
  * first of them (`once`) would not be listening yet when the second is told.
  */
-export const runTicks: () => void = tickCallback ?? (() => undefined)
+export function runTicks(): void {
+  try {
+    tickCallback?.()
+  } catch (error) {
+    // It has left its async context entered. Thrown on, the turn's call would end in another context than it began in,
+    // for which Node aborts; reported here, all contexts are left first.
+    if (raise === undefined) throw error
+    raise(error)
+  }
+}

@@ -188,6 +188,35 @@ describe('an application that is not changed, with @sheaf/tcp/register', () => {
     expect(result).toEqual(['parent, child', 'child'])
   })
 
+  it.each(['process.nextTick', 'queueMicrotask'])('goes on when what %s runs after an event throws', async (later) => {
+    const { result } = await carried<{ answers: number, thrown: string[] }>(`
+      const net = require('net')
+      result = { answers: 0, thrown: [] }
+      process.on('uncaughtException', (error) => result.thrown.push(error.message))
+      const server = net.createServer((socket) => socket.on('data', (chunk) => {
+        socket.write(chunk)
+        ${later}(() => { throw new Error('after an event') })
+      }))
+      server.listen(0, '127.0.0.1', () => {
+        for (let index = 0; index < 3; index++) {
+          const client = net.connect(server.address().port, '127.0.0.1', () => client.write('x'))
+          client.on('data', () => { if (++result.answers === 3) setImmediate(() => process.exit()) })
+        }
+      })`)
+    expect(result).toEqual({ answers: 3, thrown: Array.from({ length: 3 }, () => 'after an event') })
+  })
+
+  it('ends with the error itself when nobody listens for it', async () => {
+    const { code, errors } = await run(`
+      const net = require('net')
+      const server = net.createServer((socket) => {
+        process.nextTick(() => { throw new Error('after an event') })
+      })
+      server.listen(0, '127.0.0.1', () => net.connect(server.address().port, '127.0.0.1'))`, asScript)
+    expect(code).toBe(1)
+    expect(errors).toContain('Error: after an event')
+  })
+
   it('hands its sockets to TLS later, as STARTTLS does', async () => {
     const { result } = await carried<string>(`
       const net = require('net'), tls = require('tls')

@@ -50,6 +50,11 @@ void Addon::FinishEnding() {
 
 namespace {
 
+/** As if what is given had been thrown with nothing of JavaScript's beneath it. */
+void Raise(const Napi::CallbackInfo& info) {
+  napi_fatal_exception(info.Env(), info[0]);
+}
+
 Napi::Object Init(Napi::Env env, Napi::Object exports) {
   auto* const addon = new Addon(env);
   env.SetInstanceData<Addon>(addon);
@@ -58,6 +63,7 @@ Napi::Object Init(Napi::Env env, Napi::Object exports) {
   exports.Set("createRegion", Napi::Function::New<CreateRegion>(env, "createRegion"));
   exports.Set("createRing", Napi::Function::New<CreateRing>(env, "createRing"));
   exports.Set("sockets", SocketCalls(env));
+  exports.Set("raise", Napi::Function::New<Raise>(env, "raise"));
   return exports;
 }
 
