@@ -53,21 +53,6 @@ it('a buffer that the kernel has shortened in its entry ends its run, and nothin
   expect([...target]).toEqual(expected)
 })
 
-it('lends bytes where they lie if they lie together, and else takes nothing', () => {
-  const { made } = pool(4)
-  fill(made)
-  const lent = made.lend(bufferBytes + 5, 0)
-  expect(lent?.equals(made.memory.subarray(0, bufferBytes + 5))).toBe(true)
-  expect(made.run).toMatchObject({ first: 0, count: 2 })
-  expect(made.held).toBe(2)
-  made.recycle(0, 2)
-  made.publish()
-  // From the last buffers to the first: they are neighbours in the ring only.
-  expect(made.lend(bufferBytes * 3, 0)).toBeUndefined()
-  expect(made.held).toBe(0)
-  expect(made.lend(bufferBytes * 2, 0)?.byteOffset).toBe(2 * bufferBytes)
-})
-
 it('a recycled buffer has its whole length again', () => {
   const { made, words } = pool(2)
   words[2] = 10

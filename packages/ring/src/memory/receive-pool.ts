@@ -1,4 +1,3 @@
-import { Buffer } from 'node:buffer'
 import type { Binding, NativeRing, Region } from '@sheaf/native'
 import { bufferEntryBytes } from '../abi'
 import { invariant, systemError } from '../errors'
@@ -184,25 +183,13 @@ export class ReceivePool {
     }
   }
 
-  /**
-   * Takes the next bytes as {@link run}, if all of them lie together, and leaves them where they are.
-   * @returns a view of them, valid until the run is recycled; undefined, and nothing is taken, if they don't.
-   */
-  lend(bytes: number, skipped: number): Buffer | undefined {
-    const start = this.#taken
-    const { offset, lengthBytes } = this.takeRun(bytes, skipped)
-    if (lengthBytes === bytes) return Buffer.from(this.#region.buffer, offset, bytes)
-    this.#taken = start
-    return undefined
-  }
-
   /** Fills `target` with the next bytes and recycles their buffers. */
   copyOut(target: Uint8Array, skipped: number): void {
     const size = target.byteLength
     let offset = 0
     while (offset < size) {
       const run = this.takeRun(size - offset, skipped)
-      target.set(new Uint8Array(this.#region.buffer, run.offset, run.lengthBytes), offset)
+      target.set(this.memory.subarray(run.offset, run.offset + run.lengthBytes), offset)
       offset += run.lengthBytes
       this.recycle(run.first, run.count)
     }

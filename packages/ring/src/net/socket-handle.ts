@@ -101,7 +101,6 @@ export class SocketHandle {
     connection.serveSocket()
     if (!this.reading) connection.pause()
     if (!this.#referenced) connection.unref()
-    if (this.#receiver !== undefined) connection.lendReceived()
     this.#connection = connection
     return connection
   }
@@ -109,7 +108,6 @@ export class SocketHandle {
   /** `receiver`, which has an async context of its own, is given what is received, in place of the owner. */
   divert(receiver: Receiver): void {
     this.#receiver = receiver
-    this.#connection?.lendReceived()
   }
 
   // ---------------------------------------------------------------- what the socket asks for

@@ -402,7 +402,6 @@ export type Socket = SocketMethods
 
 /** What is given what a connection receives, in place of its socket's stream. */
 export interface Receiver {
-  /** @param chunk to be read before this returns: the memory is the kernel's to write to after that. */
   received(chunk: Uint8Array): void
   ended(): void
 }

@@ -74,7 +74,7 @@ function makeClass(): StreamConstructor {
     received(chunk: Uint8Array): void {
       // What came before lies in the socket's buffer, which is read first.
       if (this.#socket.readableLength > 0) {
-        this.#socket.push(Buffer.from(chunk))
+        this.#socket.push(chunk)
         return
       }
       this.#inCall = true

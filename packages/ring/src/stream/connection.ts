@@ -141,14 +141,6 @@ export abstract class StreamConnection implements Transport, ForwardingTarget, O
     this.#underSocket = true
   }
 
-  /**
-   * Has `data` told with the pool's own memory where that is possible: a chunk may be read until the handler returns,
-   * and is anybody's after that. For a handler that copies what it is given.
-   */
-  lendReceived(): void {
-    this.#receiver.lends = true
-  }
-
   // ---------------------------------------------------------------- what the owner asks for
 
   write(

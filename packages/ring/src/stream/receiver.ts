@@ -45,8 +45,6 @@ export class Receiver {
   #ended = false
   /** Nothing is handed out while set by the owner's user. */
   paused = false
-  /** What arrives is handed out where it lies, for as long as the owner is being told: see `lendReceived`. */
-  lends = false
   /** Where what arrives goes instead of to the owner. */
   forwarding: PoolForwarding | undefined
   bytesRead = 0
@@ -201,22 +199,12 @@ export class Receiver {
     const before = pool.taken
     const forwarding = this.#kept === undefined ? this.forwarding : undefined
     forwarding?.received(payload, skipped)
-    const handsOut = forwarding === undefined && !this.paused && this.#kept === undefined
-    const lent = this.lends && handsOut ? pool.lend(payload, skipped) : undefined
-    const { first, count } = pool.run
-    const copied = forwarding === undefined && lent === undefined ? this.#copyOut(payload, skipped) : undefined
+    const chunk = forwarding === undefined ? this.#copyOut(payload, skipped) : undefined
     const buffers = (pool.taken - before) | 0
     metrics.receiveBuffers += buffers
     countBundle(metrics.receiveBundles, buffers)
-    if (copied !== undefined) {
-      this.deliver(copied, undefined)
-    } else if (lent !== undefined) {
-      try {
-        this.owner.received(lent)
-      } finally {
-        pool.recycle(first, count)
-      }
-    }
+    if (chunk === undefined) return
+    this.deliver(chunk, undefined)
   }
 
   /** Hands out a chunk, or keeps it. */
