@@ -169,10 +169,14 @@ export interface NativeRing {
    * promise callbacks run after each `turn`. What `turn` throws becomes an `uncaughtException`; completions it had not
    * come to are offered again. So does an `io_uring_enter` that fails for good, once, with `code` and `syscall`.
    *
+   * If `turn` returns a function, that is called next, in no callback scope of Node's: what it has C++ do tells
+   * JavaScript each thing as it would from libuv, with `process.nextTick` and promise callbacks run after each. It must
+   * not call anything else that is not its own, or enter an async context.
+   *
    * An attached ring is not collected: it lasts until {@link close} or the end of its thread's environment.
    * @throws Error `ERR_INVALID_STATE` if the ring is attached already or closed.
    */
-  attach(turn: () => void, maxRounds: number): void
+  attach(turn: () => (() => void) | undefined, maxRounds: number): void
   /** Keeps the process alive while the ring is attached (as it does not when new). */
   ref(): void
   unref(): void

@@ -1,4 +1,5 @@
 import { AsyncLocalStorage } from 'node:async_hooks'
+import { createRequire } from 'node:module'
 import { setImmediate as immediate, setTimeout as delay } from 'node:timers/promises'
 import { afterEach, describe, expect, it } from 'vitest'
 import type { NativeRing, NativeRingOptions } from '../src/index.js'
@@ -37,6 +38,25 @@ async function withUncaught(handler: (error: unknown) => void, body: () => Promi
 
 async function until(condition: () => boolean): Promise<void> {
   while (!condition()) await delay(1)
+}
+
+interface HttpParser {
+  initialize(type: number, resource: object): void
+  execute(chunk: Buffer): unknown
+  [callback: number]: () => void
+}
+
+/** Something of Node's in C++ that calls back while it is called: its parser of HTTP, at pieces of a message's body. */
+function bodyParser(told: () => void): (piece: string) => void {
+  const { HTTPParser } = createRequire(import.meta.url)('node:_http_common') as {
+    HTTPParser: Record<'REQUEST' | 'kOnHeadersComplete' | 'kOnBody', number> & (new () => HttpParser)
+  }
+  const parser = new HTTPParser()
+  parser.initialize(HTTPParser.REQUEST, {})
+  parser[HTTPParser.kOnHeadersComplete] = () => undefined
+  parser[HTTPParser.kOnBody] = told
+  parser.execute(Buffer.from('POST / HTTP/1.1\r\nHost: it\r\nContent-Length: 1000\r\n\r\n'))
+  return (piece) => void parser.execute(Buffer.from(piece))
 }
 
 /** Setups whose wake-ups differ: visible and invisible deferred work, cooperative and plain task work. */
@@ -192,6 +212,49 @@ describe('a turn', () => {
     queue.nop(1)
     await until(() => store !== undefined)
     expect(store).toBe('attached here')
+  })
+
+  it('has what it returns called next, outside of any callback scope', async () => {
+    const { ring, queue } = open()
+    const order: string[] = []
+    const parse = bodyParser(() => {
+      order.push('told by C++')
+      process.nextTick(() => order.push('its tick'))
+      void Promise.resolve().then(() => order.push('its promise'))
+    })
+    ring.attach(() => {
+      queue.reap()
+      order.push('turn')
+      process.nextTick(() => order.push('tick'))
+      return () => {
+        order.push('rest')
+        parse('one')
+        parse('two')
+        process.nextTick(() => order.push('tick of the rest'))
+      }
+    }, 4)
+    queue.nop(1)
+    await until(() => order.includes('tick of the rest'))
+    const told = ['told by C++', 'its tick', 'its promise']
+    expect(order).toEqual(['turn', 'tick', 'rest', ...told, ...told, 'tick of the rest'])
+  })
+
+  it('goes on after what it returned has thrown', async () => {
+    const { ring, queue } = open()
+    const errors: unknown[] = []
+    let calls = 0
+    await withUncaught((error) => errors.push(error), async () => {
+      ring.attach(() => {
+        queue.reap()
+        calls++
+        return () => { throw new Error(`after turn ${calls}`) }
+      }, 4)
+      queue.nop(1)
+      await until(() => errors.length === 1)
+      queue.nop(2)
+      await until(() => errors.length === 2)
+    })
+    expect(errors.map(String)).toEqual(['Error: after turn 1', 'Error: after turn 2'])
   })
 
   it('that throws is an uncaught exception; what it had not come to is offered again', async () => {

@@ -275,7 +275,16 @@ export class Ring {
     for (const member of [...this.members]) member.ringClosed(error)
   }
 
-  readonly #turn = (): void => {
+  /**
+   * Has `callback` called once the turn is over, or the next if none is under way, in no callback scope of Node's: see
+   * {@link NativeRing.attach}. If one throws, the others are called after the next turn.
+   */
+  afterTurn(callback: () => void): void {
+    afterTurn.push(callback)
+    if (turning === undefined) this.wake()
+  }
+
+  readonly #turn = (): (() => void) | undefined => {
     this.metrics.turns++
     // eslint-disable-next-line @typescript-eslint/no-this-alias -- it is the current ring, not a way around scoping
     turning = this
@@ -283,9 +292,21 @@ export class Ring {
       if (this.submissions.completionsOverflowed) this.metrics.completionOverflows++
       this.#completions.drain()
       this.#advance()
+    } catch (error) {
+      if (afterTurn.length !== 0) this.wake()
+      throw error
     } finally {
       turning = undefined
       if (disturbed.size !== 0) advanceDisturbed()
+    }
+    return afterTurn.length === 0 ? undefined : this.#finishTurn
+  }
+
+  readonly #finishTurn = (): void => {
+    try {
+      for (let callback = afterTurn.shift(); callback !== undefined; callback = afterTurn.shift()) callback()
+    } finally {
+      if (afterTurn.length !== 0) this.wake()
     }
   }
 
@@ -329,6 +350,9 @@ process.on('exit', () => {
     ring.finishSubmitted()
   }
 })
+
+/** See {@link Ring.afterTurn}. */
+const afterTurn: (() => void)[] = []
 
 /** The ring whose turn it is, and the rings for which it made work. */
 let turning: Ring | undefined

@@ -67,6 +67,27 @@ describe('an application that is not changed, with @sheaf/tcp/register', () => {
       })
     })`
 
+  it('tells the parts of an HTTP/2 answer one after the other, also if they come in one piece', async () => {
+    const { result } = await carried<string[]>(`
+      const http2 = require('http2')
+      const server = http2.createServer()
+      server.on('stream', (stream) => {
+        stream.respond({ ':status': 200 })
+        stream.end('body')
+      })
+      server.listen(0, '127.0.0.1', () => {
+        const session = http2.connect('http://127.0.0.1:' + server.address().port)
+        const request = session.request({ ':path': '/' })
+        result = []
+        for (const event of ['response', 'data', 'end']) request.on(event, () => result.push(event))
+        request.on('close', () => {
+          session.close()
+          server.close()
+        })
+      })`)
+    expect(result).toEqual(['response', 'data', 'end'])
+  })
+
   it.each([
     ['an ES module', "const { default: http } = await import('node:http')", asModule],
     ['names imported from an ES module', "import * as http from 'node:http'", asModule],

@@ -248,10 +248,31 @@ bool RingObject::CallTurn() {
   const Napi::Env env = Env();
   const Napi::HandleScope scope(env);
   in_turn_ = true;
-  const napi_status status = napi_make_callback(env, async_context_, Value(), turn_.Value(), 0, nullptr, nullptr);
+  napi_value rest = nullptr;
+  bool callable = Called(napi_make_callback(env, async_context_, Value(), turn_.Value(), 0, nullptr, &rest));
+  if (callable && rest != nullptr && Napi::Value(env, rest).IsFunction()) callable = CallOutsideScope(rest);
   in_turn_ = false;
   if (hook_ == nullptr) DestroyAsyncContext();
+  return callable;
+}
+
+/**
+ * Calls a function with no callback scope entered. Scopes that C++ enters from there are the outermost, and what they
+ * leave waiting (`process.nextTick`, promises) runs when each is left.
+ */
+bool RingObject::CallOutsideScope(napi_value function) {
+  const Napi::Env env = Env();
+  if (!Called(napi_call_function(env, env.Global(), function, 0, nullptr, nullptr))) return false;
+  // And what the function itself leaves waiting.
+  napi_callback_scope scope = nullptr;
+  if (napi_open_callback_scope(env, Value(), async_context_, &scope) != napi_ok) return false;
+  return Called(napi_close_callback_scope(env, scope));
+}
+
+/** Reports what a call into JavaScript has thrown. @returns false when nothing can be called any more. */
+bool RingObject::Called(napi_status status) {
   if (status == napi_ok) return true;
+  const Napi::Env env = Env();
   // Without an exception, JavaScript was not run at all: the environment is stopping.
   if (!env.IsExceptionPending()) return false;
   napi_value error = nullptr;

@@ -57,6 +57,8 @@ class RingObject : public Napi::ObjectWrap<RingObject>, public loop::TurnTarget 
   void LeaveLoop();
   void DestroyAsyncContext();
   /** @returns whether JavaScript can still be called. */
+  bool CallOutsideScope(napi_value function);
+  bool Called(napi_status status);
   static bool Raise(napi_env env, napi_value error);
 
   Napi::Value Enter(const Napi::CallbackInfo& info);

@@ -49,7 +49,9 @@ export function decodeSocketAddress(bytes: Uint8Array): InternetAddress | undefi
   if (family === internetFamily) return { address: bytes.subarray(4, 8).join('.'), family: 'IPv4', port }
   if (family !== internet6Family || bytes.byteLength < socketAddress6Bytes) return undefined
   const scope = view.getUint32(24, true)
-  const address = formatGroups(Array.from({ length: 8 }, (_, index) => view.getUint16(8 + index * 2)))
+  const groups: number[] = []
+  for (let offset = 8; offset < 24; offset += 2) groups.push(view.getUint16(offset))
+  const address = formatGroups(groups)
   return { address: scope === 0 ? address : `${address}%${scope}`, family: 'IPv6', port }
 }
 

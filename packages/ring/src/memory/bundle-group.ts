@@ -26,10 +26,11 @@ export class BundleGroup extends SendGroup {
   protected override restore(): void {
     this.#metrics.groupResets++
     const { ring, spans, head } = this
-    const left = Array.from({ length: spans }, (_, offset) => {
+    const left: { address: number, lengthBytes: number, id: number }[] = []
+    for (let offset = 0; offset < spans; offset++) {
       const position = (head + offset) | 0
-      return { address: ring.address(position), lengthBytes: ring.lengthBytes(position), id: ring.id(position) }
-    })
+      left.push({ address: ring.address(position), lengthBytes: ring.lengthBytes(position), id: ring.id(position) })
+    }
     ring.reset()
     this.head = 0
     this.moved(head, 0, spans)

@@ -131,8 +131,12 @@ export abstract class SendGroup {
 
   /** Forgets what blocks and runs the spans were when they were at other positions. */
   protected moved(from: number, to: number, count: number): void {
-    const blocks = Array.from({ length: count }, (_, offset) => this.#blocks[(from + offset) & this.#mask])
-    const counts = Array.from({ length: count }, (_, offset) => this.#counts[(from + offset) & this.#mask])
+    const blocks: (SendBlock | undefined)[] = []
+    const counts: number[] = []
+    for (let offset = 0; offset < count; offset++) {
+      blocks.push(this.#blocks[(from + offset) & this.#mask])
+      counts.push(this.#counts[(from + offset) & this.#mask])
+    }
     this.#blocks.fill(undefined)
     blocks.forEach((block, offset) => {
       this.#blocks[(to + offset) & this.#mask] = block

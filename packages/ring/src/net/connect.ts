@@ -138,6 +138,9 @@ function alternating(addresses: readonly LookupAddress[]): LookupAddress[] {
     && addresses.findIndex((other) => other.address === address && other.family === family) === index)
   const preferred = usable.filter(({ family }) => family === usable[0].family)
   const others = usable.filter(({ family }) => family !== usable[0].family)
-  const turns = Array.from({ length: Math.max(preferred.length, others.length) })
-  return turns.flatMap((_turn, index) => [...preferred.slice(index, index + 1), ...others.slice(index, index + 1)])
+  const turns: LookupAddress[] = []
+  for (let index = 0; index < usable.length; index++) {
+    turns.push(...preferred.slice(index, index + 1), ...others.slice(index, index + 1))
+  }
+  return turns
 }

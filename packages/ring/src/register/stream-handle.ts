@@ -1,6 +1,7 @@
 import { constants } from 'node:os'
 import { Duplex } from 'node:stream'
 import tls from 'node:tls'
+import { defaultRing } from '@sheaf/ring'
 import { divert, handleOf, type Receiver, type Socket, type SocketHandle } from '@sheaf/ring/net'
 
 /** What C++ is to be told when it has been done. */
@@ -50,6 +51,11 @@ function makeClass(): StreamConstructor {
     #outcome: number | undefined
     /** C++ is being told something, and of writes that come of it when it returns. */
     #inCall = false
+    /** What C++ is to be given next. */
+    readonly #arrived: Uint8Array[] = []
+    /** The end has come after that. */
+    #endArrived = false
+    #delivering = false
     /** Waits for the write before it: C++ asks for the end while it has more to write, which follows. */
     #ending: Request | undefined
     #ended = false
@@ -73,20 +79,58 @@ function makeClass(): StreamConstructor {
 
     received(chunk: Uint8Array): void {
       // What came before lies in the socket's buffer, which is read first.
-      if (this.#socket.readableLength > 0) {
+      if (this.#socket.readableLength > 0 && this.#arrived.length === 0) {
         this.#socket.push(chunk)
         return
       }
+      this.#arrived.push(chunk)
+      this.#deliverLater()
+    }
+
+    ended(): void {
+      if (this.#arrived.length === 0) {
+        this.emitEOF()
+      } else {
+        this.#endArrived = true
+        this.#deliverLater()
+      }
+    }
+
+    /**
+     * C++ is given what has arrived when the turn is over: of each thing that comes of it JavaScript is then told in a
+     * call of its own, with ticks after it. What undici does when the header of an HTTP/2 response has come must be
+     * done before the body comes, also if both are in one chunk.
+     */
+    #deliverLater(): void {
+      if (this.#delivering || this.#arrived.length === 0) return
+      this.#delivering = true
+      defaultRing().afterTurn(this.#deliver)
+    }
+
+    readonly #deliver = (): void => {
+      this.#delivering = false
+      try {
+        while (this.#handle?.reading === true) {
+          const chunk = this.#arrived.shift()
+          if (chunk === undefined) break
+          this.#give(chunk)
+        }
+      } finally {
+        if (this.#handle?.reading === true) this.#deliverLater()
+      }
+      if (this.#endArrived && this.#arrived.length === 0) {
+        this.#endArrived = false
+        this.emitEOF()
+      }
+    }
+
+    #give(chunk: Uint8Array): void {
       this.#inCall = true
       try {
         this.readBuffer(chunk)
       } finally {
         this.#finishWrites()
       }
-    }
-
-    ended(): void {
-      this.emitEOF()
     }
 
     // -------------------------------------------------------------- what C++ asks for
@@ -96,7 +140,9 @@ function makeClass(): StreamConstructor {
     }
 
     onreadstart(): number {
-      return this.#handle?.readStart() ?? 0
+      const result = this.#handle?.readStart() ?? 0
+      this.#deliverLater()
+      return result
     }
 
     onreadstop(): number {

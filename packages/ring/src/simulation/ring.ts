@@ -75,7 +75,7 @@ export class SimulatedRing implements NativeRing, RequestRing {
   #overflow: Completion[] = []
   #counters = { enters: 0, submitted: 0, turns: 0, wakeups: 0 }
   /** What the loop calls, and how often in a row. */
-  turn: (() => void) | undefined
+  turn: (() => (() => void) | undefined) | undefined
   roundsMax = 0
   referenced = false
   closed = false
@@ -150,7 +150,7 @@ export class SimulatedRing implements NativeRing, RequestRing {
     return 0
   }
 
-  attach(turn: () => void, maxRounds: number): void {
+  attach(turn: () => (() => void) | undefined, maxRounds: number): void {
     this.turn = turn
     this.roundsMax = maxRounds
   }
@@ -203,7 +203,7 @@ export class SimulatedRing implements NativeRing, RequestRing {
   /** Calls the process. What it throws is the caller's to report. */
   takeTurn(): void {
     this.#counters.turns++
-    this.turn?.()
+    this.turn?.()?.()
   }
 
   // ---------------------------------------------------------------- for requests
