@@ -146,6 +146,8 @@ function makeClass(): StreamConstructor {
     }
 
     onreadstop(): number {
+      // A session that is destroyed stops reading first, and then says GOAWAY if it is not writing.
+      if (this.#user === 'http2' && !this.#asking) this.#finishWrites()
       return this.#handle?.readStop() ?? 0
     }
 
