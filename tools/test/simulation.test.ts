@@ -43,10 +43,10 @@ describe('streams on a simulated kernel', () => {
 })
 
 describe('datagrams on a simulated kernel', () => {
-  runs(datagrams, 2)
+  runs(datagrams, 3)
 
   it('meet everything that seldom happens', async () => {
-    const { operations } = await runCampaign(datagrams, { seed: 5, runs: 200 })
+    const { operations } = await runCampaign(datagrams, { seed: 5, runs: 600 })
     const seldom = ['submissionQueueFull', 'completionOverflows', 'poolGrowths', 'backPressure', 'segmentationRefusals']
     for (const name of seldom) expect([name, operations.metrics.get(name)]).not.toEqual([name, 0])
   })

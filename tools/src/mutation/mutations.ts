@@ -200,4 +200,12 @@ export const mutations: readonly Mutation[] = [
     'if (covered > 1 && segmentationErrors.has(-result)) {', 'if (covered > 1 && result === 0) {'),
   mutation('a sent request is not given back', messageSender,
     '      this.#share.release(request)\n      done++', '      done++'),
+  mutation('a probe is believed again and again', messageSender,
+    'else if (!lane.probed) fd = this.#owner.openProbe(lane)', 'else fd = this.#owner.openProbe(lane)'),
+  mutation('a lane that was refused does not wait for room', messageSender,
+    'if (lane.refusal !== 0) this.#awaitRoom(lane)', 'if (lane.count === 0) this.#awaitRoom(lane)'),
+  mutation('descriptors of a message that nobody gets stay open', messageReceiver,
+    '    closeUnclaimed(this.#owner.details)\n    this.#share.pool', '    this.#share.pool'),
+  mutation('descriptors stay open when their message has been sent', messageRequest,
+    '    this.#descriptors?.close()\n', ''),
 ]

@@ -34,5 +34,5 @@ process.on('uncaughtException', (error) => {
 })
 
 const runs = Number(process.argv[2])
-const found = await tried(slots, 50) || await tried(streams, runs) || await tried(datagrams, Math.ceil(runs / 8))
+const found = await tried(slots, 50) || await tried(streams, runs) || await tried(datagrams, Math.ceil(runs / 4))
 if (!found) say({})

@@ -1,11 +1,22 @@
-import type { UdpHandler, UdpSocket } from '@sheaf/udp'
+import type { Address, MessageDetails, MessageHandler } from '@sheaf/ring'
+import type { SimulatedKernel } from '@sheaf/ring/testing'
 import { bytesOf } from './flow'
+import type { AnySocket, MessageFamilyAdapter } from './message-families'
 import { Violation } from './violation'
+
+type SocketCalls = SimulatedKernel['binding']['sockets']
+
+const unixFamily = 1
+const datagramType = 2
+
+/** What befalls those whose peer has closed. */
+const peerErrors = new Set(['ECONNREFUSED', 'ECONNRESET', 'ENOTCONN', 'EPIPE'])
 
 /** What one socket has sent to another, and how far that has arrived. */
 class Route {
   readonly #id: number
   readonly #sizes: number[] = []
+  readonly #descriptors: number[] = []
   /** Of what was sent, the first that may arrive next: none arrives twice or before one that was sent earlier. */
   #next = 0
 
@@ -13,19 +24,20 @@ class Route {
     this.#id = id
   }
 
-  next(sizeBytes: number): Buffer {
+  next(sizeBytes: number, descriptors: number): Buffer {
     this.#sizes.push(sizeBytes)
+    this.#descriptors.push(descriptors)
     return this.#bytes(this.#sizes.length - 1)
   }
 
-  /** @returns whether `chunk` is one that was sent and may arrive now. */
-  arrives(chunk: Buffer): boolean {
+  /** @returns how many descriptors went along if `chunk` is one that was sent and may arrive now. */
+  arrives(chunk: Buffer): number | undefined {
     for (let index = this.#next; index < this.#sizes.length; index++) {
       if (this.#sizes[index] !== chunk.byteLength || !this.#bytes(index).equals(chunk)) continue
       this.#next = index + 1
-      return true
+      return this.#descriptors[index]
     }
-    return false
+    return undefined
   }
 
   #bytes(index: number): Buffer {
@@ -36,7 +48,13 @@ class Route {
 /** What the sockets of a world have in common: counts, and what did not hold. */
 export class DatagramLedger {
   readonly violations: unknown[] = []
-  readonly byPort = new Map<number, DatagramEnd>()
+  readonly byName = new Map<string, DatagramEnd>()
+  readonly family: MessageFamilyAdapter
+  /** The simulated process's own calls, by which it makes descriptors to send and closes those that it gets. */
+  readonly sockets: SocketCalls
+  readonly receivesDescriptors: boolean
+  /** So many more may be sent. There is room for all of them at both ends. */
+  descriptorsLeft = 300
   /** Datagrams that the kernel took, that it did not, and that arrived. */
   taken = 0
   refused = 0
@@ -45,20 +63,27 @@ export class DatagramLedger {
   undisturbed = true
   #routes = 0
 
+  constructor(family: MessageFamilyAdapter, sockets: SocketCalls, receivesDescriptors: boolean) {
+    this.family = family
+    this.sockets = sockets
+    this.receivesDescriptors = receivesDescriptors
+  }
+
   newRoute(): Route {
     return new Route(this.#routes++)
   }
 }
 
 /** One socket, and what must hold for it. */
-export class DatagramEnd implements UdpHandler {
+export class DatagramEnd implements MessageHandler<AnySocket> {
   readonly #ledger: DatagramLedger
   readonly #routes = new Map<DatagramEnd, Route>()
   /** Of a connected socket. */
-  readonly peer: DatagramEnd | undefined
-  socket: UdpSocket | undefined
+  peer: DatagramEnd | undefined
+  socket: AnySocket | undefined
   #openCallbacks = 0
   #awaitsDrain = false
+  #ended = false
   #closed = false
 
   constructor(ledger: DatagramLedger, peer: DatagramEnd | undefined) {
@@ -66,22 +91,29 @@ export class DatagramEnd implements UdpHandler {
     this.peer = peer
   }
 
-  opened(socket: UdpSocket): void {
+  opened(socket: AnySocket): void {
     this.socket = socket
-    const { localAddress } = socket
-    if (localAddress !== undefined) this.#ledger.byPort.set(localAddress.port, this)
+    const key = this.#ledger.family.keyOf(socket.localAddress)
+    if (key !== undefined) this.#ledger.byName.set(key, this)
   }
 
   // ---------------------------------------------------------------- what it is told
 
-  message(socket: UdpSocket, chunk: Buffer, from: { readonly port: number }): void {
+  message(socket: AnySocket, chunk: Buffer, from: Address, details?: MessageDetails): void {
     const ledger = this.#ledger
     this.#require(!this.#closed, 'no datagram after close')
     this.#require(!socket.paused, 'no datagram while paused')
-    const sender = ledger.byPort.get(from.port)
+    const key = ledger.family.keyOf(from)
+    const sender = key === undefined ? this.peer : ledger.byName.get(key)
     this.#require(sender !== undefined, 'a datagram is from who sent it')
-    const whole = sender?.routeTo(this).arrives(chunk) ?? false
-    this.#require(whole, 'every datagram whole, once and in order', `${chunk.byteLength} bytes from port ${from.port}`)
+    const descriptors = sender?.routeTo(this).arrives(chunk)
+    const whole = descriptors !== undefined
+    this.#require(whole, 'every datagram whole, once and in order', `${chunk.byteLength} bytes from ${key ?? 'a peer'}`)
+    const expected = ledger.receivesDescriptors ? descriptors ?? 0 : 0
+    const came = details?.fds?.count ?? 0
+    this.#require(came === expected, 'descriptors come with their message', `${came} of ${expected}`)
+    // Those of every other message are left to Sheaf.
+    if (ledger.arrived % 2 === 0) for (const fd of details?.fds?.take() ?? []) ledger.sockets.close(fd)
     ledger.arrived++
     chunk.fill(0xee)
   }
@@ -91,15 +123,15 @@ export class DatagramEnd implements UdpHandler {
     this.#awaitsDrain = false
   }
 
-  error(_socket: UdpSocket, error: Error): void {
-    const { code } = error as NodeJS.ErrnoException
-    this.#require(code === 'ECONNREFUSED' && !this.#ledger.undisturbed, 'no error without a cause', String(error))
+  error(_socket: AnySocket, error: Error): void {
+    const { code = '' } = error as NodeJS.ErrnoException
+    this.#require(peerErrors.has(code) && !this.#ledger.undisturbed, 'no error without a cause', String(error))
   }
 
-  close(_socket: UdpSocket, error?: Error): void {
+  close(_socket: AnySocket, error?: Error): void {
     this.#require(!this.#closed, 'close is told once, and last')
     this.#closed = true
-    this.#require(error === undefined, 'closing has no error', String(error))
+    this.#require(error === undefined || !this.#ledger.undisturbed, 'closing has no error', String(error))
   }
 
   // ---------------------------------------------------------------- what it does
@@ -114,19 +146,32 @@ export class DatagramEnd implements UdpHandler {
     return this.socket?.state === 'open'
   }
 
-  send(to: DatagramEnd, sizeBytes: number, times: number, together: boolean): void {
+  send(to: DatagramEnd, sizeBytes: number, times: number, together: boolean, descriptors: number): void {
+    const { family, sockets } = this.#ledger
     const address = to.socket?.localAddress
     if (this.socket === undefined || !this.canSend || address === undefined) return
-    const destination = this.peer === undefined ? address : undefined
+    const name = this.peer === undefined ? address : undefined
+    const destination = family.destination(name, []) as never
     const route = this.routeTo(to)
     if (together) {
-      const chunks = Array.from({ length: times }, () => route.next(sizeBytes))
+      const chunks = Array.from({ length: times }, () => route.next(sizeBytes, 0))
       if (!this.socket.sendMany(chunks, destination, this.#callback(times))) this.#awaitsDrain = true
       return
     }
     for (let left = times; left > 0; left--) {
-      if (!this.socket.send(route.next(sizeBytes), destination, this.#callback(1))) this.#awaitsDrain = true
+      const count = family.exclusive && this.#ledger.descriptorsLeft >= descriptors ? descriptors : 0
+      this.#ledger.descriptorsLeft -= count
+      const fds = Array.from({ length: count }, () => sockets.socket(unixFamily, datagramType, 0))
+      const where = family.destination(name, fds) as never
+      if (!this.socket.send(route.next(sizeBytes, count), where, this.#callback(1))) this.#awaitsDrain = true
+      // Sheaf has duplicated them.
+      for (const fd of fds) sockets.close(fd)
     }
+  }
+
+  /** It ends, or its peer has ended: it need not be told any more that there is room. */
+  end(): void {
+    this.#ended = true
   }
 
   #callback(datagrams: number): (error?: Error) => void {
@@ -148,7 +193,7 @@ export class DatagramEnd implements UdpHandler {
     this.#require(this.#closed || this.socket === undefined, 'every socket closes', this.socket?.state)
     this.#require(this.#openCallbacks === 0, 'every send calls back', `${this.#openCallbacks} did not`)
     const disturbed = !this.#ledger.undisturbed
-    this.#require(!this.#awaitsDrain || disturbed, 'drain follows a send that returned false')
+    this.#require(!this.#awaitsDrain || this.#ended || disturbed, 'drain follows a send that returned false')
   }
 
   #require(holds: boolean, name: string, detail = ''): void {

@@ -5,6 +5,7 @@ import { ringOptions, temperaments } from './worlds'
 const at = fc.nat({ max: 15 })
 const coalesce = fc.boolean()
 const ring = fc.nat({ max: 1 })
+const descriptors = fc.constantFrom(0, 0, 0, 1, 3)
 
 /** Few different sizes, so that neighbours are often alike; now and then more than a block or a packet holds. */
 const sizeBytes = fc.oneof(
@@ -22,9 +23,12 @@ const times = fc.oneof(
 const step: fc.Arbitrary<DatagramStep> = fc.oneof(
   { weight: 2, arbitrary: fc.record({ do: fc.constant('bind' as const), ring, coalesce }) },
   { weight: 2, arbitrary: fc.record({ do: fc.constant('connect' as const), ring, to: at, coalesce }) },
+  { weight: 1, arbitrary: fc.record({ do: fc.constant('pair' as const), ring, coalesce }) },
   {
     weight: 12,
-    arbitrary: fc.record({ do: fc.constant('send' as const), at, to: at, sizeBytes, times, together: fc.boolean() }),
+    arbitrary: fc.record({
+      do: fc.constant('send' as const), at, to: at, sizeBytes, times, together: fc.boolean(), descriptors,
+    }),
   },
   {
     weight: 2,
@@ -34,9 +38,12 @@ const step: fc.Arbitrary<DatagramStep> = fc.oneof(
 )
 
 const closing: fc.Arbitrary<DatagramStep>
-  = fc.record({ do: fc.constantFrom('close' as const, 'destroy' as const), at })
+  = fc.record({ do: fc.constantFrom('close' as const, 'destroy' as const, 'end' as const), at })
 
-/** Programs over UDP sockets, half of them without anybody who closes one. @param stepsMax of one program. */
+/**
+ * Programs over sockets that keep message boundaries, half of them without anybody who closes one. @param stepsMax of
+ * one program.
+ */
 export function datagramPrograms(stepsMax: number): fc.Arbitrary<DatagramProgram> {
   const opened: DatagramStep[] = [
     { do: 'bind', ring: 0, coalesce: true }, { do: 'bind', ring: 1, coalesce: false }, { do: 'run', iterations: 2 },
@@ -47,6 +54,8 @@ export function datagramPrograms(stepsMax: number): fc.Arbitrary<DatagramProgram
     fc.array(step, { maxLength: stepsMax, size: 'max' }), fc.array(anyStep, { maxLength: stepsMax, size: 'max' }),
   )
   return fc.record({
+    family: fc.constantFrom('udp' as const, 'datagram' as const, 'seqpacket' as const),
+    receiveDescriptors: fc.boolean(),
     seed: fc.noShrink(fc.nat()),
     temperament: temperaments,
     ring: ringOptions,

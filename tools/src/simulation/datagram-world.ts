@@ -1,25 +1,28 @@
 import type { Ring } from '@sheaf/ring'
 import { createRingOn, SimulatedKernel, SimulatedLoop, VirtualClock } from '@sheaf/ring/testing'
-import { bind, connect, type UdpSocket } from '@sheaf/udp'
 import { DatagramEnd, DatagramLedger } from './datagram-end'
+import { type AnySocket, type MessageFamilyAdapter, messageAdapters, type SocketOptions } from './message-families'
 import { Operations } from './operations'
 import type { DatagramProgram, DatagramStep } from './program'
 import { checkKernel, checkRing } from './ring-checks'
 import { check } from './violation'
 
 const settleIterationsMax = 20_000
+/** So many iterations take at least so long while somebody is paused and others only look for room now and then. */
+const pausedIterationsMax = 12_000
+const pausedMsMin = 2000
 /** Bytes that one program sends at most. */
 const budgetBytesMax = 300_000
-const loopback = '127.0.0.1'
 
-/** The rings, UDP sockets and kernel that one program runs in. */
+/** The rings, sockets and kernel that one program runs in. */
 class DatagramWorld {
   readonly #program: DatagramProgram
   readonly #kernel: SimulatedKernel
   readonly #clock = new VirtualClock()
   readonly #loop: SimulatedLoop
   readonly #rings: Ring[]
-  readonly #ledger = new DatagramLedger()
+  readonly #family: MessageFamilyAdapter
+  readonly #ledger: DatagramLedger
   readonly #ends: DatagramEnd[] = []
   #budgetBytes = budgetBytesMax
   readonly operations = new Operations()
@@ -27,6 +30,8 @@ class DatagramWorld {
   constructor(program: DatagramProgram) {
     this.#program = program
     this.#kernel = new SimulatedKernel({ seed: program.seed, temperament: program.temperament })
+    this.#family = messageAdapters[program.family]
+    this.#ledger = new DatagramLedger(this.#family, this.#kernel.binding.sockets, program.receiveDescriptors)
     this.#loop = new SimulatedLoop(this.#kernel, this.#clock)
     this.#rings = [0, 1].map(() => createRingOn(this.#kernel.binding, program.ring))
   }
@@ -49,15 +54,14 @@ class DatagramWorld {
     this.operations.calls++
     switch (step.do) {
       case 'bind':
-        this.#open(undefined, (end) => bind({ ...this.#options(step), host: loopback, port: 0 }, end))
+        this.#bind(this.#options(step))
         break
-      case 'connect': {
-        const peer = this.#end(step.to)
-        const port = peer?.socket?.localAddress?.port
-        if (port === undefined) break
-        this.#open(peer, (end) => connect({ ...this.#options(step), host: loopback, port }, end))
+      case 'connect':
+        this.#connect(this.#options(step), this.#end(step.to))
         break
-      }
+      case 'pair':
+        this.#pair(this.#options(step))
+        break
       case 'run':
         this.operations.calls--
         for (let left = step.iterations; left > 0; left--) {
@@ -72,26 +76,57 @@ class DatagramWorld {
     }
   }
 
-  #options({ ring, coalesce }: { readonly ring: number, readonly coalesce: boolean }) {
-    const { writableHighWaterMark } = this.#program
-    return { ring: this.#rings[ring % this.#rings.length], coalesce, writableHighWaterMark }
+  #options({ ring, coalesce }: { readonly ring: number, readonly coalesce: boolean }): SocketOptions {
+    const { writableHighWaterMark, receiveDescriptors } = this.#program
+    return { ring: this.#rings[ring % this.#rings.length], coalesce, writableHighWaterMark, receiveDescriptors }
   }
 
-  #open(peer: DatagramEnd | undefined, open: (end: DatagramEnd) => Promise<UdpSocket>): void {
+  #bind(options: SocketOptions): void {
+    const family = this.#family
+    if (family.bind === undefined) this.#pair(options)
+    else this.#open(undefined, (end) => family.bind?.(options, end))
+  }
+
+  #connect(options: SocketOptions, peer: DatagramEnd | undefined): void {
+    const family = this.#family
+    const address = peer?.socket?.localAddress
+    if (address === undefined || (family.exclusive && peer?.peer !== undefined)) return
+    this.#open(peer, (end) => family.connect?.(options, end, address))
+  }
+
+  #pair(options: SocketOptions): void {
+    if (this.#family.pair === undefined) return
+    const [one, other] = [new DatagramEnd(this.#ledger, undefined), new DatagramEnd(this.#ledger, undefined)]
+    one.peer = other
+    other.peer = one
+    this.#ends.push(one, other)
+    const [socket, otherSocket] = this.#family.pair(options, one, other)
+    one.opened(socket)
+    other.opened(otherSocket)
+  }
+
+  #open(peer: DatagramEnd | undefined, open: (end: DatagramEnd) => Promise<AnySocket> | undefined): void {
     const end = new DatagramEnd(this.#ledger, peer)
+    const opening = open(end)
+    if (opening === undefined) return
     this.#ends.push(end)
-    open(end).then((socket) => {
+    opening.then((socket) => {
       end.opened(socket)
     }, (error: unknown) => this.#ledger.violations.push(error))
   }
 
-  #act(end: DatagramEnd, socket: UdpSocket, step: Exclude<DatagramStep, { do: 'bind' | 'connect' | 'run' }>): void {
+  #act(
+    end: DatagramEnd,
+    socket: AnySocket,
+    step: Exclude<DatagramStep, { do: 'bind' | 'connect' | 'pair' | 'run' }>,
+  ): void {
     switch (step.do) {
       case 'send': {
         const to = end.peer ?? this.#end(step.to)
         if (to === undefined || this.#budgetBytes < step.sizeBytes * step.times) break
+        if (this.#family.exclusive && to.peer !== undefined && to.peer !== end) break
         this.#budgetBytes -= step.sizeBytes * step.times
-        end.send(to, step.sizeBytes, step.times, step.together)
+        end.send(to, step.sizeBytes, step.times, step.together, step.descriptors)
         if (!step.together) this.operations.calls += step.times - 1
         break
       }
@@ -103,6 +138,11 @@ class DatagramWorld {
         break
       case 'flush':
         socket.flush()
+        break
+      case 'end':
+        // Only connections have ends.
+        if (this.#family.end !== undefined) end.end()
+        this.#family.end?.(socket)
         break
       case 'close':
         this.#ledger.undisturbed = false
@@ -128,7 +168,7 @@ class DatagramWorld {
 
   /** Lets everything arrive, closes, and checks that nothing is left. */
   async #finish(): Promise<void> {
-    await this.#settle()
+    await this.#waitPaused()
     for (const end of this.#ends) end.socket?.resume()
     await this.#settle()
     const { undisturbed, taken, arrived } = this.#ledger
@@ -145,6 +185,15 @@ class DatagramWorld {
       checkRing(ring)
       this.operations.addRing(ring.metrics)
     }
+  }
+
+  /** While somebody is paused, others may look in vain for room every few milliseconds, but not all the time. */
+  async #waitPaused(): Promise<void> {
+    const before = this.#clock.nowMs
+    this.#loop.touch()
+    const rested = await this.#loop.settle(pausedIterationsMax)
+    this.#checkNow()
+    check(rested || this.#clock.nowMs - before > pausedMsMin, 'waiting for room leaves the processor alone')
   }
 
   async #settle(): Promise<void> {

@@ -44,12 +44,20 @@ export type DatagramStep
       readonly times: number
       /** All in one call. */
       readonly together: boolean
+      /** Descriptors that go along with each, where the family has that. */
+      readonly descriptors: number
     }
-    | { readonly do: 'pause' | 'resume' | 'flush' | 'close' | 'destroy', readonly at: number }
+    | { readonly do: 'pair', readonly ring: number, readonly coalesce: boolean }
+    | { readonly do: 'pause' | 'resume' | 'flush' | 'end' | 'close' | 'destroy', readonly at: number }
     | { readonly do: 'run', readonly iterations: number }
 
-/** What a number of UDP sockets do. */
+export type MessageFamilyName = 'udp' | 'datagram' | 'seqpacket'
+
+/** What a number of sockets that keep message boundaries do. */
 export interface DatagramProgram {
+  readonly family: MessageFamilyName
+  /** Descriptors that come along are received, where the family has that. */
+  readonly receiveDescriptors: boolean
   readonly seed: number
   readonly temperament: Partial<Temperament>
   readonly ring: RingOptions

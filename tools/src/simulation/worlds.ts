@@ -12,6 +12,7 @@ export const temperaments: fc.Arbitrary<Partial<Temperament>> = fc.record({
   sendCapacityBytes: fc.constantFrom(64, 2000, 100_000),
   receiveCapacityBytes: fc.constantFrom(50, 3000, 100_000),
   datagramCapacityBytes: fc.constantFrom(2000, 200_000),
+  localQueueMax: fc.constantFrom(0, 2, 10),
   datagramWait: fc.constantFrom(0, 0.3),
   resetLosesUnread: fc.constantFrom(0, 0.5),
   segments: fc.constantFrom(true, true, false),

@@ -25,6 +25,8 @@ export class Lane {
   readonly refusable: boolean
   /** What it has said (`-errno`): the lane waits for room. 0 if it does not. */
   refusal = 0
+  /** A probe has told of room since something was sent. */
+  probed = false
   /** Requests that are submitted as one chain; fewer after a refusal, which ends a chain for nothing. */
   chainMax: number = limits.messageChainMax
   /** Larger datagrams are not bundled: the path takes them only in fragments, which bundles can't be. */

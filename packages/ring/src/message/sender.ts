@@ -215,6 +215,7 @@ export class MessageSender implements RequestOwner, BlockHolder {
       this.#share.release(request)
       done++
     }
+    if (done !== 0) lane.probed = false
     if (lane.refusal !== 0) lane.chainMax = Math.max(1, done)
     else lane.chainMax = Math.min(lane.chainMax * 2, limits.messageChainMax)
     if (lane.idle) this.#busy.delete(lane)
@@ -225,7 +226,13 @@ export class MessageSender implements RequestOwner, BlockHolder {
   #awaitRoom(lane: Lane): void {
     const connected = lane.name.byteLength === 0
     let fd = lane.refusal
-    if (lane.refusal === -Errno.EAGAIN) fd = connected ? this.#owner.fd : this.#owner.openProbe(lane)
+    if (lane.refusal === -Errno.EAGAIN) {
+      if (connected) fd = this.#owner.fd
+      // A probe does not tell that this socket's own send buffer is full of what others have not read. To wait for that
+      // would hold this lane up until they do; so every second time a while has to do.
+      else if (!lane.probed) fd = this.#owner.openProbe(lane)
+      lane.probed = !lane.probed
+    }
     const wait: RoomWait = new RoomWait(this.#ring, fd, !connected, () => {
       this.#waits.delete(wait)
       lane.refusal = 0

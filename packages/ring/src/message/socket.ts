@@ -347,10 +347,20 @@ implements MessageTransport<A, To>, OperationOwner, MessageReceiverOwner<A>, Mes
 
   #steer(): void {
     if (this.receives) this.#receiver.steer(this.awaitsMessages)
+    else if (this.#state === 'ended' && this.messagesQueued !== 0) this.#throwAway()
     if (this.#state === 'open' || this.#state === 'ended') this.#sender.submit()
     if (this.#state === 'ended' && this.messagesQueued === 0) this.steerEnd()
     if (this.#state === 'closing' && this.#descriptorClosed) this.#finish()
     if (this.#state === 'closing') this.#steerClose()
+  }
+
+  /**
+   * Closed, but for what is queued: what still comes is thrown away. Two sockets of which each has something for the
+   * other, and nobody reads, would not close otherwise.
+   */
+  #throwAway(): void {
+    this.#receiver.paused = false
+    this.#receiver.steer(this.awaitsMessages)
   }
 
   /** What is received waits to be handed over. */

@@ -1,4 +1,5 @@
 import { Errno } from '../abi'
+import type { MessageReceived } from './message-requests'
 import { SimulatedSocket } from './socket'
 
 /** `SOL_UDP`, `UDP_SEGMENT`, `UDP_GRO`. */
@@ -13,14 +14,6 @@ const coalescedBytesMax = 65507
 export interface Datagram {
   readonly from: Uint8Array
   readonly payload: Buffer
-}
-
-/** One or more datagrams of a size (but for a shorter last), as one receive gets them. */
-export interface Received {
-  readonly from: Uint8Array
-  readonly payload: Buffer
-  /** Size of each if there are several, else 0. */
-  readonly segmentBytes: number
 }
 
 /** What datagram sockets need of the kernel they are in. */
@@ -49,6 +42,7 @@ export class DatagramSocket extends SimulatedSocket {
   }
 
   readonly listening = false
+  readonly writable = true
 
   get hungUp(): boolean {
     return this.error !== 0
@@ -105,7 +99,7 @@ export class DatagramSocket extends SimulatedSocket {
   }
 
   /** @returns what one receive gets, or `-errno`. */
-  receive(): Received | number {
+  receive(): MessageReceived | number {
     if (this.error !== 0) return this.takeError()
     const first = this.#queue.shift()
     if (first === undefined) return -Errno.EAGAIN

@@ -3,6 +3,7 @@ import { Feature } from '../abi'
 import { Choices } from './choices'
 import type { DatagramNetwork, DatagramSocket } from './datagram-socket'
 import { Descriptors } from './descriptors'
+import type { LocalMessageSocket, LocalNetwork } from './local-message-socket'
 import { SimulatedMemory } from './memory'
 import { NamedMemory } from './named-memory'
 import { Names } from './names'
@@ -30,7 +31,7 @@ export interface SimulatedKernelOptions {
  *
  * It watches what is asked of it. What no correct program does to memory that the kernel names is a violation.
  */
-export class SimulatedKernel implements RingKernel, Network, DatagramNetwork {
+export class SimulatedKernel implements RingKernel, Network, DatagramNetwork, LocalNetwork {
   readonly temperament: Temperament
   readonly choices: Choices
   readonly memory = new SimulatedMemory()
@@ -129,6 +130,18 @@ export class SimulatedKernel implements RingKernel, Network, DatagramNetwork {
 
   lost(datagrams: number): void {
     this.datagramsLost += datagrams
+  }
+
+  get localQueueMax(): number {
+    return this.temperament.localQueueMax
+  }
+
+  localReceiver(name: Uint8Array): LocalMessageSocket | undefined {
+    return this.names.local(name)
+  }
+
+  forgetLocal(socket: LocalMessageSocket): void {
+    this.names.forget(socket)
   }
 
   forgetDatagrams(socket: DatagramSocket): void {

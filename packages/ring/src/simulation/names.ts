@@ -1,4 +1,5 @@
 import { DatagramSocket } from './datagram-socket'
+import type { LocalMessageSocket } from './local-message-socket'
 import type { SimulatedSocket } from './socket'
 import { StreamSocket } from './stream-socket'
 
@@ -6,12 +7,13 @@ const unixFamily = 1
 const internetFamily = 2
 const firstEphemeralPort = 40_000
 
-type Bound = StreamSocket | DatagramSocket
+export type Bound = StreamSocket | DatagramSocket | LocalMessageSocket
 
 /** Which socket has which address. */
 export class Names {
   readonly #streams = new Map<string, StreamSocket>()
   readonly #datagrams = new Map<string, DatagramSocket>()
+  readonly #locals = new Map<string, LocalMessageSocket>()
   #nextPort = firstEphemeralPort
 
   /** Gives `socket` an address. @returns whether it is free. */
@@ -19,11 +21,10 @@ export class Names {
     const chosen = Uint8Array.from(name)
     if (isInternet(chosen) && chosen[2] === 0 && chosen[3] === 0) setPort(chosen, this.#nextPort++)
     const key = keyOf(chosen)
-    const taken = socket instanceof StreamSocket ? this.#streams.has(key) : this.#datagrams.has(key)
-    if (taken) return false
+    const owners: Map<string, Bound> = this.#ownersOf(socket)
+    if (owners.has(key)) return false
     socket.name = chosen
-    if (socket instanceof StreamSocket) this.#streams.set(key, socket)
-    else this.#datagrams.set(key, socket)
+    owners.set(key, socket)
     return true
   }
 
@@ -48,15 +49,24 @@ export class Names {
     return this.#datagrams.get(keyOf(name)) ?? this.#datagrams.get(anyKeyOf(name))
   }
 
+  local(name: Uint8Array): LocalMessageSocket | undefined {
+    return this.#locals.get(keyOf(name))
+  }
+
   forget(socket: Bound): void {
     if (socket.name === undefined) return
     const key = keyOf(socket.name)
-    if (this.#streams.get(key) === socket) this.#streams.delete(key)
-    if (this.#datagrams.get(key) === socket) this.#datagrams.delete(key)
+    const owners: Map<string, Bound> = this.#ownersOf(socket)
+    if (owners.get(key) === socket) owners.delete(key)
+  }
+
+  #ownersOf(socket: Bound): Map<string, StreamSocket> | Map<string, DatagramSocket> | Map<string, LocalMessageSocket> {
+    if (socket instanceof StreamSocket) return this.#streams
+    return socket instanceof DatagramSocket ? this.#datagrams : this.#locals
   }
 
   get count(): number {
-    return this.#streams.size + this.#datagrams.size
+    return this.#streams.size + this.#datagrams.size + this.#locals.size
   }
 }
 

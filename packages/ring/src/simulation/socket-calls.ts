@@ -2,10 +2,12 @@ import type { SocketCalls } from '@sheaf/native'
 import { Errno } from '../abi'
 import { DatagramSocket, type DatagramNetwork } from './datagram-socket'
 import type { Descriptors } from './descriptors'
-import type { Names } from './names'
+import { LocalMessageSocket, type LocalNetwork } from './local-message-socket'
+import type { Bound, Names } from './names'
 import type { SimulatedSocket } from './socket'
 import { type Network, StreamSocket } from './stream-socket'
 
+const unixFamily = 1
 const streamType = 1
 const typeMask = 0xf
 
@@ -13,9 +15,9 @@ const typeMask = 0xf
 export class SimulatedSocketCalls implements SocketCalls {
   readonly #descriptors: Descriptors
   readonly #names: Names
-  readonly #network: Network & DatagramNetwork
+  readonly #network: Network & DatagramNetwork & LocalNetwork
 
-  constructor(descriptors: Descriptors, names: Names, network: Network & DatagramNetwork) {
+  constructor(descriptors: Descriptors, names: Names, network: Network & DatagramNetwork & LocalNetwork) {
     this.#descriptors = descriptors
     this.#names = names
     this.#network = network
@@ -28,8 +30,9 @@ export class SimulatedSocketCalls implements SocketCalls {
   socketpair(domain: number, type: number, into: Int32Array): number {
     const first = this.#create(domain, type, 0)
     const second = this.#create(domain, type, 0)
-    if (!(first instanceof StreamSocket) || !(second instanceof StreamSocket)) return -Errno.EOPNOTSUPP
-    first.pair(second)
+    if (first instanceof StreamSocket && second instanceof StreamSocket) first.pair(second)
+    else if (first instanceof LocalMessageSocket && second instanceof LocalMessageSocket) first.pair(second)
+    else return -Errno.EOPNOTSUPP
     const fd = this.#descriptors.open(first)
     const otherFd = this.#descriptors.open(second)
     if (otherFd < 0) {
@@ -47,6 +50,7 @@ export class SimulatedSocketCalls implements SocketCalls {
 
   connect(fd: number, address: Uint8Array): number {
     return this.#on(fd, (socket) => {
+      if (socket instanceof LocalMessageSocket) return socket.connect(address)
       socket.peerName = Uint8Array.from(address)
       this.#names.bindAnywhere(socket, address)
       return 0
@@ -67,7 +71,7 @@ export class SimulatedSocketCalls implements SocketCalls {
 
   getpeername(fd: number, into: Uint8Array): number {
     return this.#on(fd, (socket) => {
-      if (socket.peerName === undefined && !(socket instanceof StreamSocket && socket.connected)) {
+      if (socket.peerName === undefined && (socket instanceof DatagramSocket || !socket.connected)) {
         return -Errno.ENOTCONN
       }
       return copyName(socket.peerName ?? Uint8Array.of(socket.domain, 0), into)
@@ -103,20 +107,21 @@ export class SimulatedSocketCalls implements SocketCalls {
     return -Errno.ENODEV
   }
 
-  #create(domain: number, type: number, protocol: number): StreamSocket | DatagramSocket {
+  #create(domain: number, type: number, protocol: number): Bound {
     const kind = type & typeMask
     if (kind === streamType) return new StreamSocket(this.#network, domain, kind, protocol)
+    if (domain === unixFamily) return new LocalMessageSocket(this.#network, domain, kind, protocol)
     return new DatagramSocket(this.#network, domain, kind, protocol)
   }
 
-  #on(fd: number, call: (socket: StreamSocket | DatagramSocket) => number): number {
+  #on(fd: number, call: (socket: Bound) => number): number {
     const socket = this.#descriptors.get(fd)?.socket
     return isKnown(socket) ? call(socket) : -Errno.EBADF
   }
 }
 
-function isKnown(socket: SimulatedSocket | undefined): socket is StreamSocket | DatagramSocket {
-  return socket instanceof StreamSocket || socket instanceof DatagramSocket
+function isKnown(socket: SimulatedSocket | undefined): socket is Bound {
+  return socket instanceof StreamSocket || socket instanceof DatagramSocket || socket instanceof LocalMessageSocket
 }
 
 function copyName(name: Uint8Array, into: Uint8Array): number {

@@ -86,7 +86,7 @@ export class ConnectRequest extends Request {
   }
 }
 
-/** A poll, once: for hang-ups, or for room to write, which there is. */
+/** A poll, once: for hang-ups, or for room to write. */
 export class PollRequest extends Request {
   /** Until it ends it is among those that wait. */
   protected override readonly canBeMissed = false
@@ -96,14 +96,17 @@ export class PollRequest extends Request {
     super(ring, submission, file)
     this.#socket = file.socket
     this.#socket.hangUps.add(this)
+    this.#socket.writers.add(this)
   }
 
   protected override leave(): void {
     this.#socket.hangUps.delete(this)
+    this.#socket.writers.delete(this)
   }
 
   protected override go(): void {
-    if ((this.submission.operationFlags & PollEvent.Writable) !== 0) this.end(PollEvent.Writable)
+    const wanted = (this.submission.operationFlags & PollEvent.Writable) !== 0
+    if (wanted && this.#socket.writable) this.end(PollEvent.Writable)
     else if (this.#socket.hungUp) this.end(PollEvent.HangUp)
   }
 }

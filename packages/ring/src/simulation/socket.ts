@@ -53,6 +53,8 @@ export abstract class SimulatedSocket {
   /** @returns 0 or `-errno`. */
   abstract shutdownWrite(): number
   abstract get listening(): boolean
+  /** There is room to send. */
+  abstract get writable(): boolean
   /** Reset, or shut in both directions. */
   abstract get hungUp(): boolean
 

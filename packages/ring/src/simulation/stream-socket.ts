@@ -51,6 +51,9 @@ export class StreamSocket extends SimulatedSocket {
     return this.#backlogMax !== 0
   }
 
+  /** Nobody polls a stream for room. */
+  readonly writable = true
+
   get connected(): boolean {
     return this.#peer !== undefined
   }

@@ -1,13 +1,16 @@
-import { EntryFlag, Errno, MessageHeaderWord, Opcode, vectorBytes, messageHeaderBytes } from '../abi'
+import {
+  controlHeaderBytes, EntryFlag, Errno, MessageHeaderWord, messageHeaderBytes, Opcode, vectorBytes,
+} from '../abi'
 import { DatagramSocket } from './datagram-socket'
 import type { Descriptors, OpenFile } from './descriptors'
 import type { SimulatedMemory } from './memory'
-import { ReceiveMessageRequest, SendMessageRequest } from './message-requests'
+import { LocalMessageSocket } from './local-message-socket'
+import { type MessageEnd, type OutgoingMessage, ReceiveMessageRequest, SendMessageRequest } from './message-requests'
 import type { Names } from './names'
 import { ReceiveRequest } from './receive-request'
 import type { Request } from './request'
 import type { SimulatedRing } from './ring'
-import { SendRequest, type Span } from './send-request'
+import { SendRequest } from './send-request'
 import { AcceptRequest, ConnectRequest, PollRequest, ImmediateRequest } from './socket-requests'
 import { StreamSocket } from './stream-socket'
 import type { Submission } from './submission'
@@ -16,7 +19,11 @@ const twoTo32 = 2 ** 32
 /** `IORING_ASYNC_CANCEL_FD`. */
 const cancelByDescriptor = 1 << 1
 const shutdownWrite = 1
-const segmentControlBytes = 18
+/** Levels and types of control messages: `UDP_SEGMENT`, `SCM_RIGHTS`. */
+const udpLevel = 17
+const segmentType = 103
+const socketLevel = 1
+const rightsType = 1
 
 /** What requests are about. */
 export interface Process {
@@ -57,7 +64,9 @@ function beginOnSocket(
     case Opcode.Accept:
     case Opcode.Connect:
       if (socket instanceof StreamSocket) return beginOnStream(process, ring, submission, file, socket)
-      if (socket instanceof DatagramSocket) return beginOnDatagrams(process, ring, submission, file, socket)
+      if (socket instanceof DatagramSocket || socket instanceof LocalMessageSocket) {
+        return beginOnMessages(process, ring, submission, file, socket)
+      }
       return -Errno.ENOTSOCK
     default: return -Errno.EINVAL
   }
@@ -98,30 +107,35 @@ function beginOnStream(
   }
 }
 
-function beginOnDatagrams(
+function beginOnMessages(
   process: Process,
   ring: SimulatedRing,
   submission: Submission,
   file: OpenFile,
-  socket: DatagramSocket,
+  socket: MessageEnd,
 ): Request | number {
-  const { memory } = process
+  const { descriptors, memory } = process
+  const fileOf = (fd: number): OpenFile | undefined => descriptors.get(fd)
   switch (submission.opcode) {
     case Opcode.Send: {
       const spans = [{ address: submission.address, lengthBytes: submission.length }]
       const to = nameAt(memory, submission.offset, submission.nameBytes)
       if (to === null) return -Errno.EFAULT
-      return new SendMessageRequest(ring, submission, file, socket, { spans, to, segmentBytes: 0 })
+      const message = { spans, to, segmentBytes: 0, fds: [] }
+      return new SendMessageRequest(ring, submission, file, socket, message, fileOf)
     }
     case Opcode.SendMessage: {
       const header = readMessageHeader(memory, submission.address)
-      return header === undefined ? -Errno.EFAULT : new SendMessageRequest(ring, submission, file, socket, header)
+      if (header === undefined) return -Errno.EFAULT
+      return new SendMessageRequest(ring, submission, file, socket, header, fileOf)
     }
     case Opcode.ReceiveMessage: {
       const words = headerWords(memory, submission.address)
       if (words === undefined) return -Errno.EFAULT
       const name = words[MessageHeaderWord.NameBytes]
-      return new ReceiveMessageRequest(ring, submission, file, socket, name, words[MessageHeaderWord.ControlBytes])
+      const control = words[MessageHeaderWord.ControlBytes]
+      const install = (received: OpenFile): number => descriptors.install(received)
+      return new ReceiveMessageRequest(ring, submission, file, socket, name, control, install)
     }
     default: return -Errno.EINVAL
   }
@@ -154,14 +168,8 @@ function nameAt(memory: SimulatedMemory, address: number, lengthBytes: number): 
   return bytes === undefined ? null : Uint8Array.from(bytes)
 }
 
-interface MessageHeader {
-  readonly spans: readonly Span[]
-  readonly to: Uint8Array | undefined
-  readonly segmentBytes: number
-}
-
-/** Reads a `msghdr`, its vector and the one control message that means something here (`UDP_SEGMENT`). */
-function readMessageHeader(memory: SimulatedMemory, address: number): MessageHeader | undefined {
+/** Reads a `msghdr`, its vector and the control messages that mean something here (`UDP_SEGMENT`, `SCM_RIGHTS`). */
+function readMessageHeader(memory: SimulatedMemory, address: number): OutgoingMessage | undefined {
   const words = headerWords(memory, address)
   if (words === undefined) return undefined
   const count = words[MessageHeaderWord.VectorCount]
@@ -173,8 +181,15 @@ function readMessageHeader(memory: SimulatedMemory, address: number): MessageHea
   }))
   const to = nameAt(memory, addressIn(words, MessageHeaderWord.Name), words[MessageHeaderWord.NameBytes])
   if (to === null) return undefined
-  const control = words[MessageHeaderWord.ControlBytes] < segmentControlBytes
+  const controlBytes = words[MessageHeaderWord.ControlBytes]
+  const control = controlBytes < controlHeaderBytes
     ? undefined
-    : memory.at(addressIn(words, MessageHeaderWord.Control), segmentControlBytes)
-  return { spans, to, segmentBytes: control?.readUInt16LE(16) ?? 0 }
+    : memory.at(addressIn(words, MessageHeaderWord.Control), controlBytes)
+  const data = control?.subarray(controlHeaderBytes, control.readUInt32LE(0)) ?? Buffer.alloc(0)
+  const [level, type] = control === undefined ? [0, 0] : [control.readUInt32LE(8), control.readUInt32LE(12)]
+  const fds: number[] = []
+  if (level === socketLevel && type === rightsType) {
+    for (let at = 0; at + 4 <= data.byteLength; at += 4) fds.push(data.readInt32LE(at))
+  }
+  return { spans, to, segmentBytes: level === udpLevel && type === segmentType ? data.readUInt16LE(0) : 0, fds }
 }

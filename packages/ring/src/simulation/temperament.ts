@@ -19,6 +19,8 @@ export interface Temperament {
   readonly receiveCapacityBytes: number
   /** Bytes that a datagram socket holds until they are read. What arrives beyond is lost, and counted. */
   readonly datagramCapacityBytes: number
+  /** Messages that may wait at a Unix socket that is not connected back, and one more (`net.unix.max_dgram_qlen`). */
+  readonly localQueueMax: number
   /** Sending a datagram has to wait for room. */
   readonly datagramWait: number
   /** A reset takes with it what had arrived and was not read. */
@@ -44,6 +46,7 @@ export const calm: Temperament = {
   sendCapacityBytes: 256 * 1024,
   receiveCapacityBytes: 256 * 1024,
   datagramCapacityBytes: 256 * 1024,
+  localQueueMax: 10,
   datagramWait: 0,
   segments: true,
   resetLosesUnread: 0,

@@ -1,0 +1,56 @@
+import { setTimeout as delay } from 'node:timers/promises'
+import { until, untilIdle } from '@sheaf/ring/testing'
+import { describe, expect, it } from 'vitest'
+import { datagram } from '../src/index'
+import { testRing } from './support'
+
+let names = 0
+const unusedName = (): string => `\0sheaf-datagram-${process.pid}-${++names}`
+
+describe('a send buffer full of what one receiver does not read', () => {
+  // The probe that told of room at the other had a send buffer of its own: sending was tried all the time.
+  it('holds up what is for another, without trying all the time, and no longer than it is full', async () => {
+    const ring = testRing()
+    const [slow, other] = [unusedName(), unusedName()]
+    const texts: string[] = []
+    const reader = await datagram.bind({ ring, path: slow }, { message() { texts.push('slow') } })
+    const second = await datagram.bind({ ring, path: other }, { message() { texts.push('other') } })
+    const sender = datagram.open({ ring, sendBufferBytes: 4096 }, {})
+    reader.pause()
+    await until(() => {
+      sender.send(Buffer.alloc(2000), { path: slow })
+      return sender.messagesQueued > 3
+    }, 'the buffer to be full')
+    sender.send('x', { path: other })
+    await delay(50)
+    const { submissions } = ring.metrics
+    await delay(100)
+    expect(texts).toEqual([])
+    // Ten milliseconds apart, each try is a few requests.
+    expect(ring.metrics.submissions - submissions).toBeLessThan(200)
+    reader.resume()
+    await until(() => texts.includes('other') && sender.messagesQueued === 0, 'all to be sent')
+    for (const socket of [reader, second, sender]) socket.close()
+    await untilIdle(ring)
+  })
+})
+
+describe('closing', () => {
+  it('two sockets of which each has something left for the other, and does not read, ends', async () => {
+    const ring = testRing()
+    const closed: string[] = []
+    const [one, other] = datagram.socketpair(
+      { ring, sendBufferBytes: 4096 },
+      { close: () => void closed.push('one') },
+      { close: () => void closed.push('other') },
+    )
+    for (const socket of [one, other]) socket.pause()
+    await until(() => {
+      for (const socket of [one, other]) socket.send(Buffer.alloc(2000))
+      return one.messagesQueued > 20 && other.messagesQueued > 20
+    }, 'both to be full')
+    for (const socket of [one, other]) socket.close()
+    await until(() => closed.length === 2, 'both to close')
+    await untilIdle(ring)
+  })
+})
