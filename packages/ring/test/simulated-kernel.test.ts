@@ -4,6 +4,7 @@ import { bundlesWork } from '../src/self-test'
 import { SimulatedKernel } from '../src/simulation/kernel'
 import { binding } from './kernel'
 import { RawRun, type RawStep } from './two-kernels'
+import { RawMessageRun, type RawMessageStep } from './two-kernels-messages'
 
 it('bundles pass their self-test on a simulated kernel', () => {
   const kernel = new SimulatedKernel()
@@ -40,6 +41,34 @@ it('five hundred random programs of requests complete on the simulated kernel as
     const kernel = new SimulatedKernel()
     const simulated = new RawRun(kernel.binding, steps)
     kernel.dispose()
+    expect(simulated.log).toEqual(real.log)
+  }), { numRuns: 500, seed: 1 })
+}, 300_000)
+
+const messageStep: fc.Arbitrary<RawMessageStep> = fc.oneof(
+  {
+    weight: 6,
+    arbitrary: fc.record({
+      do: fc.constant('send' as const), at, sizeBytes: fc.constantFrom(0, 1, 100, 175, 176, 177, 300),
+      descriptors: fc.constantFrom(0, 0, 1, 3, 12, 13),
+    }),
+  },
+  { weight: 4, arbitrary: fc.record({ do: fc.constant('receive' as const), at }) },
+  { weight: 4, arbitrary: fc.record({ do: fc.constant('provide' as const), count: fc.integer({ min: 1, max: 16 }) }) },
+  { weight: 1, arbitrary: fc.record({ do: fc.constantFrom('cancel' as const, 'close' as const), at }) },
+)
+const ending = fc.record({ do: fc.constant('shutdown' as const), at })
+
+it.each([
+  ['datagram', 2, messageStep],
+  ['seqpacket', 5, fc.oneof({ weight: 15, arbitrary: messageStep }, { weight: 1, arbitrary: ending })],
+])('five hundred random programs of messages complete as on the real one: %s', (_name, type, step) => {
+  fc.assert(fc.property(fc.array(step, { maxLength: 25, size: 'max' }), (steps) => {
+    const real = new RawMessageRun(binding, type, steps)
+    const kernel = new SimulatedKernel()
+    const simulated = new RawMessageRun(kernel.binding, type, steps)
+    kernel.dispose()
+    expect(kernel.violations).toEqual([])
     expect(simulated.log).toEqual(real.log)
   }), { numRuns: 500, seed: 1 })
 }, 300_000)

@@ -171,12 +171,12 @@ export class LocalMessageSocket extends SimulatedSocket {
   // ---------------------------------------------------------------- ends
 
   shutdownWrite(): number {
-    const peer = this.#peer
-    if (peer === undefined || peer.#released) return -Errno.ENOTCONN
     this.#sendShut = true
-    if (this.#ordered) peer.#receiveShut = true
-    peer.#wakeAll()
     this.#wakeAll()
+    if (this.#ordered && this.#peer !== undefined) {
+      this.#peer.#receiveShut = true
+      this.#peer.#wakeAll()
+    }
     return 0
   }
 
@@ -187,11 +187,14 @@ export class LocalMessageSocket extends SimulatedSocket {
     const peer = this.#peer
     if (this.#ordered && peer !== undefined && !peer.#released) {
       peer.#sendShut = peer.#receiveShut = true
-      if (this.#queue.length !== 0) peer.error = Errno.ECONNRESET
+      // `unix_release_sock` takes an empty message at the front for out-of-band data that has been read.
+      const read = this.#queue.at(0)?.payload.byteLength === 0 ? 1 : 0
+      if (this.#queue.length > read) peer.error = Errno.ECONNRESET
+      peer.#wakeAll()
     }
     this.#discard()
     if (peer !== undefined) peer.#connected.delete(this)
-    for (const socket of this.#connected) socket.#wakeAll()
+    for (const socket of this.#connected) socket.writers.wake()
   }
 
   #wakeAll(): void {

@@ -1,0 +1,189 @@
+import type { Binding, NativeRing, Region } from '@sheaf/native'
+import {
+  bufferIdShift, CompletionFlag, controlHeaderBytes, EnterFlag, MessageFlag, MessageHeaderWord,
+  receivedMessageHeaderBytes, ReceivedMessageWord, SetupFlag, shutdownWrite,
+} from '../src/abi'
+import { BufferRing } from '../src/memory/buffer-ring'
+import { Metrics } from '../src/metrics'
+import { CompletionQueue } from '../src/queue/completion-queue'
+import { Operation, OperationTable } from '../src/queue/operation-table'
+import { SubmissionQueue } from '../src/queue/submission-queue'
+import { rightsType, socketLevel } from '../src/socket/rights'
+
+const unixFamily = 1
+const datagramType = 2
+const bufferBytes = 256
+const buffers = 16
+const receiveGroup = 0
+const controlBytes = 64
+const outgoingBytes = 4096
+/** Offsets in the memory of what is sent: the `msghdr` of receives, that of sends, its vector, its control message. */
+const layout = { receiveHeader: 0, sendHeader: 64, vector: 128, control: 192, payload: 512 }
+/** So many may wait to be read: nobody's send buffer is full by them. */
+const unreadMax = 12
+
+export type RawMessageStep
+  = | { readonly do: 'send', readonly at: 0 | 1, readonly sizeBytes: number, readonly descriptors: number }
+    | { readonly do: 'provide', readonly count: number }
+    | { readonly do: 'receive' | 'cancel' | 'shutdown' | 'close', readonly at: 0 | 1 }
+
+interface End {
+  readonly fd: number
+  readonly slot: number
+  receiving: boolean
+  open: boolean
+}
+
+/** Two connected Unix sockets that keep message boundaries, on one kernel, driven by requests as they are. */
+export class RawMessageRun {
+  readonly log: string[] = []
+  readonly #binding: Binding
+  readonly #native: NativeRing
+  readonly #submissions: SubmissionQueue
+  readonly #completions: CompletionQueue
+  readonly #table: OperationTable
+  readonly #outgoing: Region
+  readonly #incoming: Region
+  readonly #pool: BufferRing
+  readonly #free: number[] = Array.from({ length: buffers }, (_, index) => index)
+  readonly #ends: End[] = []
+  #unread = 0
+  #sent = 0
+
+  constructor(binding: Binding, type: number, steps: readonly RawMessageStep[]) {
+    this.#binding = binding
+    const native = binding.createRing({
+      submissionEntries: 64,
+      completionEntries: 256,
+      optionalFlags: SetupFlag.CompletionSize | SetupFlag.SubmitAll | SetupFlag.SingleIssuer | SetupFlag.DeferTaskRun
+        | SetupFlag.TaskRunFlag,
+    })
+    if (typeof native === 'number') throw new Error(`createRing: ${native}`)
+    this.#native = native
+    const metrics = new Metrics()
+    this.#table = new OperationTable(metrics)
+    this.#submissions = new SubmissionQueue(native, this.#table, metrics)
+    this.#completions = new CompletionQueue(native, this.#table, metrics)
+    this.#outgoing = this.#map(outgoingBytes)
+    this.#incoming = this.#map(buffers * bufferBytes)
+    this.#pool = new BufferRing(binding, native, receiveGroup, buffers)
+    new Uint32Array(this.#outgoing.buffer)[MessageHeaderWord.ControlBytes] = controlBytes
+    const pair = new Int32Array(2)
+    if (binding.sockets.socketpair(unixFamily, type, pair) < 0) throw new Error('socketpair failed')
+    pair.forEach((fd, index) => {
+      const slot = this.#table.allocate({
+        complete: (operation, result, flags) => { this.#completed(index, operation, result, flags) },
+      })
+      this.#ends.push({ fd, slot, receiving: false, open: true })
+    })
+    try {
+      for (const [index, step] of steps.entries()) {
+        this.log.push(`${index} ${JSON.stringify(step)}`)
+        this.#step(step)
+        this.#enter()
+      }
+    } finally {
+      native.close()
+      for (const { fd, open } of this.#ends) if (open) binding.sockets.close(fd)
+    }
+  }
+
+  #map(sizeBytes: number): Region {
+    const region = this.#binding.createRegion(sizeBytes)
+    if (typeof region === 'number') throw new Error(`createRegion: ${region}`)
+    return region
+  }
+
+  #step(step: RawMessageStep): void {
+    if (step.do === 'provide') {
+      for (const id of this.#free.splice(0, step.count)) {
+        this.#pool.push(this.#incoming.address + id * bufferBytes, bufferBytes, id)
+      }
+      this.#pool.publish()
+      return
+    }
+    const end = this.#ends[step.at]
+    const { fd, slot } = end
+    if (!end.open) return
+    switch (step.do) {
+      case 'send':
+        if (this.#unread < unreadMax) this.#send(end, step.sizeBytes, step.descriptors)
+        break
+      case 'receive':
+        if (end.receiving) return
+        end.receiving = true
+        this.#submissions.receiveMessageMultishot(slot, fd, receiveGroup, this.#outgoing.address, 0)
+        break
+      case 'cancel':
+        this.#submissions.cancelDescriptor(slot, fd)
+        break
+      case 'shutdown':
+        this.log.push(`  shutdown: ${this.#binding.sockets.shutdown(fd, shutdownWrite)}`)
+        break
+      case 'close':
+        if (end.receiving) return
+        end.open = false
+        this.#submissions.close(slot, fd)
+        break
+    }
+  }
+
+  #send({ fd, slot }: End, sizeBytes: number, descriptors: number): void {
+    const { address, buffer } = this.#outgoing
+    const { sockets } = this.#binding
+    const fds = Array.from({ length: descriptors }, () => sockets.socket(unixFamily, datagramType, 0))
+    new Uint8Array(buffer, layout.payload, sizeBytes).fill(++this.#sent)
+    const header = new BigUint64Array(buffer, layout.sendHeader, 7).fill(0n)
+    const words = new Uint32Array(buffer, layout.sendHeader, 14)
+    header[MessageHeaderWord.Vector / 2] = BigInt(address + layout.vector)
+    words[MessageHeaderWord.VectorCount] = 1
+    new BigUint64Array(buffer, layout.vector, 2).set([BigInt(address + layout.payload), BigInt(sizeBytes)])
+    if (descriptors !== 0) {
+      header[MessageHeaderWord.Control / 2] = BigInt(address + layout.control)
+      words[MessageHeaderWord.ControlBytes] = (controlHeaderBytes + descriptors * 4 + 7) & ~7
+      const rights = [controlHeaderBytes + descriptors * 4, 0, socketLevel, rightsType, ...fds]
+      new Int32Array(buffer, layout.control, rights.length).set(rights)
+    }
+    this.#submissions.sendMessage(slot, fd, address + layout.sendHeader, false, true)
+    this.#enter()
+    for (const each of fds) sockets.close(each)
+  }
+
+  /** Until the kernel has nothing more to do. */
+  #enter(): void {
+    this.#submissions.publish()
+    do {
+      this.#native.enter(0, EnterFlag.GetEvents)
+      this.#completions.drain()
+    } while (this.#submissions.workWaits)
+  }
+
+  #completed(index: number, operation: Operation, result: number, flags: number): void {
+    const more = (flags & CompletionFlag.More) === 0 ? '' : ' more'
+    // What was found is told by what ends.
+    if (operation === Operation.CancelAll) return
+    if (operation === Operation.Send && result >= 0) this.#unread++
+    if (operation === Operation.Receive && more === '') this.#ends[index].receiving = false
+    const holds = operation === Operation.Receive && result > 0
+    const received = holds ? this.#received(flags >>> bufferIdShift, result) : ''
+    this.log.push(`  end ${index} operation ${operation}: ${result}${more}${received}`)
+  }
+
+  #received(id: number, bytes: number): string {
+    this.#free.push(id)
+    this.#unread--
+    const at = id * bufferBytes
+    const words = new Int32Array(this.#incoming.buffer, at, bufferBytes / 4)
+    const control = words[ReceivedMessageWord.ControlBytes]
+    const cut = words[ReceivedMessageWord.Flags] & (MessageFlag.Truncated | MessageFlag.ControlTruncated)
+    let fds = 0
+    if (control !== 0) {
+      const first = receivedMessageHeaderBytes / 4
+      fds = (words[first] - controlHeaderBytes) / 4
+      for (let each = 0; each < fds; each++) this.#binding.sockets.close(words[first + 4 + each])
+    }
+    const payload = new Uint8Array(this.#incoming.buffer, at, bytes).subarray(receivedMessageHeaderBytes + controlBytes)
+    const told = words[ReceivedMessageWord.PayloadBytes]
+    return ` payload ${told} ${payload.at(0) ?? '-'} control ${control} flags ${cut} descriptors ${fds}`
+  }
+}
