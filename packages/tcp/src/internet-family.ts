@@ -45,13 +45,19 @@ export const internetFamily: AddressFamily = {
     setOption(connection.ring.sockets, connection.fd, 'noDelay', enabled ? 1 : 0)
   },
 
-  setKeepAlive({ ring: { sockets }, fd }: StreamConnection, enabled, initialDelaySeconds) {
+  setKeepAlive({ ring: { sockets }, fd }: StreamConnection, enabled, { initialSeconds, intervalSeconds, probes }) {
     setOption(sockets, fd, 'keepAlive', enabled ? 1 : 0)
-    if (!enabled || initialDelaySeconds <= 0) return
-    setOption(sockets, fd, 'keepAliveIdle', Math.min(initialDelaySeconds, keepAliveIdleSecondsMax))
-    setOption(sockets, fd, 'keepAliveInterval', keepAliveIntervalSeconds)
-    setOption(sockets, fd, 'keepAliveProbes', keepAliveProbes)
+    if (!enabled || initialSeconds <= 0) return
+    setOption(sockets, fd, 'keepAliveIdle', Math.min(initialSeconds, keepAliveIdleSecondsMax))
+    setOption(sockets, fd, 'keepAliveInterval', intervalSeconds ?? keepAliveIntervalSeconds)
+    setOption(sockets, fd, 'keepAliveProbes', probes ?? keepAliveProbes)
   },
+
+  typeOfService: (connection, value) => errnoOf(() => {
+    if (!(connection instanceof RingTcpConnection)) return 0
+    if (value !== undefined) connection.setTypeOfService(value)
+    return connection.typeOfService
+  }),
 }
 
 function encode(ring: Ring, { address, port }: Endpoint): Uint8Array {

@@ -21,6 +21,16 @@ export interface ListenRequest extends Endpoint {
   readonly mode: number
 }
 
+/** When the kernel asks an idle peer whether it is there, and how often. */
+export interface KeepAliveDelays {
+  /** 0 leaves the system's default, of the other two as well. */
+  readonly initialSeconds: number
+  /** Default 1. */
+  readonly intervalSeconds?: number | undefined
+  /** Default 10. */
+  readonly probes?: number | undefined
+}
+
 /** What `net.Socket#address()` gives; nothing of it for pipes. */
 export interface SocketName {
   address?: string
@@ -54,6 +64,7 @@ export interface AddressFamily {
   /** Where a socket, or its peer, is. @returns `-errno` if there is no answer. */
   name(ring: Ring, fd: number, call: 'getsockname' | 'getpeername'): SocketName | number
   setNoDelay?(connection: StreamConnection, enabled: boolean): void
-  /** @param initialDelaySeconds 0 leaves the system's default. */
-  setKeepAlive?(connection: StreamConnection, enabled: boolean, initialDelaySeconds: number): void
+  setKeepAlive?(connection: StreamConnection, enabled: boolean, delays: KeepAliveDelays): void
+  /** @param value the byte in the IP header; absent: as it is. @returns what it is then, or `-errno`. */
+  typeOfService?(connection: StreamConnection, value?: number): number
 }

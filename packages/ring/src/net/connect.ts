@@ -1,11 +1,12 @@
 import dns, { type LookupAddress } from 'node:dns'
-import { type BlockList, getDefaultAutoSelectFamily, getDefaultAutoSelectFamilyAttemptTimeout, isIP } from 'node:net'
+import { getDefaultAutoSelectFamily, getDefaultAutoSelectFamilyAttemptTimeout, isIP } from 'node:net'
 import { invalidArgumentType } from '@sheaf/ring'
 import type { Endpoint } from './address-family'
 import type { NetOptions } from './arguments'
 import type { AttemptOptions } from './connect-attempts'
 import {
-  checkBoolean, checkFunction, checkInt32, checkNumber, checkPort, checkString, invalidAddress, invalidAddressFamily,
+  checkBlockList, checkBoolean, checkFunction, checkInt32, checkNumber, checkPort, checkString, invalidAddress,
+  invalidAddressFamily, invalidValue,
   portOf,
 } from './errors'
 import type { Socket } from './socket'
@@ -39,7 +40,7 @@ export function connectToPath(options: NetOptions, start: StartAttempts): void {
 export function connectToHost(socket: Socket, options: NetOptions, start: StartAttempts): void {
   const target = checkTarget(options)
   const { host, port, localAddress, localPort } = target
-  const blockList = (options as { blockList?: BlockList }).blockList
+  const blockList = checkBlockList((options as { blockList?: unknown }).blockList)
   const begin = (endpoints: Endpoint[]): void => {
     if (!socket.connecting) return
     socket._unrefTimer()
@@ -106,13 +107,22 @@ function checkTarget(options: NetOptions): InternetTarget {
   if (isGiven(autoSelectFamily)) checkBoolean('options.autoSelectFamily', autoSelectFamily)
   if (isGiven(timeout)) checkInt32('options.autoSelectFamilyAttemptTimeout', timeout, 1)
   return {
-    host: options.host === undefined || options.host === '' ? 'localhost' : options.host,
+    host: checkHost(options.host),
     port: portOf(port),
     localAddress: localAddress === '' ? undefined : localAddress ?? undefined,
     localPort: localPort === 0 ? undefined : localPort ?? undefined,
     autoSelectFamily: autoSelectFamily ?? getDefaultAutoSelectFamily(),
     attemptTimeoutMs: Math.max(timeout ?? getDefaultAutoSelectFamilyAttemptTimeout(), attemptTimeoutMsMin),
   }
+}
+
+/** @throws TypeError for what is no name: a resolver written in C would stop at the null, and ask for another. */
+function checkHost(given: unknown): string {
+  // Falsy ones, null among them, are none.
+  if (!given) return 'localhost'
+  checkString('options.host', given)
+  if (given.includes('\0')) throw invalidValue('options.host', given, 'must be a string without null bytes.')
+  return given
 }
 
 /** A handler may have destroyed the socket. */

@@ -1,3 +1,4 @@
+import { BlockList } from 'node:net'
 import { getSystemErrorMap, getSystemErrorName, inspect } from 'node:util'
 import { invalidArgumentType, outOfRange, type SystemError } from '@sheaf/ring'
 
@@ -139,6 +140,21 @@ export function checkInt32(name: string, value: unknown, min: number): asserts v
   checkNumber(name, value)
   if (!Number.isInteger(value)) throw outOfRange(name, 'an integer', value)
   if (value < min || value > 2 ** 31 - 1) throw outOfRange(name, `>= ${min} && <= ${2 ** 31 - 1}`, value)
+}
+
+/** @returns undefined for none, which any falsy value is. */
+export function checkBlockList(value: unknown): BlockList | undefined {
+  if (!value) return undefined
+  if (value instanceof BlockList) return value
+  throw invalidArgumentType('options.blockList', 'an instance of net.BlockList', value)
+}
+
+const typeOfServiceMax = 255
+
+export function checkTypeOfService(name: string, value: unknown): asserts value is number {
+  if (typeof value !== 'number' || Number.isNaN(value)) throw invalidArgumentType(name, 'of type number', value)
+  if (!Number.isInteger(value)) throw outOfRange(name, 'an integer', value)
+  if (value < 0 || value > typeOfServiceMax) throw outOfRange(name, `>= 0 && <= ${typeOfServiceMax}`, value)
 }
 
 /** An object with `aborted` is enough. */

@@ -1,16 +1,16 @@
-import { lookup } from 'node:dns'
+import dns from 'node:dns'
 import { captureRejectionSymbol, EventEmitter } from 'node:events'
 import { channel, tracingChannel } from 'node:diagnostics_channel'
 import type { BlockList } from 'node:net'
 import { getDefaultHighWaterMark } from 'node:stream'
-import { defaultRing, invalidArgumentType, limits, stockNet } from '@sheaf/ring'
+import { defaultRing, invalidArgumentType, limits, nodeMajor, stockNet } from '@sheaf/ring'
 import type { FamilyKind, ListenRequest, SocketName } from './address-family'
 import { countOf, isPath, type NetOptions, normalizeArguments } from './arguments'
 import { callableClass, construct } from './callable-class'
 import { announceListening, askPrimary, isClusterWorker, meetWorkers, type PrimaryQuery } from './cluster'
 import {
-  addressError, alreadyListening, callError, checkKeepAliveDelay, checkNumber, checkPort, checkSignal, invalidValue,
-  listenError, portOf, serverNotRunning,
+  addressError, alreadyListening, callError, checkBlockList, checkKeepAliveDelay, checkNumber, checkPort, checkSignal,
+  invalidValue, listenError, portOf, serverNotRunning,
 } from './errors'
 import { familyOfKind, kindOfDescriptor } from './families'
 import { isForeignHandle } from './foreign-handle'
@@ -219,7 +219,7 @@ function initialise(
   server.pauseOnConnect = Boolean(options.pauseOnConnect)
   server.noDelay = Boolean(options.noDelay)
   server.keepAlive = Boolean(options.keepAlive)
-  server.blockList = options.blockList
+  server.blockList = checkBlockList(options.blockList)
   return undefined
 }
 
@@ -282,12 +282,32 @@ function listenOnPort(server: Server, options: NetOptions, port: number, backlog
     return
   }
   const listeningId = server._listeningId
-  lookup(host, (error, address, version) => {
+  resolve(host, (error, address, version) => {
     if (listeningId !== server._listeningId) return
     if (error !== null) server.emit('error', error)
     else listenOn(address, [{ ...request, address, version: version as 4 | 6 }])
   })
 }
+
+type Resolved = (error: Error | null, address: string, version: number) => void
+
+/** Of several addresses, that of a single link is the last to be taken: it needs a zone to be listened on. */
+function resolve(host: string, resolved: Resolved): void {
+  if (nodeMajor < 22) {
+    dns.lookup(host, resolved)
+    return
+  }
+  dns.lookup(host, { all: true }, (error, addresses) => {
+    if (error !== null) {
+      resolved(error, '', 0)
+      return
+    }
+    const { address, family } = addresses.find((entry) => !linkLocal.test(entry.address)) ?? addresses[0]
+    resolved(null, address, family)
+  })
+}
+
+const linkLocal = /^fe[89ab][0-9a-f]:/i
 
 function listenOnPath(server: Server, options: NetOptions, path: string, backlog: number): void {
   const { readableAll = false, writableAll = false } = options
@@ -445,9 +465,12 @@ function onConnection(this: ListenHandle, _error: number, handle: SocketHandle):
 }
 
 function acceptConnection(server: Server, handle: SocketHandle): void {
-  if ((server.maxConnections !== undefined && server.maxConnections > 0 && server._connections >= server.maxConnections)
-    || isBlocked(server, handle)) {
+  if (isFull(server)) {
     drop(server, handle)
+    return
+  }
+  if (isBlocked(server, handle)) {
+    handle.close()
     return
   }
   const socket = acceptedSocket(handle, {
@@ -463,6 +486,12 @@ function acceptConnection(server: Server, handle: SocketHandle): void {
   socket._server = server
   server.emit('connection', socket)
   if (serverSocketChannel.hasSubscribers) serverSocketChannel.publish({ socket })
+}
+
+/** Before Node 21, 0 was no bound. */
+function isFull({ maxConnections, _connections: count }: Server): boolean {
+  if (maxConnections === undefined || (maxConnections as unknown) === null) return false
+  return (maxConnections !== 0 || nodeMajor >= 21) && count >= maxConnections
 }
 
 function isBlocked(server: Server, handle: SocketHandle): boolean {

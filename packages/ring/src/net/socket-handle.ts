@@ -48,6 +48,9 @@ export class SocketHandle {
   #writeDone: WriteDone | undefined
   #closed: (() => void) | undefined
   #closing = false
+  #onread: unknown
+  /** Nothing is to be received. */
+  #guarded = false
 
   constructor(family: AddressFamily, events: HandleEvents, ring: Ring = defaultRing()) {
     this.family = family
@@ -239,8 +242,15 @@ export class SocketHandle {
     if (this.#usable) this.family.setNoDelay?.(this.#connection as StreamConnection, enabled)
   }
 
-  setKeepAlive(enabled: boolean, initialDelaySeconds: number): void {
-    if (this.#usable) this.family.setKeepAlive?.(this.#connection as StreamConnection, enabled, initialDelaySeconds)
+  setKeepAlive(enabled: boolean, initialSeconds: number, intervalSeconds?: number, probes?: number): void {
+    if (!this.#usable) return
+    const delays = { initialSeconds, intervalSeconds, probes }
+    this.family.setKeepAlive?.(this.#connection as StreamConnection, enabled, delays)
+  }
+
+  /** @param value absent: as it is. @returns what it is then, undefined if there can be none yet, or `-errno`. */
+  typeOfService(value?: number): number | undefined {
+    return this.#usable ? this.family.typeOfService?.(this.#connection as StreamConnection, value) : undefined
   }
 
   /** @returns 0 or `-errno`. */
@@ -285,6 +295,22 @@ export class SocketHandle {
     return this.#writeDone !== undefined
   }
 
+  // ---------------------------------------------------------------- what Node's modules do with it
+
+  /**
+   * The agent of `http` puts a function of its own here while a socket is free (from Node 22.23 on): what comes then is
+   * no answer to anything, and must not be taken for that to the next request. The function would read the state of
+   * libuv's streams; what it does is done here.
+   */
+  get onread(): unknown {
+    return this.#onread
+  }
+
+  set onread(onread: unknown) {
+    this.#onread = onread
+    this.#guarded = typeof onread === 'function' && onread.name === 'freeSocketOnReadGuard'
+  }
+
   // ---------------------------------------------------------------- async_hooks
 
   getAsyncId(): number {
@@ -318,7 +344,8 @@ export class SocketHandle {
       this.#receiver.received(chunk)
       return
     }
-    this.#resource.runInAsyncScope(this.#events.data, this.owner, chunk)
+    if (this.#guarded) this.owner.destroy()
+    else this.#resource.runInAsyncScope(this.#events.data, this.owner, chunk)
   }
 
   /** @internal */
@@ -337,7 +364,8 @@ export class SocketHandle {
   }
 
   #tellEnd(): void {
-    if (!this.#closing) this.#resource.runInAsyncScope(this.#events.end, this.owner)
+    if (this.#guarded) this.owner.destroy()
+    else if (!this.#closing) this.#resource.runInAsyncScope(this.#events.end, this.owner)
   }
 
   /** @internal */

@@ -1,13 +1,14 @@
 import type { BlockList, Socket as NodeSocket } from 'node:net'
 import { Duplex, type DuplexOptions } from 'node:stream'
-import { type Chunk, defaultRing, SheafError, socketAddressBytesMax, stockNet } from '@sheaf/ring'
+import { type Chunk, defaultRing, nodeMajor, SheafError, socketAddressBytesMax, stockNet } from '@sheaf/ring'
 import type { AddressFamily, Endpoint, FamilyKind, SocketName } from './address-family'
 import { isNormalized, normalizeArguments } from './arguments'
 import { callableClass, construct } from './callable-class'
 import { connectToHost, connectToPath } from './connect'
 import { type AttemptOptions, ConnectAttempts } from './connect-attempts'
 import {
-  addressMissing, callError, checkInt32, checkKeepAliveDelay, checkSignal, checkTimeout, closedBeforeConnection,
+  addressMissing, callError, checkInt32, checkKeepAliveDelay, checkSignal, checkTimeout, checkTypeOfService,
+  closedBeforeConnection,
   endedByPeer, invalidHandleType, notSupported, socketClosed,
 } from './errors'
 import { familyOfKind, kindOfDescriptor } from './families'
@@ -25,11 +26,19 @@ export interface SocketOptions extends DuplexOptions {
   noDelay?: boolean
   keepAlive?: boolean
   keepAliveInitialDelay?: number
+  typeOfService?: number
   blockList?: BlockList
   /** Of a connection that was accepted: it does not receive before `resume`. */
   pauseOnCreate?: boolean
   /** It does not receive before somebody reads. */
   manualStart?: boolean
+}
+
+interface KeepAliveOptions {
+  enable?: boolean
+  initialDelay?: number
+  interval?: number
+  count?: number
 }
 
 /** What a socket has besides what Node's have as properties. */
@@ -44,6 +53,10 @@ interface SocketState {
   noDelay: boolean
   keepAlive: boolean
   keepAliveDelaySeconds: number
+  keepAliveIntervalSeconds: number | undefined
+  keepAliveProbes: number | undefined
+  /** As set last. */
+  typeOfService: number | undefined
   /** Counts that outlive the handle. */
   bytesRead: number
   bytesWritten: number
@@ -183,7 +196,8 @@ class SocketMethods extends Duplex {
 
   override _final(done: WriteDone): void {
     const { handle } = this[state]
-    if (this.pending) this.once('connect', () => this._final(done))
+    const waits = nodeMajor < 22 ? this.pending : this.connecting
+    if (waits) this.once('connect', () => this._final(done))
     else if (handle === null) done()
     else handle.shutdown(done)
   }
@@ -288,7 +302,8 @@ class SocketMethods extends Duplex {
   /** There is life: the time-out begins anew. */
   _unrefTimer(): void {
     this[state].idle.refresh()
-    for (let socket = this._parent; socket !== null; socket = socket._parent) socket._unrefTimer()
+    // Programs put `undefined` there, too.
+    for (let socket = this._parent; socket; socket = socket._parent) socket._unrefTimer()
   }
 
   _onTimeout(): void {
@@ -313,15 +328,43 @@ class SocketMethods extends Duplex {
     return this
   }
 
-  setKeepAlive(enable?: boolean, initialDelayMs = 0): this {
+  setKeepAlive(
+    enable?: boolean | KeepAliveOptions, initialDelayMs?: number, intervalMs?: number, count?: number,
+  ): this {
+    if (typeof enable === 'object') {
+      const { enable: enabled, initialDelay, interval, count: probes } = enable
+      return this.setKeepAlive(enabled, initialDelay, interval, probes)
+    }
     const own = this[state]
     const enabled = Boolean(enable)
-    const delaySeconds = Math.trunc(initialDelayMs / 1000) | 0
-    const changes = enabled !== own.keepAlive || (enabled && delaySeconds !== own.keepAliveDelaySeconds)
+    const delaySeconds = wholeSeconds(initialDelayMs)
+    const intervalSeconds = intervalMs === undefined ? undefined : wholeSeconds(intervalMs)
+    const changes = enabled !== own.keepAlive || (enabled && (delaySeconds !== own.keepAliveDelaySeconds
+      || intervalSeconds !== own.keepAliveIntervalSeconds || count !== own.keepAliveProbes))
     own.keepAlive = enabled
     own.keepAliveDelaySeconds = delaySeconds
-    if (changes) own.handle?.setKeepAlive(enabled, delaySeconds)
+    own.keepAliveIntervalSeconds = intervalSeconds
+    own.keepAliveProbes = count
+    if (changes) own.handle?.setKeepAlive(enabled, delaySeconds, intervalSeconds, count)
     return this
+  }
+
+  /** @param value the byte in the IP header, in time for the connection if it is not there yet. */
+  setTypeOfService(value: number): this {
+    checkTypeOfService('tos', value)
+    const own = this[state]
+    if (value === own.typeOfService) return this
+    own.typeOfService = value
+    const result = own.handle?.typeOfService(value) ?? 0
+    if (result < 0) throw callError(result, 'setTypeOfService')
+    return this
+  }
+
+  getTypeOfService(): number {
+    const own = this[state]
+    const result = own.handle?.typeOfService() ?? own.typeOfService ?? 0
+    if (result < 0) throw callError(result, 'getTypeOfService')
+    return result
   }
 
   ref(): this {
@@ -441,6 +484,9 @@ function initialise(socket: Socket, given?: SocketOptions | number): object | un
     noDelay: Boolean(options.noDelay),
     keepAlive: Boolean(options.keepAlive),
     keepAliveDelaySeconds: Math.trunc((options.keepAliveInitialDelay ?? 0) / 1000),
+    keepAliveIntervalSeconds: undefined,
+    keepAliveProbes: undefined,
+    typeOfService: options.typeOfService,
     bytesRead: 0,
     bytesWritten: 0,
   }
@@ -471,7 +517,12 @@ function initialise(socket: Socket, given?: SocketOptions | number): object | un
   return undefined
 }
 
+function wholeSeconds(timeMs = 0): number {
+  return Math.trunc(timeMs / 1000) | 0
+}
+
 function checkOptions(options: SocketOptions): void {
+  if (options.typeOfService !== undefined) checkTypeOfService('options.typeOfService', options.typeOfService)
   if (options.objectMode === true) throw notSupported('options.objectMode', options.objectMode)
   for (const name of ['readableObjectMode', 'writableObjectMode'] as const) {
     if (options[name] === true) throw notSupported(`options.${name}`, options[name])
@@ -550,7 +601,13 @@ export const handleEvents: HandleEvents = {
     this._sockname = null
     this._unrefTimer()
     if (own.noDelay) handle.setNoDelay(true)
-    if (own.keepAlive) handle.setKeepAlive(true, own.keepAliveDelaySeconds)
+    if (own.keepAlive) {
+      handle.setKeepAlive(true, own.keepAliveDelaySeconds, own.keepAliveIntervalSeconds, own.keepAliveProbes)
+    }
+    if (own.typeOfService !== undefined) {
+      const result = handle.typeOfService(own.typeOfService) ?? 0
+      if (result < 0) this.emit('error', callError(result, 'setTypeOfService'))
+    }
     this.emit('connect')
     this.emit('ready')
     if (!this.isPaused()) this.read(0)

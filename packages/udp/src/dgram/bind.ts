@@ -1,5 +1,5 @@
-import type { EventEmitter } from 'node:events'
-import { systemError } from '@sheaf/ring'
+import { EventEmitter } from 'node:events'
+import { nodeMajor, systemError } from '@sheaf/ring'
 import { checkString } from './arguments'
 import { shareAddress, type SharedAddress, type SharedHandle, sharesAddresses } from './cluster'
 import { addressError, alreadyBound } from './errors'
@@ -43,17 +43,19 @@ export function bind(state: SocketState, target: unknown, address: unknown, call
   }
 }
 
-/** As `node:dgram` has it: a failure takes the listener away, and counts as heard. */
+/** A failure takes the listener away. Before Node 24 it counts as heard, too. */
+const failure = nodeMajor < 24 ? 'error' : EventEmitter.errorMonitor
+
 function onceListening(socket: EventEmitter, callback: () => void): void {
   const forget = (): void => {
-    socket.removeListener('error', forget)
+    socket.removeListener(failure, forget)
     socket.removeListener('listening', listening)
   }
   const listening = (): void => {
     forget()
     callback.call(socket)
   }
-  socket.on('error', forget)
+  socket.on(failure, forget)
   socket.on('listening', listening)
 }
 

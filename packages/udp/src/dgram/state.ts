@@ -2,7 +2,7 @@ import { AsyncResource } from 'node:async_hooks'
 import dns from 'node:dns'
 import { EventEmitter } from 'node:events'
 import { type BlockList, isIP } from 'node:net'
-import type { InternetAddress } from '@sheaf/ring'
+import { type InternetAddress, nodeMajor } from '@sheaf/ring'
 import { Endpoint, type EndpointOwner } from './endpoint'
 import { notRunning } from './errors'
 
@@ -123,7 +123,14 @@ export class SocketState implements EndpointOwner {
   resolve(address: string, callback: LookupCallback): void {
     // As a property: programs put functions of their own there.
     const lookup = this.options.lookup ?? dns.lookup
-    lookup(address === '' ? this.#localhost : address, this.ipv6 ? 6 : 4, callback)
+    const name = address === '' ? this.#localhost : address
+    const version = this.ipv6 ? 6 : 4
+    // From Node 24 on that is no lookup any more.
+    if (this.options.lookup === undefined && nodeMajor >= 24 && isIP(name) === version) {
+      process.nextTick(callback, null, name)
+    } else {
+      lookup(name, version, callback)
+    }
   }
 
   /** The address if there is nothing to resolve and nobody who would see that it isn't. */

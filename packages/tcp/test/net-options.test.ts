@@ -1,0 +1,128 @@
+import { once } from 'node:events'
+import { type AddressInfo, BlockList, type ListenOptions, type Server, type Socket } from 'node:net'
+import { defaultRing, getSocketOption } from '@sheaf/ring'
+import { afterEach, expect, it } from 'vitest'
+import net from '../src/net'
+import { socketOption, type SocketOptionName } from '../src/socket-options'
+
+const open: (Server | Socket)[] = []
+
+/** Closed at the end of the test. */
+function closed<T extends Server | Socket>(made: T): T {
+  open.push(made)
+  return made
+}
+
+afterEach(async () => {
+  await Promise.all(open.splice(0).map(async (made) => {
+    if (made instanceof net.Server && !made.listening) return
+    const gone = once(made, 'close')
+    if (made instanceof net.Server) made.close()
+    else if ((made).closed) return
+    else (made).destroy()
+    await gone
+  }))
+})
+
+async function listening(server: Server, options: ListenOptions = { host: '127.0.0.1', port: 0 }): Promise<number> {
+  closed(server).listen(options)
+  await once(server, 'listening')
+  return (server.address() as AddressInfo).port
+}
+
+/** What the socket's options are beneath. */
+function option(socket: Socket, name: SocketOptionName): number {
+  const { _handle: { fd } } = socket as unknown as { _handle: { fd: number } }
+  return getSocketOption(defaultRing().sockets, fd, socketOption[name])
+}
+
+/** What newer versions of Node have, and the types of the oldest do not. */
+interface NewerSocket extends Socket {
+  setTypeOfService(value: number): this
+  getTypeOfService(): number
+  setKeepAlive(options?: boolean | object, initialDelayMs?: number, intervalMs?: number, count?: number): this
+}
+
+function blocked(address: string): BlockList {
+  const list = new BlockList()
+  list.addAddress(address)
+  return list
+}
+
+it('a server closes connections from the addresses of its block list, and tells of none', async () => {
+  const options = { blockList: blocked('127.0.0.1') }
+  const server = net.createServer(options, () => expect.unreachable())
+  server.on('drop', () => expect.unreachable())
+  const socket = closed(net.connect(await listening(server), '127.0.0.1'))
+  socket.resume().on('error', () => undefined)
+  await once(socket, 'close')
+})
+
+it('does not connect to the addresses of a block list', async () => {
+  const port = await listening(net.createServer(() => expect.unreachable()))
+  const options = { host: '127.0.0.1', port, blockList: blocked('127.0.0.1') }
+  const socket = closed(net.connect(options))
+  const [error] = await once(socket, 'error') as [NodeJS.ErrnoException]
+  expect(error).toMatchObject({ code: 'ERR_IP_BLOCKED', message: 'IP(127.0.0.1) is blocked by net.BlockList' })
+})
+
+it('takes nothing else for a block list', () => {
+  const options = { port: 1, blockList: {} }
+  expect(() => net.connect(options)).toThrow(expect.objectContaining({ code: 'ERR_INVALID_ARG_TYPE' }))
+  expect(() => net.createServer(options)).toThrow(expect.objectContaining({ code: 'ERR_INVALID_ARG_TYPE' }))
+})
+
+it('servers share a port with reusePort, and without it do not', async () => {
+  const shared = { host: '127.0.0.1', reusePort: true }
+  const port = await listening(net.createServer(), { ...shared, port: 0 })
+  expect(await listening(net.createServer(), { ...shared, port })).toBe(port)
+  const third = net.createServer().listen({ host: '127.0.0.1', port })
+  expect(await once(third, 'error')).toMatchObject([{ code: 'EADDRINUSE' }])
+})
+
+it('a host that has a null in it is refused: a resolver would stop there', () => {
+  expect(() => net.connect({ host: '127.0.0.1\0.example', port: 1 })).toThrow(
+    "The property 'options.host' must be a string without null bytes.")
+})
+
+it.each(['127.0.0.1', '::1'])('the type of service is set before and after connecting to %s', async (host) => {
+  const port = await listening(net.createServer((accepted) => accepted.resume()), { host, port: 0 })
+  const socket = closed(new net.Socket()) as NewerSocket
+  expect(socket.getTypeOfService()).toBe(0)
+  socket.setTypeOfService(0x10).connect(port, host)
+  await once(socket, 'connect')
+  expect(socket.getTypeOfService()).toBe(0x10)
+  socket.setTypeOfService(0x20)
+  expect(option(socket, host === '::1' ? 'trafficClass' : 'typeOfService')).toBe(0x20)
+  expect(() => socket.setTypeOfService(256)).toThrow(expect.objectContaining({ code: 'ERR_OUT_OF_RANGE' }))
+  expect(() => socket.setTypeOfService('low' as never)).toThrow(
+    expect.objectContaining({ code: 'ERR_INVALID_ARG_TYPE' }))
+})
+
+it('keeps a connection alive as it is told to', async () => {
+  const port = await listening(net.createServer((accepted) => accepted.resume()))
+  const socket = closed(net.connect(port, '127.0.0.1')) as NewerSocket
+  await once(socket, 'connect')
+  const seen = (): number[] => (['keepAlive', 'keepAliveIdle', 'keepAliveInterval', 'keepAliveProbes'] as const)
+    .map((name) => option(socket, name))
+  socket.setKeepAlive(true, 5_000)
+  expect(seen()).toEqual([1, 5, 1, 10])
+  socket.setKeepAlive(true, 6_000, 7_000, 8)
+  expect(seen()).toEqual([1, 6, 7, 8])
+  socket.setKeepAlive({ enable: true, initialDelay: 9_000, interval: 10_000, count: 11 })
+  expect(seen()).toEqual([1, 9, 10, 11])
+})
+
+it('what comes while the agent of http guards a free socket destroys it', async () => {
+  const accepted: Socket[] = []
+  const port = await listening(net.createServer((socket) => accepted.push(closed(socket))))
+  const socket = closed(net.connect(port, '127.0.0.1'))
+  await once(socket, 'connect')
+  const handle = (socket as unknown as { _handle: { onread: unknown, readStart(): number } })._handle
+  handle.onread = function freeSocketOnReadGuard() { return undefined }
+  handle.readStart()
+  socket.on('data', () => expect.unreachable())
+  while (accepted.length === 0) await new Promise(setImmediate)
+  accepted[0].write('no answer to anything')
+  await once(socket, 'close')
+})
