@@ -50,7 +50,7 @@ function blocked(address: string): BlockList {
 }
 
 it('a server closes connections from the addresses of its block list, and tells of none', async () => {
-  const options = { blockList: blocked('127.0.0.1') }
+  const options: object = { blockList: blocked('127.0.0.1') }
   const server = net.createServer(options, () => expect.unreachable())
   server.on('drop', () => expect.unreachable())
   const socket = closed(net.connect(await listening(server), '127.0.0.1'))
@@ -69,7 +69,7 @@ it('does not connect to the addresses of a block list', async () => {
 it('takes nothing else for a block list', () => {
   const options = { port: 1, blockList: {} }
   expect(() => net.connect(options)).toThrow(expect.objectContaining({ code: 'ERR_INVALID_ARG_TYPE' }))
-  expect(() => net.createServer(options)).toThrow(expect.objectContaining({ code: 'ERR_INVALID_ARG_TYPE' }))
+  expect(() => net.createServer(options as object)).toThrow(expect.objectContaining({ code: 'ERR_INVALID_ARG_TYPE' }))
 })
 
 it('servers share a port with reusePort, and without it do not', async () => {
