@@ -1,14 +1,12 @@
-import type { Binding, NativeRing, Region } from '@sheaf/native'
+import type { Binding, Region } from '@sheaf/native'
 import {
   bufferIdShift, CompletionFlag, controlHeaderBytes, EnterFlag, MessageFlag, MessageHeaderWord,
-  receivedMessageHeaderBytes, ReceivedMessageWord, SetupFlag, shutdownWrite,
+  receivedMessageHeaderBytes, ReceivedMessageWord, shutdownWrite,
 } from '../src/abi'
 import { BufferRing } from '../src/memory/buffer-ring'
-import { Metrics } from '../src/metrics'
-import { CompletionQueue } from '../src/queue/completion-queue'
-import { Operation, OperationTable } from '../src/queue/operation-table'
-import { SubmissionQueue } from '../src/queue/submission-queue'
+import { Operation } from '../src/queue/operation-table'
 import { rightsType, socketLevel } from '../src/socket/rights'
+import { RawRing } from './raw-ring'
 
 const unixFamily = 1
 const datagramType = 2
@@ -38,10 +36,7 @@ interface End {
 export class RawMessageRun {
   readonly log: string[] = []
   readonly #binding: Binding
-  readonly #native: NativeRing
-  readonly #submissions: SubmissionQueue
-  readonly #completions: CompletionQueue
-  readonly #table: OperationTable
+  readonly #ring: RawRing
   readonly #outgoing: Region
   readonly #incoming: Region
   readonly #pool: BufferRing
@@ -52,26 +47,15 @@ export class RawMessageRun {
 
   constructor(binding: Binding, type: number, steps: readonly RawMessageStep[]) {
     this.#binding = binding
-    const native = binding.createRing({
-      submissionEntries: 64,
-      completionEntries: 256,
-      optionalFlags: SetupFlag.CompletionSize | SetupFlag.SubmitAll | SetupFlag.SingleIssuer | SetupFlag.DeferTaskRun
-        | SetupFlag.TaskRunFlag,
-    })
-    if (typeof native === 'number') throw new Error(`createRing: ${native}`)
-    this.#native = native
-    const metrics = new Metrics()
-    this.#table = new OperationTable(metrics)
-    this.#submissions = new SubmissionQueue(native, this.#table, metrics)
-    this.#completions = new CompletionQueue(native, this.#table, metrics)
-    this.#outgoing = this.#map(outgoingBytes)
-    this.#incoming = this.#map(buffers * bufferBytes)
-    this.#pool = new BufferRing(binding, native, receiveGroup, buffers)
+    this.#ring = new RawRing(binding)
+    this.#outgoing = this.#ring.map(outgoingBytes)
+    this.#incoming = this.#ring.map(buffers * bufferBytes)
+    this.#pool = new BufferRing(binding, this.#ring.native, receiveGroup, buffers)
     new Uint32Array(this.#outgoing.buffer)[MessageHeaderWord.ControlBytes] = controlBytes
     const pair = new Int32Array(2)
     if (binding.sockets.socketpair(unixFamily, type, pair) < 0) throw new Error('socketpair failed')
     pair.forEach((fd, index) => {
-      const slot = this.#table.allocate({
+      const slot = this.#ring.table.allocate({
         complete: (operation, result, flags) => { this.#completed(index, operation, result, flags) },
       })
       this.#ends.push({ fd, slot, receiving: false, open: true })
@@ -83,15 +67,9 @@ export class RawMessageRun {
         this.#enter()
       }
     } finally {
-      native.close()
+      this.#ring.native.close()
       for (const { fd, open } of this.#ends) if (open) binding.sockets.close(fd)
     }
-  }
-
-  #map(sizeBytes: number): Region {
-    const region = this.#binding.createRegion(sizeBytes)
-    if (typeof region === 'number') throw new Error(`createRegion: ${region}`)
-    return region
   }
 
   #step(step: RawMessageStep): void {
@@ -112,10 +90,10 @@ export class RawMessageRun {
       case 'receive':
         if (end.receiving) return
         end.receiving = true
-        this.#submissions.receiveMessageMultishot(slot, fd, receiveGroup, this.#outgoing.address, 0)
+        this.#ring.submissions.receiveMessageMultishot(slot, fd, receiveGroup, this.#outgoing.address, 0)
         break
       case 'cancel':
-        this.#submissions.cancelDescriptor(slot, fd)
+        this.#ring.submissions.cancelDescriptor(slot, fd)
         break
       case 'shutdown':
         this.log.push(`  shutdown: ${this.#binding.sockets.shutdown(fd, shutdownWrite)}`)
@@ -123,7 +101,7 @@ export class RawMessageRun {
       case 'close':
         if (end.receiving) return
         end.open = false
-        this.#submissions.close(slot, fd)
+        this.#ring.submissions.close(slot, fd)
         break
     }
   }
@@ -144,18 +122,18 @@ export class RawMessageRun {
       const rights = [controlHeaderBytes + descriptors * 4, 0, socketLevel, rightsType, ...fds]
       new Int32Array(buffer, layout.control, rights.length).set(rights)
     }
-    this.#submissions.sendMessage(slot, fd, address + layout.sendHeader, false, true)
+    this.#ring.submissions.sendMessage(slot, fd, address + layout.sendHeader, false, true)
     this.#enter()
     for (const each of fds) sockets.close(each)
   }
 
   /** Until the kernel has nothing more to do. */
   #enter(): void {
-    this.#submissions.publish()
+    this.#ring.submissions.publish()
     do {
-      this.#native.enter(0, EnterFlag.GetEvents)
-      this.#completions.drain()
-    } while (this.#submissions.workWaits)
+      this.#ring.native.enter(0, EnterFlag.GetEvents)
+      this.#ring.completions.drain()
+    } while (this.#ring.submissions.workWaits)
   }
 
   #completed(index: number, operation: Operation, result: number, flags: number): void {

@@ -1,10 +1,8 @@
-import type { Binding, NativeRing, Region } from '@sheaf/native'
-import { bufferIdShift, CompletionFlag, EnterFlag, SetupFlag } from '../src/abi'
+import type { Binding, Region } from '@sheaf/native'
+import { bufferIdShift, CompletionFlag, EnterFlag } from '../src/abi'
 import { BufferRing } from '../src/memory/buffer-ring'
-import { Metrics } from '../src/metrics'
-import { CompletionQueue } from '../src/queue/completion-queue'
-import { Operation, OperationTable } from '../src/queue/operation-table'
-import { SubmissionQueue } from '../src/queue/submission-queue'
+import { Operation } from '../src/queue/operation-table'
+import { RawRing } from './raw-ring'
 
 const unixFamily = 1
 const streamType = 1
@@ -41,10 +39,7 @@ interface End {
 export class RawRun {
   readonly log: string[] = []
   readonly #binding: Binding
-  readonly #native: NativeRing
-  readonly #submissions: SubmissionQueue
-  readonly #completions: CompletionQueue
-  readonly #table: OperationTable
+  readonly #ring: RawRing
   readonly #memory: Region
   readonly #outgoing: Buffer
   readonly #incoming: Region
@@ -58,23 +53,12 @@ export class RawRun {
 
   constructor(binding: Binding, steps: readonly RawStep[]) {
     this.#binding = binding
-    const native = binding.createRing({
-      submissionEntries: 64,
-      completionEntries: 256,
-      optionalFlags: SetupFlag.CompletionSize | SetupFlag.SubmitAll | SetupFlag.SingleIssuer | SetupFlag.DeferTaskRun
-        | SetupFlag.TaskRunFlag,
-    })
-    if (typeof native === 'number') throw new Error(`createRing: ${native}`)
-    this.#native = native
-    const metrics = new Metrics()
-    this.#table = new OperationTable(metrics)
-    this.#submissions = new SubmissionQueue(native, this.#table, metrics)
-    this.#completions = new CompletionQueue(native, this.#table, metrics)
-    this.#memory = this.#map(outgoingBytes)
+    this.#ring = new RawRing(binding)
+    this.#memory = this.#ring.map(outgoingBytes)
     this.#outgoing = Buffer.from(this.#memory.buffer)
     this.#outgoing.forEach((_value, index) => { this.#outgoing[index] = (index * 7) ^ (index >>> 8) })
-    this.#incoming = this.#map(buffers * bufferBytes)
-    this.#pool = new BufferRing(binding, native, receiveGroup, buffers)
+    this.#incoming = this.#ring.map(buffers * bufferBytes)
+    this.#pool = new BufferRing(binding, this.#ring.native, receiveGroup, buffers)
     const pair = new Int32Array(2)
     if (binding.sockets.socketpair(unixFamily, streamType, pair) < 0) throw new Error('socketpair failed')
     pair.forEach((fd, index) => { this.#ends.push(this.#end(fd, index)) })
@@ -86,23 +70,17 @@ export class RawRun {
       }
       this.log.push(`the pool's head is ${this.#pool.kernelHead}`)
     } finally {
-      native.close()
+      this.#ring.native.close()
       for (const { fd, open } of this.#ends) if (open) binding.sockets.close(fd)
     }
   }
 
-  #map(sizeBytes: number): Region {
-    const region = this.#binding.createRegion(sizeBytes)
-    if (typeof region === 'number') throw new Error(`createRegion: ${region}`)
-    return region
-  }
-
   #end(fd: number, index: number): End {
     const inFlight = new Map<Operation, number>()
-    const slot = this.#table.allocate({
+    const slot = this.#ring.table.allocate({
       complete: (operation, result, flags) => { this.#completed(index, operation, result, flags) },
     })
-    const group = new BufferRing(this.#binding, this.#native, 1 + index, sendEntries)
+    const group = new BufferRing(this.#binding, this.#ring.native, 1 + index, sendEntries)
     return { fd, slot, group, inFlight, open: true, shut: false }
   }
 
@@ -124,36 +102,36 @@ export class RawRun {
       case 'send':
         if (sending || !this.#roomFor(step.sizeBytes)) return
         this.#begin(end, Operation.Send)
-        this.#submissions.send(slot, fd, this.#next(step.sizeBytes), step.sizeBytes)
+        this.#ring.submissions.send(slot, fd, this.#next(step.sizeBytes), step.sizeBytes)
         break
       case 'bundle':
         if (sending || !this.#roomFor(step.count * step.sizeBytes)) return
         for (let id = 0; id < step.count; id++) end.group.push(this.#next(step.sizeBytes), step.sizeBytes, id)
         end.group.publish()
         this.#begin(end, Operation.Send)
-        this.#submissions.sendBundle(slot, fd, end.group.group)
+        this.#ring.submissions.sendBundle(slot, fd, end.group.group)
         break
       case 'receive':
         if (receiving) return
         this.#begin(end, Operation.Receive)
-        this.#submissions.receiveMultishot(slot, fd, receiveGroup, step.bundle)
+        this.#ring.submissions.receiveMultishot(slot, fd, receiveGroup, step.bundle)
         break
       case 'cancelReceive':
-        if (receiving) this.#submissions.cancelOperation(slot, Operation.Receive)
+        if (receiving) this.#ring.submissions.cancelOperation(slot, Operation.Receive)
         break
       case 'cancel':
-        this.#submissions.cancelDescriptor(slot, fd)
+        this.#ring.submissions.cancelDescriptor(slot, fd)
         break
       case 'shutdown':
         if (end.shut) return
         end.shut = true
         this.#begin(end, Operation.Shutdown)
-        this.#submissions.shutdownWrite(slot, fd)
+        this.#ring.submissions.shutdownWrite(slot, fd)
         break
       case 'close':
         if (sending || receiving) return
         end.open = false
-        this.#submissions.close(slot, fd)
+        this.#ring.submissions.close(slot, fd)
         break
     }
   }
@@ -177,13 +155,15 @@ export class RawRun {
 
   /** Until the kernel has nothing more to do. */
   #enter(): void {
-    this.#submissions.publish()
+    this.#ring.submissions.publish()
     do {
       // Linux has a thread of its own shut a socket down.
       const shutting = this.#ends.some(({ inFlight }) => (inFlight.get(Operation.Shutdown) ?? 0) !== 0)
-      this.#native.enter(shutting ? 1 : 0, EnterFlag.GetEvents)
-      this.#completions.drain()
-    } while (this.#submissions.workWaits || this.#ends.some(({ inFlight }) => inFlight.get(Operation.Shutdown) === 1))
+      this.#ring.native.enter(shutting ? 1 : 0, EnterFlag.GetEvents)
+      this.#ring.completions.drain()
+    } while (
+      this.#ring.submissions.workWaits || this.#ends.some(({ inFlight }) => inFlight.get(Operation.Shutdown) === 1)
+    )
   }
 
   #completed(index: number, operation: Operation, result: number, flags: number): void {

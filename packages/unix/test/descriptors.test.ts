@@ -1,13 +1,13 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { closeSync, fstatSync, openSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { closeSync, fstatSync, openSync, readFileSync, writeFileSync } from 'node:fs'
 import { createConnection, createServer } from 'node:net'
 import { join } from 'node:path'
 import type { Ring, WriteCallback } from '@sheaf/ring'
 import { pattern, Random, until, untilIdle } from '@sheaf/ring/testing'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { connect, datagram, listen, type ReceivedDetails, seqpacket, socketpair } from '../src/index'
-import { directory, testRing } from './support'
+import { directory, openDescriptors, testRing } from './support'
 
 interface Sender {
   flush(): void
@@ -59,10 +59,6 @@ const kinds: Record<string, Kind> = {
   },
   datagram: messages(datagram),
   seqpacket: messages(seqpacket),
-}
-
-function openDescriptors(): number {
-  return readdirSync('/proc/self/fd').length
 }
 
 /** Descriptors of files that have their index as content. They are closed when the test is over, or before. */
@@ -331,7 +327,7 @@ it('a listener\'s socket can be handed to another process\'s server', async () =
 
 it('descriptors that there is no room for end a connection, and leak nothing', async () => {
   const program = `
-    import { closeSync, openSync, readdirSync } from 'node:fs'
+    import { closeSync, openSync } from 'node:fs'
     import { datagram, seqpacket, socketpair } from '@sheaf/unix'
     const outcomes = []
     const options = { receiveDescriptors: true }

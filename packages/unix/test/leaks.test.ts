@@ -1,10 +1,8 @@
-import { readdirSync } from 'node:fs'
-import { setImmediate as nextTurn } from 'node:timers/promises'
 import type { Ring } from '@sheaf/ring'
 import { Random, untilIdle } from '@sheaf/ring/testing'
 import { expect, it } from 'vitest'
 import { connect, socketpair, type UnixConnection } from '../src/index'
-import { server, testRing } from './support'
+import { heldBytes, openDescriptors, server, testRing } from './support'
 
 const cycles = 100_000
 /** The heap has its size after that many. */
@@ -14,20 +12,6 @@ const message = Buffer.from('a message to be echoed')
 
 /** One connection from beginning to end. */
 type Cycle = (ring: Ring, path: string, random: Random) => Promise<void>
-
-function openDescriptors(): number {
-  return readdirSync('/proc/self/fd').length
-}
-
-/** What JavaScript holds, once the collector has finished, part of which it leaves to later turns. */
-async function heldBytes(): Promise<number> {
-  for (let turn = 0; turn < 3; turn++) {
-    globalThis.gc?.()
-    await nextTurn()
-  }
-  const { heapUsed, arrayBuffers } = process.memoryUsage()
-  return heapUsed + arrayBuffers
-}
 
 /** Runs `count` cycles, `atOnce` side by side. */
 async function run(count: number, cycle: () => Promise<void>): Promise<void> {

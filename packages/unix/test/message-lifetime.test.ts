@@ -1,13 +1,12 @@
 import { once } from 'node:events'
-import { closeSync, fstatSync, openSync, readdirSync } from 'node:fs'
+import { closeSync, fstatSync, openSync } from 'node:fs'
 import { join } from 'node:path'
-import { setImmediate as nextTurn } from 'node:timers/promises'
 import { Worker } from 'node:worker_threads'
 import type { Ring } from '@sheaf/ring'
 import { Random, until, untilIdle } from '@sheaf/ring/testing'
 import { describe, expect, it } from 'vitest'
 import { datagram, seqpacket } from '../src/index'
-import { directory, testRing } from './support'
+import { directory, heldBytes, openDescriptors, testRing } from './support'
 
 const families = { datagram, seqpacket }
 type Family = keyof typeof families
@@ -29,20 +28,6 @@ interface Socket {
 
 function pair(family: Family, ring: Ring, handler: Handler): [Socket, Socket] {
   return families[family].socketpair({ ring }, handler as never) as unknown as [Socket, Socket]
-}
-
-function openDescriptors(): number {
-  return readdirSync('/proc/self/fd').length
-}
-
-/** What JavaScript holds, once the collector has finished, part of which it leaves to later turns. */
-async function heldBytes(): Promise<number> {
-  for (let turn = 0; turn < 3; turn++) {
-    globalThis.gc?.()
-    await nextTurn()
-  }
-  const { heapUsed, arrayBuffers } = process.memoryUsage()
-  return heapUsed + arrayBuffers
 }
 
 /** Ends one of two sockets at one moment or another; the other ends for it, or is ended. */

@@ -1,7 +1,8 @@
 import { spawnSync } from 'node:child_process'
-import { mkdtempSync, rmSync, statSync } from 'node:fs'
+import { mkdtempSync, readdirSync, rmSync, statSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { setImmediate as nextTurn } from 'node:timers/promises'
 import { createRing, type Ring, type RingOptions } from '@sheaf/ring'
 import { onTestFinished } from 'vitest'
 import { listen, type ListenerHandler, type ListenOptions, type UnixConnection, type UnixListener } from '../src/index'
@@ -41,4 +42,18 @@ export function leaveBehind(path: string): void {
     require('node:net').createServer().listen(${JSON.stringify(path)}, () => process.kill(process.pid, 'SIGKILL'))`
   spawnSync(process.execPath, ['-e', program])
   if (!statSync(path).isSocket()) throw new Error(`${path} is no socket`)
+}
+
+export function openDescriptors(): number {
+  return readdirSync('/proc/self/fd').length
+}
+
+/** What JavaScript holds, once the collector has finished, part of which it leaves to later turns. */
+export async function heldBytes(): Promise<number> {
+  for (let turn = 0; turn < 3; turn++) {
+    globalThis.gc?.()
+    await nextTurn()
+  }
+  const { heapUsed, arrayBuffers } = process.memoryUsage()
+  return heapUsed + arrayBuffers
 }
