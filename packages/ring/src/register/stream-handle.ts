@@ -146,9 +146,11 @@ function makeClass(): StreamConstructor {
     }
 
     onreadstop(): number {
-      // A session that is destroyed stops reading first, and then says GOAWAY if it is not writing.
+      const result = this.#handle?.readStop() ?? 0
+      // A session that is destroyed stops reading first, and then says GOAWAY if it is not writing. One that goes on
+      // reads on when the write is done.
       if (this.#user === 'http2' && !this.#asking) this.#finishWrites()
-      return this.#handle?.readStop() ?? 0
+      return result
     }
 
     onwrite(request: Request, chunks: readonly Uint8Array[]): number {
