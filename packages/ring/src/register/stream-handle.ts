@@ -146,10 +146,11 @@ function makeClass(): StreamConstructor {
     }
 
     onreadstop(): number {
+      // A session stops reading while it writes. One that stops again is being destroyed, and says GOAWAY if it is not
+      // writing.
+      const stopsAgain = this.#user === 'http2' && this.#handle?.reading === false
       const result = this.#handle?.readStop() ?? 0
-      // A session that is destroyed stops reading first, and then says GOAWAY if it is not writing. One that goes on
-      // reads on when the write is done.
-      if (this.#user === 'http2' && !this.#asking) this.#finishWrites()
+      if (stopsAgain && !this.#asking) this.#finishWrites()
       return result
     }
 
