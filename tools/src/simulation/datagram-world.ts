@@ -1,57 +1,38 @@
-import type { Ring } from '@sheaf/ring'
-import { createRingOn, SimulatedKernel, SimulatedLoop, VirtualClock } from '@sheaf/ring/testing'
 import { DatagramEnd, DatagramLedger } from './datagram-end'
 import { type AnySocket, type MessageFamilyAdapter, messageAdapters, type SocketOptions } from './message-families'
-import { Operations } from './operations'
+import type { Operations } from './operations'
 import type { DatagramProgram, DatagramStep } from './program'
-import { checkKernel, checkRing } from './ring-checks'
 import { check } from './violation'
+import { World } from './world'
 
-const settleIterationsMax = 20_000
 /** So many iterations take at least so long while somebody is paused and others only look for room now and then. */
 const pausedIterationsMax = 12_000
 const pausedMsMin = 2000
 /** Bytes that one program sends at most. */
 const budgetBytesMax = 300_000
 
+type Step = Exclude<DatagramStep, { do: 'run' }>
+
 /** The rings, sockets and kernel that one program runs in. */
-class DatagramWorld {
+class DatagramWorld extends World<Step> {
   readonly #program: DatagramProgram
-  readonly #kernel: SimulatedKernel
-  readonly #clock = new VirtualClock()
-  readonly #loop: SimulatedLoop
-  readonly #rings: Ring[]
   readonly #family: MessageFamilyAdapter
   readonly #ledger: DatagramLedger
   readonly #ends: DatagramEnd[] = []
   #budgetBytes = budgetBytesMax
-  readonly operations = new Operations()
 
   constructor(program: DatagramProgram) {
+    super(program)
     this.#program = program
-    this.#kernel = new SimulatedKernel({ seed: program.seed, temperament: program.temperament })
     this.#family = messageAdapters[program.family]
-    this.#ledger = new DatagramLedger(this.#family, this.#kernel.binding.sockets, program.receiveDescriptors)
-    this.#loop = new SimulatedLoop(this.#kernel, this.#clock)
-    this.#rings = [0, 1].map(() => createRingOn(this.#kernel.binding, program.ring))
+    this.#ledger = new DatagramLedger(this.#family, this.kernel.binding.sockets, program.receiveDescriptors)
   }
 
-  async run(): Promise<void> {
-    this.#clock.install()
-    try {
-      for (const step of this.#program.steps) await this.#step(step)
-      await this.#finish()
-    } finally {
-      for (const ring of this.#rings) ring.close()
-      this.#clock.uninstall()
-    }
-    checkKernel(this.#kernel)
-    this.#kernel.dispose()
+  protected override begin(): void {
+    // Sockets are only made by steps.
   }
 
-  async #step(step: DatagramStep): Promise<void> {
-    this.#loop.touch()
-    this.operations.calls++
+  protected override take(step: Step): undefined {
     switch (step.do) {
       case 'bind':
         this.#bind(this.#options(step))
@@ -62,13 +43,6 @@ class DatagramWorld {
       case 'pair':
         this.#pair(this.#options(step))
         break
-      case 'run':
-        this.operations.calls--
-        for (let left = step.iterations; left > 0; left--) {
-          await this.#loop.iterate()
-          this.#checkNow()
-        }
-        break
       default: {
         const end = this.#end(step.at)
         if (end?.socket !== undefined) this.#act(end, end.socket, step)
@@ -78,7 +52,7 @@ class DatagramWorld {
 
   #options({ ring, coalesce }: { readonly ring: number, readonly coalesce: boolean }): SocketOptions {
     const { writableHighWaterMark, receiveDescriptors } = this.#program
-    return { ring: this.#rings[ring % this.#rings.length], coalesce, writableHighWaterMark, receiveDescriptors }
+    return { ring: this.rings[ring % this.rings.length], coalesce, writableHighWaterMark, receiveDescriptors }
   }
 
   #bind(options: SocketOptions): void {
@@ -118,7 +92,7 @@ class DatagramWorld {
   #act(
     end: DatagramEnd,
     socket: AnySocket,
-    step: Exclude<DatagramStep, { do: 'bind' | 'connect' | 'pair' | 'run' }>,
+    step: Exclude<Step, { do: 'bind' | 'connect' | 'pair' }>,
   ): void {
     switch (step.do) {
       case 'send': {
@@ -159,48 +133,34 @@ class DatagramWorld {
     return this.#ends.length === 0 ? undefined : this.#ends[at % this.#ends.length]
   }
 
-  #checkNow(): void {
-    const [thrown] = [...this.#ledger.violations, ...this.#loop.thrown]
-    if (thrown !== undefined) throw thrown as Error
-    const [violation] = this.#kernel.violations as (string | undefined)[]
-    check(violation === undefined, `the kernel: ${violation ?? ''}`)
+  protected override get violations(): readonly unknown[] {
+    return this.#ledger.violations
   }
 
   /** Lets everything arrive, closes, and checks that nothing is left. */
-  async #finish(): Promise<void> {
+  protected override async finish(): Promise<void> {
     await this.#waitPaused()
     for (const end of this.#ends) end.socket?.resume()
-    await this.#settle()
+    await this.settle()
     const { undisturbed, taken, arrived } = this.#ledger
-    const lost = this.#kernel.datagramsLost
+    const lost = this.kernel.datagramsLost
     if (undisturbed) {
       check(arrived + lost === taken, 'every datagram arrives or is lost in the kernel', () =>
         `${arrived} arrived and ${lost} were lost of ${taken}`)
     }
     for (const end of this.#ends) end.socket?.close()
-    await this.#settle()
+    await this.settle()
     for (const end of this.#ends) end.checkFinally()
-    this.#checkNow()
-    for (const ring of this.#rings) {
-      checkRing(ring)
-      this.operations.addRing(ring.metrics)
-    }
+    this.checkNow()
   }
 
   /** While somebody is paused, others may look in vain for room every few milliseconds, but not all the time. */
   async #waitPaused(): Promise<void> {
-    const before = this.#clock.nowMs
-    this.#loop.touch()
-    const rested = await this.#loop.settle(pausedIterationsMax)
-    this.#checkNow()
-    check(rested || this.#clock.nowMs - before > pausedMsMin, 'waiting for room leaves the processor alone')
-  }
-
-  async #settle(): Promise<void> {
-    this.#loop.touch()
-    const rested = await this.#loop.settle(settleIterationsMax)
-    this.#checkNow()
-    check(rested, 'everything comes to rest')
+    const before = this.clock.nowMs
+    this.loop.touch()
+    const rested = await this.loop.settle(pausedIterationsMax)
+    this.checkNow()
+    check(rested || this.clock.nowMs - before > pausedMsMin, 'waiting for room leaves the processor alone')
   }
 }
 

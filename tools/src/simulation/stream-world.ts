@@ -1,26 +1,21 @@
 import type { Listener, Ring, Transport } from '@sheaf/ring'
-import { createRingOn, SimulatedKernel, SimulatedLoop, VirtualClock } from '@sheaf/ring/testing'
 import { ConnectionEnd, Link } from './connection-end'
 import { Flow } from './flow'
-import { Operations } from './operations'
+import type { Operations } from './operations'
 import type { StreamProgram, StreamStep } from './program'
-import { checkKernel, checkRing } from './ring-checks'
 import { type FamilyAdapter, adapters } from './stream-families'
 import { check } from './violation'
+import { World } from './world'
 
-/** Iterations within which a world must come to rest. */
-const settleIterationsMax = 20_000
 const pausedIterationsMax = 3000
 /** Times that the narrowest place of a world is to be gone through. */
 const transfersMax = 200
 
+type Step = Exclude<StreamStep, { do: 'run' }>
+
 /** The rings, connections and kernel that one program runs in. */
-class StreamWorld {
+class StreamWorld extends World<Step> {
   readonly #program: StreamProgram
-  readonly #kernel: SimulatedKernel
-  readonly #clock = new VirtualClock()
-  readonly #loop: SimulatedLoop
-  readonly #rings: Ring[]
   readonly #adapter: FamilyAdapter
   readonly #listeners = new Map<Ring, Listener>()
   readonly #ownListeners: Listener[] = []
@@ -33,53 +28,31 @@ class StreamWorld {
   #flows = 0
   /** Bytes that may still be written: no more than moves through the kernel's narrowest place in reasonable time. */
   #budgetBytes: number
-  readonly operations = new Operations()
 
   constructor(program: StreamProgram) {
+    super(program)
     this.#program = program
     this.#adapter = adapters[program.family]
-    this.#kernel = new SimulatedKernel({ seed: program.seed, temperament: program.temperament })
     const { sendCapacityBytes = 65_536, receiveCapacityBytes = 65_536 } = program.temperament
     const { receiveBufferBytes = 4096, receiveBuffers = 128, completionEntries = 256 } = program.ring
     const atOnce = receiveBufferBytes * Math.min(receiveBuffers / 4, completionEntries)
     const narrowest = Math.min(sendCapacityBytes, receiveCapacityBytes, atOnce)
     this.#budgetBytes = narrowest * transfersMax
-    this.#loop = new SimulatedLoop(this.#kernel, this.#clock)
-    this.#rings = [0, 1].map(() => createRingOn(this.#kernel.binding, program.ring))
   }
 
-  async run(): Promise<void> {
-    this.#clock.install()
-    try {
-      if (this.#adapter.keysOf !== undefined) for (const ring of this.#rings) await this.#listen(ring)
-      for (const step of this.#program.steps) await this.#step(step)
-      await this.#finish()
-    } finally {
-      for (const ring of this.#rings) ring.close()
-      this.#clock.uninstall()
-    }
-    checkKernel(this.#kernel)
-    this.#kernel.dispose()
+  protected override async begin(): Promise<void> {
+    if (this.#adapter.keysOf !== undefined) for (const ring of this.rings) await this.#listen(ring)
   }
 
   // ---------------------------------------------------------------- steps
 
-  async #step(step: StreamStep): Promise<void> {
-    this.#loop.touch()
-    this.operations.calls++
+  protected override async take(step: Step): Promise<void> {
     switch (step.do) {
       case 'open':
         this.#open(step.ring, step.pair)
         break
       case 'listenAnew':
-        await this.#listenAnew(this.#rings[step.ring % this.#rings.length])
-        break
-      case 'run':
-        this.operations.calls--
-        for (let left = step.iterations; left > 0; left--) {
-          await this.#loop.iterate()
-          this.#checkNow()
-        }
+        await this.#listenAnew(this.rings[step.ring % this.rings.length])
         break
       default: {
         const end = this.#end(step.at)
@@ -88,7 +61,7 @@ class StreamWorld {
     }
   }
 
-  #act(end: ConnectionEnd, step: Exclude<StreamStep, { do: 'open' | 'listenAnew' | 'run' }>): void {
+  #act(end: ConnectionEnd, step: Exclude<Step, { do: 'open' | 'listenAnew' }>): void {
     const { transport } = end
     if (step.do === 'cancel') {
       this.#cancels.get(end)?.abort()
@@ -172,7 +145,7 @@ class StreamWorld {
     const listening = this.#adapter.listen(ring, { open: accepted }, this.#program)
     let listener: Listener | undefined
     void listening.then((made) => { listener = made })
-    for (let left = 10; listener === undefined && left > 0; left--) await this.#loop.iterate()
+    for (let left = 10; listener === undefined && left > 0; left--) await this.loop.iterate()
     check(listener !== undefined, 'a listener listens')
     this.#listeners.set(ring, listener)
   }
@@ -188,7 +161,7 @@ class StreamWorld {
   }
 
   #open(ringIndex: number, pair: boolean): void {
-    const ring = this.#rings[ringIndex % this.#rings.length]
+    const ring = this.rings[ringIndex % this.rings.length]
     const link = new Link()
     if (pair && this.#adapter.pair !== undefined) {
       const ends: [ConnectionEnd, ConnectionEnd] = [this.#newEnd(link), this.#newEnd(link)]
@@ -198,7 +171,7 @@ class StreamWorld {
       return
     }
     const end = this.#newEnd(link)
-    const otherRing = this.#rings[(ringIndex >> 1) % this.#rings.length]
+    const otherRing = this.rings[(ringIndex >> 1) % this.rings.length]
     const listener = this.#listeners.get(otherRing)
     const opening = listener === undefined ? this.#openOwn(ring, otherRing, end) : this.#connect(ring, listener, end)
     opening.catch((error: unknown) => {
@@ -256,39 +229,36 @@ class StreamWorld {
 
   // ---------------------------------------------------------------- what must hold
 
-  #checkNow(): void {
-    const [thrown] = [...this.#violations, ...this.#loop.thrown]
-    if (thrown !== undefined) throw thrown as Error
-    const [violation] = this.#kernel.violations as (string | undefined)[]
-    check(violation === undefined, `the kernel: ${violation ?? ''}`)
+  protected override get violations(): readonly unknown[] {
+    return this.#violations
+  }
+
+  protected override checkNow(): void {
+    super.checkNow()
     for (const end of this.#ends) end.checkNow()
   }
 
   /** Lets everything come to its end, and checks that nothing is left. */
-  async #finish(): Promise<void> {
+  protected override async finish(): Promise<void> {
     // As long as somebody is paused, others may look in vain for buffers every few milliseconds.
-    await this.#loop.settle(pausedIterationsMax)
-    this.#checkNow()
+    await this.loop.settle(pausedIterationsMax)
+    this.checkNow()
     for (const end of this.#ends) {
       check(end.state !== 'closing', 'closing waits for nobody else')
       end.pausesEvery = 0
     }
     this.#giveUpUnmatched()
     for (const end of this.#ends) end.transport?.resume()
-    await this.#settle()
+    await this.settle()
     for (const end of this.#ends) if (!end.target && !end.forwarding && end.state === 'open') end.transport?.end()
-    await this.#settle()
+    await this.settle()
     // A connection that was cut may leave the one it was joined with waiting for ever for more.
     for (const end of this.#ends) if (end.link.cut) end.transport?.destroy()
-    await this.#settle()
+    await this.settle()
     for (const listener of [...this.#listeners.values(), ...this.#ownListeners]) void listener.close()
-    await this.#settle()
+    await this.settle()
     check(this.#failures.length === 0, 'connecting succeeds', () => String(this.#failures[0]))
     for (const end of this.#ends) end.checkFinally()
-    for (const ring of this.#rings) {
-      checkRing(ring)
-      this.operations.addRing(ring.metrics)
-    }
   }
 
   /** Who was accepted and has no other end belongs to a connect that was given up. */
@@ -302,13 +272,6 @@ class StreamWorld {
       end.transport?.destroy()
     }
     check(accepted <= givenUp, 'who connects is accepted once', `${accepted} have no other end`)
-  }
-
-  async #settle(): Promise<void> {
-    this.#loop.touch()
-    const rested = await this.#loop.settle(settleIterationsMax)
-    this.#checkNow()
-    check(rested, 'everything comes to rest')
   }
 }
 
