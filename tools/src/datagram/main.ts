@@ -27,7 +27,7 @@ interface Scenario {
 }
 
 interface Count {
-  readonly datagrams: number
+  readonly messages: number
   readonly cpuMicroseconds: number
 }
 
@@ -90,8 +90,8 @@ async function measure(scenario: Scenario, kind: string): Promise<number> {
   receiver.child.stdin.end()
   const received = JSON.parse(await receiver.line()) as Count
   await ended
-  const { cpuMicroseconds, datagrams } = measured === 'sender' ? sent : received
-  return cpuMicroseconds / datagrams
+  const { cpuMicroseconds, messages } = measured === 'sender' ? sent : received
+  return cpuMicroseconds / messages
 }
 
 const table = new Table({

@@ -7,18 +7,17 @@ import { createSocket as createNodeSocket } from 'node:dgram'
 import { once } from 'node:events'
 import { bind, type InternetAddress, type MessageBatch, type UdpSocket } from '@sheaf/udp'
 import { createSocket as createSheafSocket } from '@sheaf/udp/dgram'
+import { received, reportAtEnd } from '../bench/received'
 
 const [kind, task, host, count] = process.argv.slice(2)
-const warmUpMs = 300
 /** What the system gives without privileges. */
 const receiveBufferBytes = 212_992
-let received = 0
 
 async function sheafPort(): Promise<number> {
   const echo = task === 'echo'
   const socket = await bind({ host, receiveBufferBytes, coalesce: kind === 'sheaf' }, {
     messages(socket: UdpSocket, batch: MessageBatch<InternetAddress>) {
-      received += batch.count
+      received.messages += batch.count
       if (!echo) return
       for (let index = 0; index < batch.count; index++) socket.send(batch.view(index), batch.from(index))
     },
@@ -30,10 +29,10 @@ async function nodePort(createSocket: typeof createNodeSocket): Promise<number> 
   const socket = createSocket({ type: 'udp4', recvBufferSize: receiveBufferBytes })
   socket.on('message', task === 'echo'
     ? (chunk, from) => {
-        received++
+        received.messages++
         socket.send(chunk, from.port, from.address)
       }
-    : () => { received++ })
+    : () => { received.messages++ })
   const listening = once(socket, 'listening')
   socket.bind(0, host)
   await listening
@@ -49,17 +48,4 @@ const ports: number[] = []
 for (let index = 0; index < Number(count); index++) ports.push(await port())
 console.log(ports.join(' '))
 
-let before = process.cpuUsage()
-const waitForFirst = setInterval(() => {
-  if (received === 0) return
-  clearInterval(waitForFirst)
-  setTimeout(() => {
-    received = 0
-    before = process.cpuUsage()
-  }, warmUpMs)
-}, 10)
-process.stdin.resume()
-await once(process.stdin, 'end')
-const { user, system } = process.cpuUsage(before)
-console.log(JSON.stringify({ datagrams: received, cpuMicroseconds: user + system }))
-process.exit()
+await reportAtEnd()

@@ -65,7 +65,7 @@ const turn = (): void => {
   }
   if (measuredFrom !== 0 && now - measuredFrom > Number(seconds) * 1000) {
     const { user, system } = process.cpuUsage(before)
-    console.log(JSON.stringify({ datagrams: sent, cpuMicroseconds: user + system, elapsedMs: now - measuredFrom }))
+    console.log(JSON.stringify({ messages: sent, cpuMicroseconds: user + system, elapsedMs: now - measuredFrom }))
     process.exit()
   }
   if (!waiting) {

@@ -6,27 +6,25 @@
 import { once } from 'node:events'
 import { createRequire } from 'node:module'
 import { createServer } from 'node:net'
-import type { Readable } from 'node:stream'
 import { datagram, listen } from '@sheaf/unix'
 import type * as unixDgram from '@sheaf/unix/unix-dgram'
+import { received, reportAtEnd } from '../bench/received'
 
 const [kind, transport, task, path, folder] = process.argv.slice(2)
 const messageBytes = 32
-const warmUpMs = 300
 const echo = task === 'echo'
-let received = 0
 
 if (transport === 'datagram') {
   if (kind === 'sheaf') {
-    await datagram.bind({ path }, { messages: (_socket, batch) => { received += batch.count } })
+    await datagram.bind({ path }, { messages: (_socket, batch) => { received.messages += batch.count } })
   } else {
     const { createSocket } = createRequire(import.meta.url)(folder) as typeof unixDgram
-    createSocket('unix_dgram', () => { received++ }).bind(path)
+    createSocket('unix_dgram', () => { received.messages++ }).bind(path)
   }
 } else if (kind === 'sheaf') {
   await listen({ path }, {
     data(connection, chunk) {
-      received += chunk.byteLength / messageBytes
+      received.messages += chunk.byteLength / messageBytes
       if (echo && !connection.write(chunk)) connection.pause()
     },
     drain: (connection) => connection.resume(),
@@ -35,7 +33,7 @@ if (transport === 'datagram') {
   const server = createServer((socket) => {
     socket.on('error', () => socket.destroy())
     socket.on('data', (chunk: Buffer) => {
-      received += chunk.byteLength / messageBytes
+      received.messages += chunk.byteLength / messageBytes
       if (!echo || socket.write(chunk)) return
       socket.pause()
       socket.once('drain', () => socket.resume())
@@ -45,17 +43,4 @@ if (transport === 'datagram') {
 }
 console.log('ready')
 
-let before = process.cpuUsage()
-const waitForFirst = setInterval(() => {
-  if (received === 0) return
-  clearInterval(waitForFirst)
-  setTimeout(() => {
-    received = 0
-    before = process.cpuUsage()
-  }, warmUpMs)
-}, 10)
-const input: Readable = process.stdin.resume()
-await once(input, 'end')
-const { user, system } = process.cpuUsage(before)
-console.log(JSON.stringify({ messages: received, cpuMicroseconds: user + system }))
-process.exit()
+await reportAtEnd()
