@@ -14,6 +14,16 @@ const prelude = `
   const say = (...words) => console.log(...words)
 `
 
+/** A process that sends every datagram back, ended with the test. */
+async function echo(): Promise<{ program: Program, port: number }> {
+  const program = new Program(`${prelude}
+    const socket = await bind({ host: '127.0.0.1' }, { message(t, chunk, from) { t.send(chunk, from) } })
+    say(socket.localAddress.port)
+  `)
+  onTestFinished(() => program.kill())
+  return { program, port: Number(await program.line()) }
+}
+
 describe('isolation', () => {
   it('nothing of another socket is in the memory of a received chunk', async () => {
     const ring = testRing()
@@ -40,12 +50,7 @@ describe('isolation', () => {
 
 describe('a peer', () => {
   it('killed is told as ECONNREFUSED, and the socket goes on', async () => {
-    const program = new Program(`${prelude}
-      const socket = await bind({ host: '127.0.0.1' }, { message(t, chunk, from) { t.send(chunk, from) } })
-      say(socket.localAddress.port)
-    `)
-    onTestFinished(() => program.kill())
-    const port = Number(await program.line())
+    const { program, port } = await echo()
     const ring = testRing()
     const received = new Received()
     const peer = await bound(ring)
@@ -74,12 +79,7 @@ describe('a peer', () => {
   })
 
   it('stopped holds nobody up, and goes on when it is continued', async () => {
-    const program = new Program(`${prelude}
-      const socket = await bind({ host: '127.0.0.1' }, { message(t, chunk, from) { t.send(chunk, from) } })
-      say(socket.localAddress.port)
-    `)
-    onTestFinished(() => program.kill())
-    const port = Number(await program.line())
+    const { program, port } = await echo()
     const ring = testRing()
     const received = new Received()
     const socket = await bound(ring, received)
