@@ -56,7 +56,7 @@ class RingObject : public Napi::ObjectWrap<RingObject>, public loop::TurnTarget 
   void CloseDescriptors(const std::vector<int>& unread);
   void LeaveLoop();
   void DestroyAsyncContext();
-  /** @returns whether JavaScript can still be called. */
+  // Each answers whether JavaScript can still be called.
   bool CallOutsideScope(napi_value function);
   bool Called(napi_status status);
   static bool Raise(napi_env env, napi_value error);
