@@ -176,6 +176,16 @@ export class ConnectionEnd implements StreamHandler {
 
   // ---------------------------------------------------------------- what must hold
 
+  /** What can be seen of it at rest. That all bytes are the right ones is checked as they arrive. */
+  see(): string {
+    const { transport, state, receivedBytes, sends, ended, error } = this
+    const { bytesRead = 0, bytesWritten = 0, bytesQueued = 0, paused = false } = transport ?? {}
+    const { code = '' } = (error ?? {}) as NodeJS.ErrnoException
+    return `${state}${paused ? ' paused' : ''} wrote ${sends.lengthBytes} sent ${bytesWritten} queued ${bytesQueued}`
+      + ` read ${bytesRead} received ${receivedBytes}${ended ? ' end' : ''} callbacks ${this.#openCallbacks}`
+      + `${this.#awaitsDrain ? ' full' : ''} ${this.#told} ${code}`
+  }
+
   checkNow(): void {
     const { state } = this
     check(order.indexOf(state) >= order.indexOf(this.#state), 'states only lead on', `${this.#state} to ${state}`)

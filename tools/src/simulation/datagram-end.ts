@@ -1,10 +1,8 @@
+import type { SocketCalls } from '@sheaf/native'
 import type { Address, MessageDetails, MessageHandler } from '@sheaf/ring'
-import type { SimulatedKernel } from '@sheaf/ring/testing'
 import { bytesOf } from './flow'
 import type { AnySocket, MessageFamilyAdapter } from './message-families'
 import { Violation } from './violation'
-
-type SocketCalls = SimulatedKernel['binding']['sockets']
 
 const unixFamily = 1
 const datagramType = 2
@@ -50,7 +48,7 @@ export class DatagramLedger {
   readonly violations: unknown[] = []
   readonly byName = new Map<string, DatagramEnd>()
   readonly family: MessageFamilyAdapter
-  /** The simulated process's own calls, by which it makes descriptors to send and closes those that it gets. */
+  /** The process's own calls, by which it makes descriptors to send and closes those that it gets. */
   readonly sockets: SocketCalls
   readonly receivesDescriptors: boolean
   /** So many more may be sent. There is room for all of them at both ends. */
@@ -61,6 +59,8 @@ export class DatagramLedger {
   arrived = 0
   /** Nobody has closed a socket: then whatever is sent arrives or is lost in the kernel, and nothing fails. */
   undisturbed = true
+  /** Nobody is connected to one that is connected to another, and so refuses it: how often it is told varies. */
+  everyoneHeard = true
   #routes = 0
 
   constructor(family: MessageFamilyAdapter, sockets: SocketCalls, receivesDescriptors: boolean) {
@@ -85,6 +85,11 @@ export class DatagramEnd implements MessageHandler<AnySocket> {
   #awaitsDrain = false
   #ended = false
   #closed = false
+  #received = 0
+  #receivedBytes = 0
+  #descriptors = 0
+  /** Codes of errors that it was told, which of a UDP socket's operations ever met them. */
+  readonly #errors = new Set<string>()
 
   constructor(ledger: DatagramLedger, peer: DatagramEnd | undefined) {
     this.#ledger = ledger
@@ -115,6 +120,9 @@ export class DatagramEnd implements MessageHandler<AnySocket> {
     // Those of every other message are left to Sheaf.
     if (ledger.arrived % 2 === 0) for (const fd of details?.fds?.take() ?? []) ledger.sockets.close(fd)
     ledger.arrived++
+    this.#received++
+    this.#receivedBytes += chunk.byteLength
+    this.#descriptors += came
     chunk.fill(0xee)
   }
 
@@ -125,13 +133,15 @@ export class DatagramEnd implements MessageHandler<AnySocket> {
 
   error(_socket: AnySocket, error: Error): void {
     const { code = '' } = error as NodeJS.ErrnoException
-    this.#require(peerErrors.has(code) && !this.#ledger.undisturbed, 'no error without a cause', String(error))
+    this.#errors.add(code)
+    this.#require(peerErrors.has(code) && !this.#undisturbed, 'no error without a cause', String(error))
   }
 
   close(_socket: AnySocket, error?: Error): void {
     this.#require(!this.#closed, 'close is told once, and last')
     this.#closed = true
-    this.#require(error === undefined || !this.#ledger.undisturbed, 'closing has no error', String(error))
+    if (error !== undefined) this.#errors.add((error as NodeJS.ErrnoException).code ?? '')
+    this.#require(error === undefined || !this.#undisturbed, 'closing has no error', String(error))
   }
 
   // ---------------------------------------------------------------- what it does
@@ -174,6 +184,12 @@ export class DatagramEnd implements MessageHandler<AnySocket> {
     this.#ended = true
   }
 
+  /** Nobody has closed a socket, and its peer, if it has one, hears it. */
+  get #undisturbed(): boolean {
+    const heardByPeer = this.peer?.peer
+    return this.#ledger.undisturbed && (heardByPeer === undefined || heardByPeer === this)
+  }
+
   #callback(datagrams: number): (error?: Error) => void {
     let called = false
     this.#openCallbacks++
@@ -183,17 +199,25 @@ export class DatagramEnd implements MessageHandler<AnySocket> {
       this.#openCallbacks--
       if (error === undefined) this.#ledger.taken += datagrams
       else this.#ledger.refused += datagrams
-      this.#require(error === undefined || !this.#ledger.undisturbed, 'sending succeeds', String(error))
+      if (error !== undefined) this.#errors.add((error as NodeJS.ErrnoException).code ?? '')
+      this.#require(error === undefined || !this.#undisturbed, 'sending succeeds', String(error))
     }
   }
 
   // ---------------------------------------------------------------- what must hold
 
+  /** What can be seen of it at rest. That every message is a right one is checked as it arrives. */
+  see(): string {
+    const { state = 'opening', paused = false, bytesQueued = 0 } = this.socket ?? {}
+    return `${state}${paused ? ' paused' : ''} received ${this.#received} of ${this.#receivedBytes} bytes`
+      + ` with ${this.#descriptors} descriptors queued ${bytesQueued} callbacks ${this.#openCallbacks}`
+      + `${this.#awaitsDrain ? ' full' : ''}${this.#closed ? ' closed' : ''} ${[...this.#errors].sort().join(' ')}`
+  }
+
   checkFinally(): void {
     this.#require(this.#closed || this.socket === undefined, 'every socket closes', this.socket?.state)
     this.#require(this.#openCallbacks === 0, 'every send calls back', `${this.#openCallbacks} did not`)
-    const disturbed = !this.#ledger.undisturbed
-    this.#require(!this.#awaitsDrain || this.#ended || disturbed, 'drain follows a send that returned false')
+    this.#require(!this.#awaitsDrain || this.#ended || !this.#undisturbed, 'drain follows a send that returned false')
   }
 
   #require(holds: boolean, name: string, detail = ''): void {

@@ -60,6 +60,7 @@ export function datagramPrograms(stepsMax: number): fc.Arbitrary<DatagramProgram
     temperament: temperaments,
     ring: ringOptions,
     writableHighWaterMark: fc.constantFrom(1, 5000, 262_144),
+    rests: fc.constant(false),
     steps: steps.map((more) => [...opened, ...more]),
   })
 }

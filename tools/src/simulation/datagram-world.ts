@@ -1,15 +1,20 @@
 import { DatagramEnd, DatagramLedger } from './datagram-end'
 import { type AnySocket, type MessageFamilyAdapter, messageAdapters, type SocketOptions } from './message-families'
+import type { Machine } from './machine'
 import type { Operations } from './operations'
 import type { DatagramProgram, DatagramStep } from './program'
+import { SimulatedMachine } from './simulated-machine'
 import { check } from './violation'
 import { World } from './world'
 
-/** So many iterations take at least so long while somebody is paused and others only look for room now and then. */
-const pausedIterationsMax = 12_000
+/** So many turns take at least so long while somebody is paused and others only look for room now and then. */
+const pausedTurnsMax = 12_000
 const pausedMsMin = 2000
 /** Bytes that one program sends at most. */
 const budgetBytesMax = 300_000
+/** What any kernel holds for a socket that does not read, and what it needs for a datagram beside its bytes. */
+const restingBytesMax = 100_000
+const overheadBytes = 1000
 
 type Step = Exclude<DatagramStep, { do: 'run' }>
 
@@ -19,13 +24,14 @@ class DatagramWorld extends World<Step> {
   readonly #family: MessageFamilyAdapter
   readonly #ledger: DatagramLedger
   readonly #ends: DatagramEnd[] = []
-  #budgetBytes = budgetBytesMax
+  #budgetBytes: number
 
-  constructor(program: DatagramProgram) {
-    super(program)
+  constructor(program: DatagramProgram, machine: Machine) {
+    super(program, machine)
     this.#program = program
     this.#family = messageAdapters[program.family]
-    this.#ledger = new DatagramLedger(this.#family, this.kernel.binding.sockets, program.receiveDescriptors)
+    this.#ledger = new DatagramLedger(this.#family, machine.sockets, program.receiveDescriptors)
+    this.#budgetBytes = program.rests ? restingBytesMax : budgetBytesMax
   }
 
   protected override begin(): void {
@@ -52,7 +58,8 @@ class DatagramWorld extends World<Step> {
 
   #options({ ring, coalesce }: { readonly ring: number, readonly coalesce: boolean }): SocketOptions {
     const { writableHighWaterMark, receiveDescriptors } = this.#program
-    return { ring: this.rings[ring % this.rings.length], coalesce, writableHighWaterMark, receiveDescriptors }
+    const { rings } = this.machine
+    return { ring: rings[ring % rings.length], coalesce, writableHighWaterMark, receiveDescriptors }
   }
 
   #bind(options: SocketOptions): void {
@@ -65,6 +72,7 @@ class DatagramWorld extends World<Step> {
     const family = this.#family
     const address = peer?.socket?.localAddress
     if (address === undefined || (family.exclusive && peer?.peer !== undefined)) return
+    if (peer?.peer !== undefined) this.#ledger.everyoneHeard = false
     this.#open(peer, (end) => family.connect?.(options, end, address))
   }
 
@@ -97,9 +105,10 @@ class DatagramWorld extends World<Step> {
     switch (step.do) {
       case 'send': {
         const to = end.peer ?? this.#end(step.to)
-        if (to === undefined || this.#budgetBytes < step.sizeBytes * step.times) break
+        const costBytes = (step.sizeBytes + (this.#program.rests ? overheadBytes : 0)) * step.times
+        if (to === undefined || this.#budgetBytes < costBytes) break
         if (this.#family.exclusive && to.peer !== undefined && to.peer !== end) break
-        this.#budgetBytes -= step.sizeBytes * step.times
+        this.#budgetBytes -= costBytes
         end.send(to, step.sizeBytes, step.times, step.together, step.descriptors)
         if (!step.together) this.operations.calls += step.times - 1
         break
@@ -137,18 +146,32 @@ class DatagramWorld extends World<Step> {
     return this.#ledger.violations
   }
 
+  protected override readonly see = (): string => {
+    const { taken, refused, arrived } = this.#ledger
+    const ends = this.#ends.map((end) => end.see())
+    return [`sent ${taken + refused} arrived ${arrived}`, ...ends].join('\n')
+  }
+
+  /** Whose datagram comes first decides whose finds a full queue. */
+  protected override goesWithNext(): boolean {
+    return false
+  }
+
   /** Lets everything arrive, closes, and checks that nothing is left. */
   protected override async finish(): Promise<void> {
     await this.#waitPaused()
     for (const end of this.#ends) end.socket?.resume()
     await this.settle()
-    const { undisturbed, taken, arrived } = this.#ledger
-    const lost = this.kernel.datagramsLost
-    if (undisturbed) {
+    const { undisturbed, everyoneHeard, taken, arrived } = this.#ledger
+    const lost = this.machine.datagramsLost
+    if (undisturbed && everyoneHeard && lost !== undefined) {
       check(arrived + lost === taken, 'every datagram arrives or is lost in the kernel', () =>
         `${arrived} arrived and ${lost} were lost of ${taken}`)
     }
-    for (const end of this.#ends) end.socket?.close()
+    for (const end of this.#ends) {
+      end.socket?.close()
+      await this.settleBetween()
+    }
     await this.settle()
     for (const end of this.#ends) end.checkFinally()
     this.checkNow()
@@ -156,17 +179,19 @@ class DatagramWorld extends World<Step> {
 
   /** While somebody is paused, others may look in vain for room every few milliseconds, but not all the time. */
   async #waitPaused(): Promise<void> {
-    const before = this.clock.nowMs
-    this.loop.touch()
-    const rested = await this.loop.settle(pausedIterationsMax)
+    const before = this.machine.nowMs
+    const rested = await this.machine.rest(pausedTurnsMax, this.see)
     this.checkNow()
-    check(rested || this.clock.nowMs - before > pausedMsMin, 'waiting for room leaves the processor alone')
+    check(rested || this.machine.nowMs - before > pausedMsMin, 'waiting for room leaves the processor alone')
   }
 }
 
-/** Runs a program. @returns what it consisted of. @throws Violation if something that must hold does not. */
-export async function runDatagrams(program: DatagramProgram): Promise<Operations> {
-  const world = new DatagramWorld(program)
+/** As `runStreams`. */
+export async function runDatagrams(
+  program: DatagramProgram,
+  machine: Machine = new SimulatedMachine(program),
+): Promise<Operations> {
+  const world = new DatagramWorld(program, machine)
   await world.run()
   return world.operations
 }

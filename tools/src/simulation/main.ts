@@ -1,5 +1,6 @@
 import { inspect } from 'node:util'
 import { Command, InvalidArgumentError, Option } from 'commander'
+import { datagramsOnBoth, streamsOnBoth } from './both-kernels'
 import { type Failure, runCampaign, type Subject } from './campaign'
 import { datagrams, programStepsMax, streams } from './subjects'
 
@@ -8,6 +9,7 @@ interface Options {
   readonly steps: number
   readonly of?: 'streams' | 'datagrams'
   readonly path?: string
+  readonly linux?: boolean
 }
 
 function integer(value: string): number {
@@ -22,15 +24,15 @@ function asCode(name: string, program: unknown): string {
   return `await ${name}.run(${shown})`
 }
 
-function report(name: string, failure: Failure<unknown>): void {
+function report(name: string, failure: Failure<unknown>, linux: boolean): void {
   const { program, error, seed, path } = failure
   console.log(`\nFAILED: ${error instanceof Error ? error.message : String(error)}\n`)
   console.log(asCode(name, program))
-  console.log(`\nAgain: npm run simulate -- --of ${name} --seed ${seed} --path ${path}\n`)
+  console.log(`\nAgain: npm run simulate -- ${linux ? '--linux ' : ''}--of ${name} --seed ${seed} --path ${path}\n`)
   if (error instanceof Error) console.log(error.stack)
 }
 
-async function run<P>(subject: Subject<P>, { seed, steps, path }: Options): Promise<void> {
+async function run<P>(subject: Subject<P>, { seed, steps, path, linux = false }: Options): Promise<void> {
   const start = performance.now()
   const runs = Math.ceil(steps / programStepsMax)
   const result = await runCampaign(subject, { seed, runs, ...(path !== undefined && { path }) })
@@ -40,13 +42,14 @@ async function run<P>(subject: Subject<P>, { seed, steps, path }: Options): Prom
     + ` ${submissions} submissions, ${completions} completions) in ${seconds.toFixed(1)} s:`
     + ` ${Math.round(total / seconds * 60)} a minute`)
   if (result.failure === undefined) return
-  report(subject.name, result.failure)
+  report(subject.name, result.failure, linux)
   process.exitCode = 1
 }
 
 const command = new Command('simulate')
   .description('Runs random programs against a simulated kernel. A seed always runs the same; a failure is shortened'
     + ' and printed as code.')
+  .option('--linux', 'run each program on this machine\'s kernel, too, and compare what can be seen')
   .option('--seed <number>', 'what everything random comes from', integer, 1)
   .option('--steps <number>', 'steps of programs to run, of each kind', integer, 100_000)
   .addOption(new Option('--of <kind>', 'only programs of this kind').choices(['streams', 'datagrams']))
@@ -54,5 +57,6 @@ const command = new Command('simulate')
 
 command.parse()
 const options = command.opts<Options>()
-if (options.of !== 'datagrams') await run(streams, options)
-if (options.of !== 'streams') await run(datagrams, options)
+const linux = options.linux === true
+if (options.of !== 'datagrams') await run(linux ? streamsOnBoth : streams, options)
+if (options.of !== 'streams') await run(linux ? datagramsOnBoth : datagrams, options)

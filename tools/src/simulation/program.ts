@@ -29,6 +29,11 @@ export interface StreamProgram {
   readonly pausesEvery: number
   /** Ends that pause themselves resume themselves, soon after. */
   readonly resumes: boolean
+  /**
+   * Everything comes to rest after each step, but between two that send: what can be seen then does not depend on when
+   * it happened. What is sent fits in the buffers of any kernel.
+   */
+  readonly rests: boolean
   readonly steps: readonly StreamStep[]
 }
 
@@ -62,5 +67,7 @@ export interface DatagramProgram {
   readonly temperament: Partial<Temperament>
   readonly ring: RingOptions
   readonly writableHighWaterMark: number
+  /** As of a {@link StreamProgram}. */
+  readonly rests: boolean
   readonly steps: readonly DatagramStep[]
 }

@@ -1,5 +1,4 @@
 import type { Ring } from '@sheaf/ring'
-import type { SimulatedKernel } from '@sheaf/ring/testing'
 import { check } from './violation'
 
 /** Checks that a ring that nobody uses has everything back. */
@@ -14,12 +13,4 @@ export function checkRing(ring: Ring): void {
   check(usage.receiveBuffersHeld === 0, 'every receive buffer is accounted for', `${usage.receiveBuffersHeld} are held`)
   check(pool.available === pool.buffers, 'every receive buffer is back with the kernel', () =>
     `${pool.available} of ${pool.buffers}`)
-}
-
-/** Checks that a kernel whose rings are closed has nothing left, and nothing was asked of it that must not be. */
-export function checkKernel(kernel: SimulatedKernel): void {
-  check(kernel.violations.length === 0, `the kernel: ${kernel.violations[0] ?? ''}`)
-  check(kernel.inFlight === 0, 'no request is left in the kernel')
-  check(kernel.descriptors.count === 0, 'every descriptor is closed', `${kernel.descriptors.count} are open`)
-  check(kernel.named.named === 0, 'no memory is left named')
 }

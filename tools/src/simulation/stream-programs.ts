@@ -49,6 +49,7 @@ export function streamPrograms(stepsMax: number): fc.Arbitrary<StreamProgram> {
     allowHalfOpen: fc.boolean(),
     pausesEvery: fc.constantFrom(0, 0, 1, 5),
     resumes: fc.boolean(),
+    rests: fc.constant(false),
     steps: fc.array(step, { maxLength: stepsMax, size: 'max' }).map((steps) => [...opened, ...steps]),
   })
 }

@@ -1,15 +1,19 @@
 import type { Listener, Ring, Transport } from '@sheaf/ring'
 import { ConnectionEnd, Link } from './connection-end'
 import { Flow } from './flow'
+import type { Machine } from './machine'
 import type { Operations } from './operations'
 import type { StreamProgram, StreamStep } from './program'
+import { SimulatedMachine } from './simulated-machine'
 import { type FamilyAdapter, adapters } from './stream-families'
 import { check } from './violation'
 import { World } from './world'
 
-const pausedIterationsMax = 3000
+const pausedTurnsMax = 3000
 /** Times that the narrowest place of a world is to be gone through. */
 const transfersMax = 200
+/** Bytes that any kernel holds for a connection whose receiver does not read. */
+const restingBytesMax = 50_000
 
 type Step = Exclude<StreamStep, { do: 'run' }>
 
@@ -29,19 +33,19 @@ class StreamWorld extends World<Step> {
   /** Bytes that may still be written: no more than moves through the kernel's narrowest place in reasonable time. */
   #budgetBytes: number
 
-  constructor(program: StreamProgram) {
-    super(program)
+  constructor(program: StreamProgram, machine: Machine) {
+    super(program, machine)
     this.#program = program
     this.#adapter = adapters[program.family]
     const { sendCapacityBytes = 65_536, receiveCapacityBytes = 65_536 } = program.temperament
     const { receiveBufferBytes = 4096, receiveBuffers = 128, completionEntries = 256 } = program.ring
     const atOnce = receiveBufferBytes * Math.min(receiveBuffers / 4, completionEntries)
     const narrowest = Math.min(sendCapacityBytes, receiveCapacityBytes, atOnce)
-    this.#budgetBytes = narrowest * transfersMax
+    this.#budgetBytes = Math.min(narrowest * transfersMax, program.rests ? restingBytesMax : Infinity)
   }
 
   protected override async begin(): Promise<void> {
-    if (this.#adapter.keysOf !== undefined) for (const ring of this.rings) await this.#listen(ring)
+    if (this.#adapter.keysOf !== undefined) for (const ring of this.machine.rings) await this.#listen(ring)
   }
 
   // ---------------------------------------------------------------- steps
@@ -52,7 +56,7 @@ class StreamWorld extends World<Step> {
         this.#open(step.ring, step.pair)
         break
       case 'listenAnew':
-        await this.#listenAnew(this.rings[step.ring % this.rings.length])
+        await this.#listenAnew(this.machine.rings[step.ring % this.machine.rings.length])
         break
       default: {
         const end = this.#end(step.at)
@@ -101,6 +105,8 @@ class StreamWorld extends World<Step> {
   }
 
   #write(end: ConnectionEnd, sizeBytes: number, times: number): void {
+    // TCP takes bytes for who is gone until their reset is back: how many is a matter of time.
+    if (this.#program.rests && end.link.cut && this.#program.family === 'tcp') return
     for (let left = times; left > 0 && this.#budgetBytes >= sizeBytes; left--) {
       this.#budgetBytes -= sizeBytes
       end.write(sizeBytes)
@@ -145,7 +151,7 @@ class StreamWorld extends World<Step> {
     const listening = this.#adapter.listen(ring, { open: accepted }, this.#program)
     let listener: Listener | undefined
     void listening.then((made) => { listener = made })
-    for (let left = 10; listener === undefined && left > 0; left--) await this.loop.iterate()
+    for (let left = 10; listener === undefined && left > 0; left--) await this.machine.turn(1)
     check(listener !== undefined, 'a listener listens')
     this.#listeners.set(ring, listener)
   }
@@ -161,7 +167,7 @@ class StreamWorld extends World<Step> {
   }
 
   #open(ringIndex: number, pair: boolean): void {
-    const ring = this.rings[ringIndex % this.rings.length]
+    const ring = this.machine.rings[ringIndex % this.machine.rings.length]
     const link = new Link()
     if (pair && this.#adapter.pair !== undefined) {
       const ends: [ConnectionEnd, ConnectionEnd] = [this.#newEnd(link), this.#newEnd(link)]
@@ -171,7 +177,7 @@ class StreamWorld extends World<Step> {
       return
     }
     const end = this.#newEnd(link)
-    const otherRing = this.rings[(ringIndex >> 1) % this.rings.length]
+    const otherRing = this.machine.rings[(ringIndex >> 1) % this.machine.rings.length]
     const listener = this.#listeners.get(otherRing)
     const opening = listener === undefined ? this.#openOwn(ring, otherRing, end) : this.#connect(ring, listener, end)
     opening.catch((error: unknown) => {
@@ -233,6 +239,12 @@ class StreamWorld extends World<Step> {
     return this.#violations
   }
 
+  protected override readonly see = (): string => this.#ends.map((end) => end.see()).join('\n')
+
+  protected override goesWithNext(step: StreamStep, next: StreamStep): boolean {
+    return [step, next].every(({ do: what }) => what === 'write' || what === 'flush')
+  }
+
   protected override checkNow(): void {
     super.checkNow()
     for (const end of this.#ends) end.checkNow()
@@ -241,7 +253,7 @@ class StreamWorld extends World<Step> {
   /** Lets everything come to its end, and checks that nothing is left. */
   protected override async finish(): Promise<void> {
     // As long as somebody is paused, others may look in vain for buffers every few milliseconds.
-    await this.loop.settle(pausedIterationsMax)
+    await this.machine.rest(pausedTurnsMax, this.see)
     this.checkNow()
     for (const end of this.#ends) {
       check(end.state !== 'closing', 'closing waits for nobody else')
@@ -250,10 +262,18 @@ class StreamWorld extends World<Step> {
     this.#giveUpUnmatched()
     for (const end of this.#ends) end.transport?.resume()
     await this.settle()
-    for (const end of this.#ends) if (!end.target && !end.forwarding && end.state === 'open') end.transport?.end()
+    for (const end of this.#ends) {
+      if (end.target || end.forwarding || end.state !== 'open') continue
+      end.transport?.end()
+      await this.settleBetween()
+    }
     await this.settle()
     // A connection that was cut may leave the one it was joined with waiting for ever for more.
-    for (const end of this.#ends) if (end.link.cut) end.transport?.destroy()
+    for (const end of this.#ends) {
+      if (!end.link.cut) continue
+      end.transport?.destroy()
+      await this.settleBetween()
+    }
     await this.settle()
     for (const listener of [...this.#listeners.values(), ...this.#ownListeners]) void listener.close()
     await this.settle()
@@ -275,9 +295,15 @@ class StreamWorld extends World<Step> {
   }
 }
 
-/** Runs a program. @returns what it consisted of. @throws Violation if something that must hold does not. */
-export async function runStreams(program: StreamProgram): Promise<Operations> {
-  const world = new StreamWorld(program)
+/**
+ * Runs a program. @param machine default a simulated one. @returns what it consisted of. @throws Violation if something
+ * that must hold does not.
+ */
+export async function runStreams(
+  program: StreamProgram,
+  machine: Machine = new SimulatedMachine(program),
+): Promise<Operations> {
+  const world = new StreamWorld(program, machine)
   await world.run()
   return world.operations
 }

@@ -1,16 +1,15 @@
-import type { Ring, RingOptions } from '@sheaf/ring'
-import { createRingOn, SimulatedKernel, SimulatedLoop, type Temperament, VirtualClock } from '@sheaf/ring/testing'
+import type { Machine } from './machine'
 import { Operations } from './operations'
-import { checkKernel, checkRing } from './ring-checks'
+import { checkRing } from './ring-checks'
 import { check } from './violation'
 
-/** Iterations within which a world must come to rest. */
-const settleIterationsMax = 20_000
+/** Turns within which a world must come to rest. */
+const settleTurnsMax = 20_000
+/** And so many it is given where it may not, as somebody waits for what another has to do. */
+const restTurnsMax = 5000
 
 interface Program<Step> {
-  readonly seed: number
-  readonly temperament: Partial<Temperament>
-  readonly ring: RingOptions
+  readonly rests: boolean
   readonly steps: readonly Step[]
 }
 
@@ -20,73 +19,79 @@ interface RunStep {
   readonly iterations: number
 }
 
-/** The kernel, the clock, the loop and the rings that one program runs on, and what must hold of them at any time. */
+/** What one program runs in, and what must hold of it at any time. */
 export abstract class World<Step extends { readonly do: string }> {
-  protected readonly kernel: SimulatedKernel
-  protected readonly clock = new VirtualClock()
-  protected readonly loop: SimulatedLoop
-  protected readonly rings: readonly Ring[]
+  protected readonly machine: Machine
   readonly operations = new Operations()
-  readonly #steps: readonly (Step | RunStep)[]
+  readonly #program: Program<Step | RunStep>
 
-  constructor({ seed, temperament, ring, steps }: Program<Step | RunStep>) {
-    this.kernel = new SimulatedKernel({ seed, temperament })
-    this.loop = new SimulatedLoop(this.kernel, this.clock)
-    this.rings = [0, 1].map(() => createRingOn(this.kernel.binding, ring))
-    this.#steps = steps
+  constructor(program: Program<Step | RunStep>, machine: Machine) {
+    this.machine = machine
+    this.#program = program
   }
 
   async run(): Promise<void> {
-    this.clock.install()
+    const { machine } = this
+    machine.begin()
     try {
       await this.begin()
-      for (const step of this.#steps) await this.#step(step)
+      await this.#runSteps(this.#program)
       await this.finish()
-      for (const ring of this.rings) {
+      for (const ring of machine.rings) {
         checkRing(ring)
         this.operations.addRing(ring.metrics)
       }
     } finally {
-      for (const ring of this.rings) ring.close()
-      this.clock.uninstall()
+      machine.end()
     }
-    checkKernel(this.kernel)
-    this.kernel.dispose()
+    machine.checkFinally()
   }
 
-  async #step(step: Step | RunStep): Promise<void> {
-    this.loop.touch()
-    if (!isRun(step)) {
-      this.operations.calls++
-      // Nothing else happens between two steps unless one of them has it happen.
-      const taking = this.take(step)
-      if (taking !== undefined) await taking
-      return
+  async #runSteps({ steps, rests }: Program<Step | RunStep>): Promise<void> {
+    for (const [index, step] of steps.entries()) {
+      if (!isRun(step)) {
+        this.operations.calls++
+        // Nothing else happens between two steps unless one of them has it happen.
+        const taking = this.take(step)
+        if (taking !== undefined) await taking
+      } else if (!rests) {
+        await this.machine.turn(step.iterations, () => { this.checkNow() })
+      }
+      const together = index + 1 < steps.length && this.goesWithNext(step, steps[index + 1])
+      if (rests && !together) await this.#rest()
     }
-    for (let left = step.iterations; left > 0; left--) {
-      await this.loop.iterate()
-      this.checkNow()
-    }
+  }
+
+  async #rest(): Promise<void> {
+    await this.machine.rest(restTurnsMax, this.see)
+    this.checkNow()
   }
 
   /** What is there before the first step. */
   protected abstract begin(): Promise<void> | void
   protected abstract take(step: Step): Promise<void> | undefined
+  /** What can be seen after both does not depend on which comes first: a program that rests need not do so between. */
+  protected abstract goesWithNext(step: Step | RunStep, next: Step | RunStep): boolean
   /** Lets everything come to its end, and checks that nothing is left but the rings. */
   protected abstract finish(): Promise<void>
   /** What has been seen to be wrong where it could not be thrown. */
   protected abstract get violations(): readonly unknown[]
+  /** What can be seen of a world at rest, line by line: nothing that depends on when it happened. */
+  protected abstract readonly see: () => string
 
   protected checkNow(): void {
-    const [thrown] = [...this.violations, ...this.loop.thrown]
+    const [thrown] = this.violations
     if (thrown !== undefined) throw thrown as Error
-    const [violation] = this.kernel.violations as (string | undefined)[]
-    check(violation === undefined, `the kernel: ${violation ?? ''}`)
+    this.machine.checkNow()
+  }
+
+  /** Between two things that race with each other. */
+  protected async settleBetween(): Promise<void> {
+    if (this.#program.rests) await this.settle()
   }
 
   protected async settle(): Promise<void> {
-    this.loop.touch()
-    const rested = await this.loop.settle(settleIterationsMax)
+    const rested = await this.machine.rest(settleTurnsMax, this.see)
     this.checkNow()
     check(rested, 'everything comes to rest')
   }

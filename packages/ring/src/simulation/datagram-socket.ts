@@ -66,7 +66,7 @@ export class DatagramSocket extends SimulatedSocket {
     this.#network.bindAnywhere(this)
     const receiver = this.#network.datagramReceiver(name)
     const step = segmentBytes === 0 ? Math.max(payload.byteLength, 1) : segmentBytes
-    if (receiver === undefined) {
+    if (receiver === undefined || !receiver.#hears(this)) {
       this.#network.lost(Math.max(1, Math.ceil(payload.byteLength / step)))
       if (this.peerName !== undefined) this.#refused()
       return payload.byteLength
@@ -83,12 +83,13 @@ export class DatagramSocket extends SimulatedSocket {
     this.hangUps.wake()
   }
 
+  /** A connected socket is nobody to those that it is not connected to. */
+  #hears({ name }: DatagramSocket): boolean {
+    return this.peerName === undefined || (name !== undefined && Buffer.from(this.peerName).equals(name))
+  }
+
   #arrive(sender: DatagramSocket, payload: Buffer): void {
     const from = sender.name as Uint8Array
-    if (this.peerName !== undefined && !Buffer.from(this.peerName).equals(from)) {
-      this.#network.lost(1)
-      return
-    }
     if (this.#queuedBytes + payload.byteLength > this.#network.capacityBytes) {
       this.#network.lost(1)
       return

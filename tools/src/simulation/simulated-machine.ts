@@ -1,0 +1,84 @@
+import type { SocketCalls } from '@sheaf/native'
+import type { Ring, RingOptions } from '@sheaf/ring'
+import { createRingOn, SimulatedKernel, SimulatedLoop, type Temperament, VirtualClock } from '@sheaf/ring/testing'
+import type { Machine } from './machine'
+import { check } from './violation'
+
+export interface SimulatedMachineOptions {
+  readonly seed: number
+  readonly temperament: Partial<Temperament>
+  readonly ring: RingOptions
+}
+
+/** A simulated kernel and virtual time. One seed always makes the same run. */
+export class SimulatedMachine implements Machine {
+  readonly rings: readonly Ring[]
+  /** What could be seen at each rest. */
+  readonly seen: string[] = []
+  readonly #kernel: SimulatedKernel
+  readonly #clock = new VirtualClock()
+  readonly #loop: SimulatedLoop
+
+  constructor({ seed, temperament, ring }: SimulatedMachineOptions) {
+    this.#kernel = new SimulatedKernel({ seed, temperament })
+    this.#loop = new SimulatedLoop(this.#kernel, this.#clock)
+    this.rings = [0, 1].map(() => createRingOn(this.#kernel.binding, ring))
+  }
+
+  get sockets(): SocketCalls {
+    return this.#kernel.binding.sockets
+  }
+
+  get nowMs(): number {
+    return this.#clock.nowMs
+  }
+
+  get datagramsLost(): number {
+    return this.#kernel.datagramsLost
+  }
+
+  begin(): void {
+    this.#clock.install()
+  }
+
+  end(): void {
+    for (const ring of this.rings) ring.close()
+    this.#clock.uninstall()
+  }
+
+  async turn(times: number, after?: () => void): Promise<void> {
+    // A program may have called something, by which microtasks may be waiting.
+    this.#loop.touch()
+    for (let left = times; left > 0; left--) {
+      await this.#loop.iterate()
+      after?.()
+    }
+  }
+
+  async rest(turnsMax: number, see: () => string): Promise<boolean> {
+    this.#loop.touch()
+    const rested = await this.#loop.settle(turnsMax)
+    this.seen.push(see())
+    return rested
+  }
+
+  checkNow(): void {
+    const [thrown] = this.#loop.thrown
+    if (thrown !== undefined) throw thrown as Error
+    this.#checkViolations()
+  }
+
+  checkFinally(): void {
+    this.#checkViolations()
+    check(this.#kernel.inFlight === 0, 'no request is left in the kernel')
+    const { count } = this.#kernel.descriptors
+    check(count === 0, 'every descriptor is closed', `${count} are open`)
+    check(this.#kernel.named.named === 0, 'no memory is left named')
+    this.#kernel.dispose()
+  }
+
+  #checkViolations(): void {
+    const [violation] = this.#kernel.violations as (string | undefined)[]
+    check(violation === undefined, `the kernel: ${violation ?? ''}`)
+  }
+}
