@@ -125,11 +125,11 @@ export interface NativeRing {
    */
   readonly wanted: ArrayBuffer
   /**
-   * One bit for each descriptor number, least significant first, set by TypeScript for those that belong to the ring.
-   * When the environment ends without {@link close} (a worker is terminated), nobody else is left to close them. So are
-   * those that arrive in completions nobody has read, as results or in a buffer's control messages; their requests have
-   * the top bit of the user data set. Completions whose user data is all ones have been read.
-   * Detached by {@link close}.
+   * One bit for each descriptor number, least significant first, of those that this thread has to close: all its rings
+   * have the same. What is left when the thread ends (a worker is terminated, between any two calls) is closed, and so
+   * is what arrives in completions that nobody has read. {@link SocketCalls} set and clear the bits of what they make
+   * and close; TypeScript sets those of descriptors that it is given, and clears those of descriptors that it gives
+   * away or has closed by a request.
    */
   readonly descriptors: ArrayBuffer
 
@@ -153,6 +153,12 @@ export interface NativeRing {
    * id 0 at `address`. They must stay mapped until the ring is closed. See {@link descriptors}.
    */
   setMessageBuffers(address: number, bufferBytes: number, controlOffsetBytes: number): void
+  /**
+   * Counts the completions before `position` (a value of the completion queue's head) and the one there as read, and
+   * adds to {@link descriptors} those that came with that one, as its result or in a buffer's control messages. For
+   * completions of requests with the top bit of the user data set. One whose user data is all ones has been read.
+   */
+  readDescriptors(position: number): void
   /** How far the kernel has read a buffer ring (16 bits), or `-errno` (`-EINVAL` before 6.8). */
   bufferRingHead(groupId: number): number
   /**

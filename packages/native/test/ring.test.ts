@@ -207,6 +207,31 @@ describe('entering', () => {
   })
 })
 
+describe('reading descriptors', () => {
+  it('marks what a completion brought, and counts it as read', () => {
+    const ring = openRing(binding)
+    const queue = new Queue(ring)
+    const owned = new Uint8Array(ring.descriptors)
+    for (const userData of [1n, 2n, 2n ** 63n + 3n]) queue.push({ opcode: Opcode.socket, fd: 2, offset: 1, userData })
+    ring.enter(3, getEvents)
+    const fds = Array.from({ length: 3 }, (_, index) => queue.completions.getInt32(index * 16 + 8, true))
+    const isOwned = (fd: number) => (owned[fd >> 3] & (1 << (fd & 7))) !== 0
+    expect(Math.min(...fds)).toBeGreaterThan(2)
+    expect(fds.map(isOwned)).toEqual([false, false, false])
+    // Without the top bit of the user data it is a number like another.
+    ring.readDescriptors(1)
+    expect(fds.map(isOwned)).toEqual([false, false, false])
+    expect(queue.word('completionHead')).toBe(2)
+    ring.readDescriptors(2)
+    expect(fds.map(isOwned)).toEqual([false, false, true])
+    expect(queue.hasCompletions).toBe(false)
+    for (const fd of fds) expect(binding.sockets.close(fd)).toBe(0)
+    expect(fds.map(isOwned)).toEqual([false, false, false])
+    expect(() => { ring.readDescriptors(-1) }).toThrow(expect.objectContaining({ code: 'ERR_OUT_OF_RANGE' }))
+    ring.close()
+  })
+})
+
 describe('buffer rings', () => {
   it('are registered, asked for their head, and unregistered', () => {
     const ring = openRing(binding)
@@ -358,6 +383,7 @@ describe('closing', () => {
     expect(ring.bufferRingHead(0)).toBe(-EBADF)
     expect(ring.cancelAll(0)).toBe(-EBADF)
     expect(() => ring.attach(() => undefined, 1)).toThrow(expect.objectContaining({ code: 'ERR_INVALID_STATE' }))
+    ring.readDescriptors(0)
     ring.ref()
     ring.unref()
     expect(ring.counters()).toMatchObject({ submitted: 1 })

@@ -1,7 +1,7 @@
 import { closeSync, openSync, readFileSync, readlinkSync } from 'node:fs'
 import { constants } from 'node:os'
 import { describe, expect, it } from 'vitest'
-import { socketPair } from './fixtures/queue.mjs'
+import { openRing, socketPair } from './fixtures/queue.mjs'
 import { openFds } from './resources.js'
 import { theBinding } from './the-binding.js'
 
@@ -65,6 +65,24 @@ describe('socket calls', () => {
     const other = sockets.socket(inet, stream, 0)
     expect(sockets.bind(other, loopback(port))).toBe(-EADDRINUSE)
     for (const socket of [fd, other]) sockets.close(socket)
+  })
+
+  it('mark what they make as the thread\'s, until they close it', () => {
+    const ring = openRing(theBinding())
+    const owned = new Uint8Array(ring.descriptors)
+    const isOwned = (fd: number) => (owned[fd >> 3] & (1 << (fd & 7))) !== 0
+    const fd = sockets.socket(inet, stream, 0)
+    const made = [fd, ...socketPair(theBinding()), sockets.dup(fd)]
+    expect(made.map(isOwned)).toEqual([true, true, true, true])
+    // All rings of a thread have the same, and they outlast each.
+    const other = openRing(theBinding())
+    expect(other.descriptors).toBe(ring.descriptors)
+    ring.close()
+    other.close()
+    for (const one of made) expect(sockets.close(one)).toBe(0)
+    expect(made.map(isOwned)).toEqual([false, false, false, false])
+    // What is no descriptor, or has a number beyond the bits, does no harm.
+    expect(sockets.close(2 ** 31 - 1)).toBe(-EBADF)
   })
 
   it('connect datagram sockets', () => {

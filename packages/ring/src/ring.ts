@@ -183,17 +183,12 @@ export class Ring {
     }
   }
 
-  /** Has `fd` closed if this thread ends without closing it. */
+  /** Has `fd`, which {@link sockets} did not make, closed if this thread ends without closing it. */
   own(fd: number): void {
     this.#descriptors[fd >>> 3] |= 1 << (fd & 7)
   }
 
-  /** Closes `fd` through the ring: its number is anybody's as soon as the kernel has taken the request. */
-  closeDescriptor(slot: number, fd: number): void {
-    this.disown(fd)
-    this.submissions.close(slot, fd)
-  }
-
+  /** Leaves the closing of `fd` to somebody else. */
   disown(fd: number): void {
     this.#descriptors[fd >>> 3] &= ~(1 << (fd & 7))
   }

@@ -1,7 +1,7 @@
 import type { Ring } from '@sheaf/ring'
 import { expect, it } from 'vitest'
 import { connect, type TcpConnection, type TcpListener } from '../src/index'
-import { loopback, openDescriptors, Random, server, testRing, untilIdle } from './support'
+import { loopback, openDescriptors, ownedDescriptors, Random, server, testRing, untilIdle } from './support'
 
 const cycles = 100_000
 const atOnce = 50
@@ -42,10 +42,16 @@ async function leavesNothing(cycle: Cycle): Promise<void> {
   const one = (): Promise<void> => cycle(ring, listener, random)
   await run(5000, one)
   await untilIdle(ring, 1)
-  const before = { descriptors: openDescriptors(), usage: ring.usage, memory: await collected() }
+  const before = {
+    descriptors: openDescriptors(),
+    owned: ownedDescriptors().length,
+    usage: ring.usage,
+    memory: await collected(),
+  }
   await run(cycles, one)
   await untilIdle(ring, 1)
   expect(openDescriptors()).toBe(before.descriptors)
+  expect(ownedDescriptors()).toHaveLength(before.owned)
   expect(ring.usage).toEqual(before.usage)
   expect(ring.metrics.staleCompletions).toBe(0)
   expect(listener.connections).toBe(0)

@@ -48,4 +48,4 @@ export function openDescriptors(): number {
   return readdirSync('/proc/self/fd').length
 }
 
-export { echo, pattern, Random, Received, sha, until, untilIdle, Writer } from '@sheaf/ring/testing'
+export { echo, ownedDescriptors, pattern, Random, Received, sha, until, untilIdle, Writer } from '@sheaf/ring/testing'

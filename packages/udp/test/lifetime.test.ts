@@ -2,6 +2,7 @@ import { once } from 'node:events'
 import { createSocket } from 'node:dgram'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Worker } from 'node:worker_threads'
+import { ownedDescriptors } from '@sheaf/ring/testing'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { createRing, type UdpSocket } from '../src/index'
 import { addressOf, bound, connected, loopback, openDescriptors, Received, testRing, until, untilIdle } from './support'
@@ -82,9 +83,15 @@ it(`${moments.length * 3000} sockets closed at every moment leave everything whe
     await untilIdle(ring, 1)
   }
   await round(moments.length * 2000)
-  const before = { descriptors: openDescriptors(), usage: ring.usage, memoryBytes: await memoryBytes() }
+  const before = {
+    descriptors: openDescriptors(),
+    owned: ownedDescriptors().length,
+    usage: ring.usage,
+    memoryBytes: await memoryBytes(),
+  }
   await round(moments.length * 3000)
   expect(openDescriptors()).toBe(before.descriptors)
+  expect(ownedDescriptors()).toHaveLength(before.owned)
   expect(ring.usage).toEqual(before.usage)
   expect(ring.metrics.staleCompletions).toBe(0)
   // Under 200 bytes a socket would already be 4 MB.

@@ -1,5 +1,5 @@
 import type { Ring } from '@sheaf/ring'
-import { Random, untilIdle } from '@sheaf/ring/testing'
+import { ownedDescriptors, Random, untilIdle } from '@sheaf/ring/testing'
 import { expect, it } from 'vitest'
 import { connect, socketpair, type UnixConnection } from '../src/index'
 import { heldBytes, openDescriptors, server, testRing } from './support'
@@ -30,6 +30,7 @@ async function leavesNothing(cycle: Cycle): Promise<void> {
   await untilIdle(ring, 1)
   const before = {
     descriptors: openDescriptors(),
+    owned: ownedDescriptors().length,
     usage: ring.usage,
     held: await heldBytes(),
     resident: process.memoryUsage().rss,
@@ -37,6 +38,7 @@ async function leavesNothing(cycle: Cycle): Promise<void> {
   await run(cycles, one)
   await untilIdle(ring, 1)
   expect(openDescriptors()).toBe(before.descriptors)
+  expect(ownedDescriptors()).toHaveLength(before.owned)
   expect(ring.usage).toEqual(before.usage)
   expect(ring.metrics.staleCompletions).toBe(0)
   expect(listener.connections).toBe(0)

@@ -3,7 +3,7 @@ import { closeSync, fstatSync, openSync } from 'node:fs'
 import { join } from 'node:path'
 import { Worker } from 'node:worker_threads'
 import type { Ring } from '@sheaf/ring'
-import { Random, until, untilIdle } from '@sheaf/ring/testing'
+import { ownedDescriptors, Random, until, untilIdle } from '@sheaf/ring/testing'
 import { describe, expect, it } from 'vitest'
 import { datagram, seqpacket } from '../src/index'
 import { directory, heldBytes, openDescriptors, testRing } from './support'
@@ -88,9 +88,15 @@ describe.each(['datagram', 'seqpacket'] as const)('%s sockets', (family) => {
       await untilIdle(ring)
     }
     await run(warmUpPairs)
-    const before = { descriptors: openDescriptors(), usage: ring.usage, heldBytes: await heldBytes() }
+    const before = {
+      descriptors: openDescriptors(),
+      owned: ownedDescriptors().length,
+      usage: ring.usage,
+      heldBytes: await heldBytes(),
+    }
     await run(pairs)
     expect(openDescriptors()).toBe(before.descriptors)
+    expect(ownedDescriptors()).toHaveLength(before.owned)
     expect(ring.usage).toEqual(before.usage)
     expect(ring.metrics.staleCompletions).toBe(0)
     // Flat: 100 bytes a pair would already be 2 MB.

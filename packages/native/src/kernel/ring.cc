@@ -92,6 +92,9 @@ int SetupRestricted(const RingOptions& options, uint32_t wanted, abi::Params* pa
   return SetupWithFlags(options, wanted, params);
 }
 
+/** `SCM_PIDFD`, which C libraries before 2.39 don't name. */
+constexpr int kProcessDescriptor = 4;
+
 /** A cancellation found a request that is executing, and did not wait for it. */
 bool IsRunning(int answer) {
   return answer == -EALREADY || answer == -ETIME || answer == -EINTR;
@@ -334,8 +337,32 @@ uint32_t Ring::CompletionTail() const {
   return __atomic_load_n(Word(params_.cq_off.tail), __ATOMIC_ACQUIRE);
 }
 
-/** Adds the descriptors that came with the message in a buffer (`SCM_RIGHTS`). */
-void Ring::ReadRights(uint16_t buffer, std::vector<int>* descriptors) const {
+const abi::Completion& Ring::CompletionAt(uint32_t position) const {
+  const auto* const entries = reinterpret_cast<const abi::Completion*>(rings_->data() + params_.cq_off.cqes);
+  return entries[position & (params_.cq_entries - 1)];
+}
+
+void Ring::SetCompletionHead(uint32_t position) {
+  __atomic_store_n(Word(params_.cq_off.head), position, __ATOMIC_RELEASE);
+}
+
+void Ring::ReadDescriptors(uint32_t position, OwnedDescriptors* owned) {
+  if (closed()) return;
+  AddDescriptors(CompletionAt(position), owned);
+  SetCompletionHead(position + 1);
+}
+
+void Ring::AddDescriptors(const abi::Completion& completion, OwnedDescriptors* owned) const {
+  if ((completion.user_data & kDescriptorBit) == 0 || completion.user_data == kTaken || completion.res < 0) return;
+  if ((completion.flags & abi::kCqeBuffer) != 0) {
+    AddControlDescriptors(static_cast<uint16_t>(completion.flags >> abi::kCqeBufferShift), owned);
+  } else {
+    owned->Add(completion.res);
+  }
+}
+
+/** Those that came with the message in a buffer. */
+void Ring::AddControlDescriptors(uint16_t buffer, OwnedDescriptors* owned) const {
   if (!message_buffers_.has_value()) return;
   const auto& [first, buffer_size_bytes, control_offset_bytes] = *message_buffers_;
   const std::byte* const message = first + (buffer * buffer_size_bytes);
@@ -346,11 +373,11 @@ void Ring::ReadRights(uint16_t buffer, std::vector<int>* descriptors) const {
     cmsghdr entry{};
     std::memcpy(&entry, control, sizeof(entry));
     if (entry.cmsg_len < sizeof(entry) || entry.cmsg_len > left) return;
-    if (entry.cmsg_level == SOL_SOCKET && entry.cmsg_type == SCM_RIGHTS) {
+    if (entry.cmsg_level == SOL_SOCKET && (entry.cmsg_type == SCM_RIGHTS || entry.cmsg_type == kProcessDescriptor)) {
       for (size_t at = CMSG_LEN(0); at + sizeof(int) <= entry.cmsg_len; at += sizeof(int)) {
         int fd = -1;
         std::memcpy(&fd, control + at, sizeof(fd));
-        descriptors->push_back(fd);
+        owned->Add(fd);
       }
     }
     const size_t taken = std::min(left, CMSG_ALIGN(entry.cmsg_len));
@@ -359,31 +386,23 @@ void Ring::ReadRights(uint16_t buffer, std::vector<int>* descriptors) const {
   }
 }
 
-void Ring::ReadDescriptors(std::vector<int>* descriptors) {
-  const auto* const entries = reinterpret_cast<const abi::Completion*>(rings_->data() + params_.cq_off.cqes);
-  uint32_t* const head = Word(params_.cq_off.head);
+void Ring::AddUnreadDescriptors(OwnedDescriptors* owned) {
   while (HasCompletions()) {
     const uint32_t tail = CompletionTail();
-    for (uint32_t index = *head; index != tail; index++) {
-      const abi::Completion& entry = entries[index & (params_.cq_entries - 1)];
-      if ((entry.user_data & kDescriptorBit) == 0 || entry.user_data == kTaken || entry.res < 0) continue;
-      if ((entry.flags & abi::kCqeBuffer) != 0) {
-        ReadRights(static_cast<uint16_t>(entry.flags >> abi::kCqeBufferShift), descriptors);
-      } else {
-        descriptors->push_back(entry.res);
-      }
+    for (uint32_t index = *Word(params_.cq_off.head); index != tail; index++) {
+      AddDescriptors(CompletionAt(index), owned);
     }
     // What did not fit the queue is moved there by an enter.
-    __atomic_store_n(head, tail, __ATOMIC_RELEASE);
+    SetCompletionHead(tail);
     EnterRing(fd_, 0, 0, abi::kEnterGetEvents);
   }
 }
 
-bool Ring::Close(std::vector<int>* unread) {
+bool Ring::Close(OwnedDescriptors* owned) {
   if (closed()) return true;
-  if (unread != nullptr && Unsubmitted() != 0) Enter(0, 0);
+  if (owned != nullptr && Unsubmitted() != 0) Enter(0, 0);
   const bool ended = CancelAll(kCloseTimeoutMs) == 0;
-  if (unread != nullptr) ReadDescriptors(unread);
+  if (owned != nullptr) AddUnreadDescriptors(owned);
   close(fd_);
   fd_ = -1;
   rings_.reset();

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "kernel/abi.h"
+#include "kernel/owned_descriptors.h"
 #include "memory/region.h"
 
 namespace sheaf::kernel {
@@ -101,11 +102,14 @@ class Ring {
   /**
    * Cancels what runs, within `kCloseTimeoutMs`, and closes the descriptor. Harmless when repeated.
    * The ring's own mappings stay, for whoever holds them; the kernel frees the ring when they are gone too.
-   * @param unread not null if nobody will read the completions: what waits in the submission queue is submitted first
+   * @param owned not null if nobody will read the completions: what waits in the submission queue is submitted first
    *   (it may close descriptors), and descriptors that have arrived (`kDescriptorBit`) are added here.
    * @returns whether every request is known to have ended, so that memory the kernel was told of may be given back.
    */
-  bool Close(std::vector<int>* unread);
+  bool Close(OwnedDescriptors* owned);
+
+  /** Adds the descriptors of the completion at `position` of the queue to `owned`, and counts it as read. */
+  void ReadDescriptors(uint32_t position, OwnedDescriptors* owned);
 
   /** Calls of `io_uring_enter` and submissions taken, since the ring was made. */
   [[nodiscard]] uint64_t enters() const { return enters_; }
@@ -114,8 +118,11 @@ class Ring {
  private:
   Ring(int fd, const abi::Params& params) : fd_(fd), params_(params) {}
   int MapQueues();
-  void ReadDescriptors(std::vector<int>* descriptors);
-  void ReadRights(uint16_t buffer, std::vector<int>* descriptors) const;
+  [[nodiscard]] const abi::Completion& CompletionAt(uint32_t position) const;
+  void SetCompletionHead(uint32_t position);
+  void AddUnreadDescriptors(OwnedDescriptors* owned);
+  void AddDescriptors(const abi::Completion& completion, OwnedDescriptors* owned) const;
+  void AddControlDescriptors(uint16_t buffer, OwnedDescriptors* owned) const;
   int SyncCancel(uint32_t flags, uint8_t opcode);
   bool RunsInWorkers();
   int RunTaskWork(int64_t deadline_ms);

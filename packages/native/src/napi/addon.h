@@ -8,6 +8,7 @@
 #include <optional>
 #include <set>
 
+#include "kernel/owned_descriptors.h"
 #include "kernel/probe.h"
 #include "memory/region.h"
 
@@ -33,6 +34,11 @@ class Addon {
   /** Has every open ring hold `region` until it is closed. */
   void HoldInOpenRings(const std::shared_ptr<memory::Region>& region);
 
+  /** Those of this thread; null if there was no memory for them. */
+  kernel::OwnedDescriptors* descriptors() const { return descriptors_.get(); }
+  /** Their bits for JavaScript: empty if it can't have them. */
+  Napi::ArrayBuffer DescriptorBits(Napi::Env env);
+
   /** A ring has joined the loop; the environment may not end before `HookClosed`. */
   void HookOpened() { open_hooks_++; }
   void HookClosed();
@@ -43,6 +49,8 @@ class Addon {
 
   Napi::FunctionReference ring_constructor_;
   std::optional<kernel::ProbeResult> probe_;
+  std::unique_ptr<kernel::OwnedDescriptors> descriptors_;
+  Napi::Reference<Napi::ArrayBuffer> descriptor_bits_;
   std::set<RingObject*> open_rings_;
   size_t open_hooks_ = 0;
   napi_async_cleanup_hook_handle cleanup_hook_ = nullptr;

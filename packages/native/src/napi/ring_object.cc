@@ -15,8 +15,6 @@ namespace {
 constexpr int64_t kMaxSubmissionEntries = 32768;
 constexpr int64_t kMaxCompletionEntries = 65536;
 constexpr int64_t kMaxBufferRingEntries = 32768;
-/** Bits for as many descriptors as Linux lets a process have (`fs.nr_open`). Pages that are never used cost nothing. */
-constexpr size_t kDescriptorsSizeBytes = (size_t{1} << 20) / 8;
 
 size_t SizeToShow(SharedMemory which, const memory::Region& region) {
   return which == kWanted ? sizeof(loop::Wishes) : region.size_bytes();
@@ -105,8 +103,6 @@ Napi::Value CreateRing(const Napi::CallbackInfo& info) {
   parts.regions[kSubmissions] = parts.ring->submissions();
   parts.regions[kWanted] = memory::Region::Anonymous(sizeof(loop::Wishes), &error);
   if (parts.regions[kWanted] == nullptr) return Result(info, -error);
-  parts.regions[kDescriptors] = memory::Region::Anonymous(kDescriptorsSizeBytes, &error);
-  if (parts.regions[kDescriptors] == nullptr) return Result(info, -error);
   for (size_t index = 0; index < kSharedMemories; index++) {
     const auto& region = parts.regions[index];
     parts.buffers[index] = MakeArrayBuffer(env, region, SizeToShow(static_cast<SharedMemory>(index), *region));
@@ -114,6 +110,7 @@ Napi::Value CreateRing(const Napi::CallbackInfo& info) {
   }
 
   Addon* const addon = Addon::Of(env);
+  if (addon->DescriptorBits(env).IsEmpty()) return Result(info, -EOPNOTSUPP);
   addon->ring_parts = &parts;
   const Napi::Object object = addon->ring_constructor().New({});
   addon->ring_parts = nullptr;
@@ -127,6 +124,7 @@ Napi::Function RingObject::Define(Napi::Env env) {
                          InstanceMethod<&RingObject::RegisterBufferRing>("registerBufferRing", napi_default_method),
                          InstanceMethod<&RingObject::UnregisterBufferRing>("unregisterBufferRing", napi_default_method),
                          InstanceMethod<&RingObject::BufferRingHead>("bufferRingHead", napi_default_method),
+                         InstanceMethod<&RingObject::ReadDescriptors>("readDescriptors", napi_default_method),
                          InstanceMethod<&RingObject::SetMessageBuffers>("setMessageBuffers", napi_default_method),
                          InstanceMethod<&RingObject::CancelAll>("cancelAll", napi_default_method),
                          InstanceMethod<&RingObject::Attach>("attach", napi_default_method),
@@ -164,7 +162,7 @@ RingObject::RingObject(const Napi::CallbackInfo& info)
       constant("offsets", OffsetsObject(env, params)),
       constant("submissions", parts.buffers[kSubmissions]),
       constant("wanted", parts.buffers[kWanted]),
-      constant("descriptors", parts.buffers[kDescriptors]),
+      constant("descriptors", addon_->DescriptorBits(env)),
   });
   addon_->RingOpened(this);
 }
@@ -181,10 +179,7 @@ void RingObject::CloseRing(ClosedBy by) {
   if (ring_->closed()) return;
   addon_->RingClosed(this);
   LeaveLoop();
-  const bool abandoned = by == ClosedBy::kEnvironment;
-  std::vector<int> unread;
-  const bool ended = ring_->Close(abandoned ? &unread : nullptr);
-  if (abandoned) CloseDescriptors(unread);
+  const bool ended = ring_->Close(by == ClosedBy::kEnvironment ? addon_->descriptors() : nullptr);
   GiveBackQueues(by);
   if (ended) {
     held_.clear();
@@ -210,21 +205,6 @@ void RingObject::GiveBackQueues(ClosedBy by) {
     if (unreachable) regions_[index]->Unmap();
     regions_[index].reset();
     buffers_[index].Reset();
-  }
-}
-
-/**
- * Closes the descriptors that JavaScript, which runs no more, has marked as the ring's, and those of completions that
- * count as unread. A thread that was stopped while it read completions has marked some of these already: each is closed
- * once, as its number may be another thread's right after.
- */
-void RingObject::CloseDescriptors(const std::vector<int>& unread) {
-  auto* const words = reinterpret_cast<uint64_t*>(regions_[kDescriptors]->data());
-  for (const int fd : unread) words[fd / 64] |= uint64_t{1} << (fd % 64);
-  for (size_t index = 0; index < kDescriptorsSizeBytes / sizeof(uint64_t); index++) {
-    for (uint64_t bits = words[index]; bits != 0; bits &= bits - 1) {
-      close(static_cast<int>(index * 64) + __builtin_ctzll(bits));
-    }
   }
 }
 
@@ -324,6 +304,11 @@ Napi::Value RingObject::UnregisterBufferRing(const Napi::CallbackInfo& info) {
   uint16_t group_id = 0;
   if (!Read(info[0], "groupId", 0, kMaxUint16, &group_id)) return {};
   return Result(info, ring_->UnregisterBufferRing(group_id));
+}
+
+void RingObject::ReadDescriptors(const Napi::CallbackInfo& info) {
+  uint32_t position = 0;
+  if (Read(info[0], "position", 0, kMaxUint32, &position)) ring_->ReadDescriptors(position, addon_->descriptors());
 }
 
 Napi::Value RingObject::SetMessageBuffers(const Napi::CallbackInfo& info) {

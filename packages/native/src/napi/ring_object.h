@@ -19,7 +19,7 @@ namespace sheaf::napi {
 Napi::Value CreateRing(const Napi::CallbackInfo& info);
 
 /** What a ring shares with JavaScript, each a region and an ArrayBuffer. */
-enum SharedMemory : size_t { kQueues, kSubmissions, kWanted, kDescriptors, kSharedMemories };
+enum SharedMemory : size_t { kQueues, kSubmissions, kWanted, kSharedMemories };
 
 /** What a ring object is made of. */
 struct RingParts {
@@ -53,7 +53,6 @@ class RingObject : public Napi::ObjectWrap<RingObject>, public loop::TurnTarget 
 
   void CloseRing(ClosedBy by);
   void GiveBackQueues(ClosedBy by);
-  void CloseDescriptors(const std::vector<int>& unread);
   void LeaveLoop();
   void DestroyAsyncContext();
   // Each answers whether JavaScript can still be called.
@@ -65,6 +64,7 @@ class RingObject : public Napi::ObjectWrap<RingObject>, public loop::TurnTarget 
   Napi::Value RegisterBufferRing(const Napi::CallbackInfo& info);
   Napi::Value UnregisterBufferRing(const Napi::CallbackInfo& info);
   Napi::Value BufferRingHead(const Napi::CallbackInfo& info);
+  void ReadDescriptors(const Napi::CallbackInfo& info);
   Napi::Value SetMessageBuffers(const Napi::CallbackInfo& info);
   Napi::Value CancelAll(const Napi::CallbackInfo& info);
   void Attach(const Napi::CallbackInfo& info);

@@ -8,6 +8,7 @@
 #include <cerrno>
 #include <string>
 
+#include "napi/addon.h"
 #include "napi/arguments.h"
 
 namespace sheaf::napi {
@@ -16,6 +17,16 @@ namespace {
 
 Napi::Value Result(const Napi::CallbackInfo& info, int result) {
   return Napi::Number::New(info.Env(), result < 0 ? -errno : result);
+}
+
+void Own(const Napi::CallbackInfo& info, int fd) {
+  if (auto* const owned = Addon::Of(info.Env())->descriptors(); owned != nullptr) owned->Add(fd);
+}
+
+/** A descriptor that a call has made belongs to the thread before JavaScript, which may be stopped, knows of it. */
+Napi::Value Made(const Napi::CallbackInfo& info, int fd) {
+  if (fd >= 0) Own(info, fd);
+  return Result(info, fd);
 }
 
 bool ReadFd(const Napi::CallbackInfo& info, int* fd) {
@@ -30,7 +41,7 @@ Napi::Value Socket(const Napi::CallbackInfo& info) {
       !Read(info[2], "protocol", 0, kMaxInt32, &protocol)) {
     return {};
   }
-  return Result(info, socket(domain, type | SOCK_CLOEXEC, protocol));
+  return Made(info, socket(domain, type | SOCK_CLOEXEC, protocol));
 }
 
 Napi::Value Socketpair(const Napi::CallbackInfo& info) {
@@ -46,7 +57,12 @@ Napi::Value Socketpair(const Napi::CallbackInfo& info) {
     ThrowRange(info.Env(), "into", "at least 2 elements long");
     return {};
   }
-  return Result(info, socketpair(domain, type | SOCK_CLOEXEC, 0, into.Data()));
+  const int result = socketpair(domain, type | SOCK_CLOEXEC, 0, into.Data());
+  if (result == 0) {
+    Own(info, into[0]);
+    Own(info, into[1]);
+  }
+  return Result(info, result);
 }
 
 using AddressCall = int (*)(int, const sockaddr*, socklen_t);
@@ -138,12 +154,14 @@ Napi::Value SetBlocking(const Napi::CallbackInfo& info) {
 Napi::Value Duplicate(const Napi::CallbackInfo& info) {
   int fd = 0;
   if (!ReadFd(info, &fd)) return {};
-  return Result(info, fcntl(fd, F_DUPFD_CLOEXEC, 0));
+  return Made(info, fcntl(fd, F_DUPFD_CLOEXEC, 0));
 }
 
 Napi::Value Close(const Napi::CallbackInfo& info) {
   int fd = 0;
   if (!ReadFd(info, &fd)) return {};
+  // First, as the number may be another thread's right after.
+  if (auto* const owned = Addon::Of(info.Env())->descriptors(); owned != nullptr) owned->Remove(fd);
   return Result(info, close(fd));
 }
 

@@ -31,7 +31,6 @@ export class RoomWait implements OperationOwner {
       this.#timer = setTimeout(done, limits.roomRetryMs)
       return
     }
-    if (isProbe) ring.own(fd)
     this.#slot = ring.operations.allocate(this)
     ring.submissions.writable(this.#slot, fd)
   }
@@ -63,8 +62,6 @@ export class RoomWait implements OperationOwner {
 
   #release(): void {
     this.#ring.operations.release(this.#slot)
-    if (!this.#isProbe) return
-    this.#ring.disown(this.#fd)
-    this.#ring.sockets.close(this.#fd)
+    if (this.#isProbe) this.#ring.sockets.close(this.#fd)
   }
 }

@@ -383,11 +383,10 @@ implements MessageTransport<A, To>, OperationOwner, MessageReceiverOwner<A>, Mes
       this.#closeSubmitted = true
       if (atOnce) {
         this.#descriptorClosed = true
-        this.ring.disown(this.fd)
         this.ring.sockets.close(this.fd)
         this.ring.schedule(this)
       } else {
-        this.ring.closeDescriptor(this.slot, this.fd)
+        this.ring.submissions.close(this.slot, this.fd)
       }
     } else if (this.#cancellation.isDue(outstanding)) {
       this.#sender.cancelWaits()

@@ -11,6 +11,8 @@ export interface NodeListenHandle extends PrimaryHandle {
 
 /** Node's own socket on a descriptor, which is closed if that fails. It does not read. */
 export function nodeSocket(ring: Ring, fd: number): Socket {
+  // Node closes it when this thread ends, too.
+  ring.disown(fd)
   try {
     const options = { fd, manualStart: true, allowHalfOpen: true }
     return new stockNet.Socket(options)

@@ -4,6 +4,7 @@ import type { OperationTable } from './operation-table'
 
 /** Reads completions out of the memory shared with the kernel and hands each to its owner. */
 export class CompletionQueue {
+  readonly #native: NativeRing
   readonly #table: OperationTable
   readonly #metrics: Metrics
   readonly #entries: Int32Array
@@ -16,6 +17,7 @@ export class CompletionQueue {
   #stopped = false
 
   constructor(native: NativeRing, table: OperationTable, metrics: Metrics) {
+    this.#native = native
     this.#table = table
     this.#metrics = metrics
     this.#entries = new Int32Array(native.rings, native.offsets.completions, native.completionEntries * 4)
@@ -42,20 +44,17 @@ export class CompletionQueue {
         const at = (this.#head & this.#mask) << 2
         const low = entries[at]
         const high = entries[at + 1]
+        const position = this.#head >>> 0
         this.#head = (this.#head + 1) | 0
         if (low === taken && high === taken) continue
         this.#metrics.completions++
+        // Descriptors (the top bit says so) are this thread's before anybody hears of them: it may be stopped anywhere.
+        if (high < 0) this.#native.readDescriptors(position)
         this.#table.complete(low >>> 0, high >>> 0, entries[at + 2], entries[at + 3])
-        // A descriptor (the top bit says so) has its owner now: should the thread be stopped, it is not an unread one.
-        if (high < 0) this.#storeHead()
       }
     } finally {
-      this.#storeHead()
+      if (!this.#stopped) Atomics.store(this.#headWord, 0, this.#head)
     }
-  }
-
-  #storeHead(): void {
-    if (!this.#stopped) Atomics.store(this.#headWord, 0, this.#head)
   }
 
   /**

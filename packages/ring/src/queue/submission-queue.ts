@@ -32,6 +32,8 @@ export class SubmissionQueue {
   readonly #flags: Int32Array
   /** How many linked requests are in the queue, for the loop hook: see `NativeRing.wanted`. */
   readonly #linked: Uint32Array
+  /** See `NativeRing.descriptors`. */
+  readonly #descriptors: Uint8Array
   readonly #mask: number
   #tail: number
 
@@ -44,6 +46,7 @@ export class SubmissionQueue {
     this.#tailWord = new Int32Array(native.rings, native.offsets.submissionTail, 1)
     this.#flags = new Int32Array(native.rings, native.offsets.submissionFlags, 1)
     this.#linked = new Uint32Array(native.wanted, 4, 1)
+    this.#descriptors = new Uint8Array(native.descriptors)
     this.#mask = native.submissionEntries - 1
     this.#tail = this.#tailWord[0]
   }
@@ -202,8 +205,12 @@ export class SubmissionQueue {
     this.#entries[at + 5] = this.#table.userDataHigh(slot, operation)
   }
 
+  /** From now on it is the request, which the kernel is given even if this thread is stopped, that closes `fd`. */
   close(slot: number, fd: number): void {
     this.#push(slot, Operation.Close, Opcode.Close, 0, 0, fd, 0, 0, 0, 0)
+    // A thread can't be stopped between these two, as nothing of JavaScript's is called there.
+    Atomics.store(this.#tailWord, 0, this.#tail)
+    this.#descriptors[fd >>> 3] &= ~(1 << (fd & 7))
   }
 
   /** Writes one entry. @returns the word index of the entry, for fields that few requests have. */

@@ -100,6 +100,10 @@ export class SimulatedRing implements NativeRing, RequestRing {
 
   // ---------------------------------------------------------------- what the process asks for
 
+  readDescriptors(position: number): void {
+    this.#words[offsets.completionHead >> 2] = position + 1
+  }
+
   enter(minComplete: number, flags: number): number {
     if (this.closed) return -Errno.EBADF
     this.#counters.enters++

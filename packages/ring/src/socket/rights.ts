@@ -47,7 +47,6 @@ export class SentDescriptors {
         this.close()
         throw systemError(duplicate, 'dup')
       }
-      ring.own(duplicate)
       this.#fds.push(duplicate)
     }
   }
@@ -66,10 +65,7 @@ export class SentDescriptors {
 
   /** Harmless when repeated. */
   close(): void {
-    for (const fd of this.#fds) {
-      this.#ring.disown(fd)
-      this.#ring.sockets.close(fd)
-    }
+    for (const fd of this.#fds) this.#ring.sockets.close(fd)
     this.#fds.length = 0
   }
 }
@@ -86,7 +82,6 @@ export class ReceivedDescriptors {
   constructor(ring: Ring, words: Int32Array, at: number, count: number) {
     this.#ring = ring
     this.#fds = [...words.subarray(at, at + count)]
-    for (const fd of this.#fds) ring.own(fd)
   }
 
   /** Descriptors that nobody has taken. */
@@ -104,7 +99,8 @@ export class ReceivedDescriptors {
 
   /** Closes those that nobody has taken. Harmless when repeated. */
   close(): void {
-    for (const fd of this.take()) this.#ring.sockets.close(fd)
+    for (const fd of this.#fds) this.#ring.sockets.close(fd)
+    this.#fds = []
   }
 }
 

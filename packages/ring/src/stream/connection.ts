@@ -471,7 +471,7 @@ export abstract class StreamConnection implements Transport, ForwardingTarget, O
     const outstanding = this.ring.operations.outstanding(this.#slot)
     if (outstanding === 0) {
       this.#closeSubmitted = true
-      this.ring.closeDescriptor(this.#slot, this.fd)
+      this.ring.submissions.close(this.#slot, this.fd)
     } else if (this.#cancellation.isDue(outstanding)) {
       this.ring.submissions.cancelDescriptor(this.#slot, this.fd)
     }

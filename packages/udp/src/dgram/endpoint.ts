@@ -101,7 +101,7 @@ export class Endpoint {
     if (this.#fd === -1) {
       result = sockets.socket(ipv6 ? internet6Family : internetFamily, datagramType, udpProtocol)
       if (result < 0) return result
-      this.#own(ring, result)
+      this.#fd = result
     }
     for (const name of ['reuseAddress', 'reusePort', 'ipv6Only'] as const) {
       if (options[name] && result >= 0) result = this.#enable(option[name])
@@ -125,14 +125,8 @@ export class Endpoint {
     return result === familyNotSupported ? invalid : result
   }
 
-  #own(ring: Ring, fd: number): void {
-    this.#fd = fd
-    ring.own(fd)
-  }
-
   #drop(): void {
     if (this.#fd === -1) return
-    this.#ring?.disown(this.#fd)
     this.#ring?.sockets.close(this.#fd)
     this.#fd = -1
   }
@@ -150,8 +144,12 @@ export class Endpoint {
     if (own < 0) return own
     // io_uring answers EAGAIN on a non-blocking socket instead of waiting.
     const result = sockets.setBlocking(own, true)
-    if (result < 0) return result
-    this.#own(ring, own)
+    if (result < 0) {
+      if (duplicate) sockets.close(own)
+      return result
+    }
+    ring.own(own)
+    this.#fd = own
     return 0
   }
 

@@ -1,0 +1,49 @@
+#include "kernel/owned_descriptors.h"
+
+#include <unistd.h>
+
+#include <climits>
+#include <utility>
+
+namespace sheaf::kernel {
+
+namespace {
+
+/** Bits for as many as Linux usually lets a process have (`fs.nr_open`). Pages that are never used cost nothing. */
+constexpr size_t kSizeBytes = (size_t{1} << 20) / CHAR_BIT;
+
+constexpr uint8_t BitOf(int fd) {
+  return static_cast<uint8_t>(1U << (static_cast<unsigned>(fd) % CHAR_BIT));
+}
+
+}  // namespace
+
+std::unique_ptr<OwnedDescriptors> OwnedDescriptors::Create(int* error) {
+  std::shared_ptr<memory::Region> bits = memory::Region::Anonymous(kSizeBytes, error);
+  if (bits == nullptr) return nullptr;
+  return std::unique_ptr<OwnedDescriptors>(new OwnedDescriptors(std::move(bits)));
+}
+
+uint8_t* OwnedDescriptors::ByteOf(int fd) const {
+  const size_t index = static_cast<size_t>(fd) / CHAR_BIT;
+  return fd < 0 || index >= kSizeBytes ? nullptr : bits_->data() + index;
+}
+
+void OwnedDescriptors::Add(int fd) {
+  if (uint8_t* const byte = ByteOf(fd); byte != nullptr) *byte |= BitOf(fd);
+}
+
+void OwnedDescriptors::Remove(int fd) {
+  if (uint8_t* const byte = ByteOf(fd); byte != nullptr) *byte &= static_cast<uint8_t>(~BitOf(fd));
+}
+
+void OwnedDescriptors::CloseAll() {
+  auto* const words = reinterpret_cast<uint64_t*>(bits_->data());
+  for (size_t index = 0; index < kSizeBytes / sizeof(uint64_t); index++) {
+    for (uint64_t bits = std::exchange(words[index], 0); bits != 0; bits &= bits - 1) {
+      close(static_cast<int>(index * 64) + __builtin_ctzll(bits));
+    }
+  }
+}
+
+}  // namespace sheaf::kernel

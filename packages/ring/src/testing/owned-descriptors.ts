@@ -1,0 +1,13 @@
+import { binding } from '@sheaf/native'
+
+/** The descriptors that this thread has to close before it ends: see `NativeRing.descriptors`. */
+export function ownedDescriptors(): number[] {
+  const ring = binding?.createRing({ submissionEntries: 1, completionEntries: 2, optionalFlags: 0 })
+  if (typeof ring !== 'object') throw new Error(`a ring to ask can't be made: ${ring}`)
+  const owned: number[] = []
+  for (const [index, bits] of new Uint8Array(ring.descriptors).entries()) {
+    for (let bit = 0; bits >>> bit !== 0; bit++) if ((bits >>> bit & 1) !== 0) owned.push(index * 8 + bit)
+  }
+  ring.close()
+  return owned
+}
