@@ -55,6 +55,7 @@ export const streamsOnBoth: Subject<Parameters<typeof runStreams>[0]> = {
     ...program,
     temperament: asLinux(program.temperament),
     rests: true,
+    descriptorsMax: 1000,
     // Which chunks bytes come in is a matter of time.
     pausesEvery: 0,
   })),

@@ -7,6 +7,8 @@ export class Operations {
   /** Requests that simulated kernels took, and completions that they posted. */
   submissions = 0
   completions = 0
+  /** Times that something could not be opened for want of a descriptor. */
+  descriptorsLacked = 0
   /** Sums of the rings' metrics, by name. */
   readonly metrics = new Map<string, number>()
 
@@ -27,6 +29,7 @@ export class Operations {
     this.calls += other.calls
     this.submissions += other.submissions
     this.completions += other.completions
+    this.descriptorsLacked += other.descriptorsLacked
     for (const [name, value] of other.metrics) this.metrics.set(name, (this.metrics.get(name) ?? 0) + value)
   }
 }

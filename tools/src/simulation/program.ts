@@ -25,6 +25,8 @@ export interface StreamProgram {
   readonly ring: RingOptions
   readonly writableHighWaterMark: number
   readonly allowHalfOpen: boolean
+  /** Descriptors that may be open at a time: whoever opens or accepts one more has to do without. */
+  readonly descriptorsMax: number
   /** Ends pause themselves after so many chunks; 0 is never. */
   readonly pausesEvery: number
   /** Ends that pause themselves resume themselves, soon after. */

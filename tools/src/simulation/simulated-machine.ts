@@ -8,6 +8,7 @@ export interface SimulatedMachineOptions {
   readonly seed: number
   readonly temperament: Partial<Temperament>
   readonly ring: RingOptions
+  readonly descriptorsMax?: number
 }
 
 /** A simulated kernel and virtual time. One seed always makes the same run. */
@@ -19,8 +20,8 @@ export class SimulatedMachine implements Machine {
   readonly #clock = new VirtualClock()
   readonly #loop: SimulatedLoop
 
-  constructor({ seed, temperament, ring }: SimulatedMachineOptions) {
-    this.#kernel = new SimulatedKernel({ seed, temperament })
+  constructor({ ring, ...kernel }: SimulatedMachineOptions) {
+    this.#kernel = new SimulatedKernel(kernel)
     this.#loop = new SimulatedLoop(this.#kernel, this.#clock)
     this.rings = [0, 1].map(() => createRingOn(this.#kernel.binding, ring))
   }

@@ -47,6 +47,8 @@ export function streamPrograms(stepsMax: number): fc.Arbitrary<StreamProgram> {
     ring: ringOptions,
     writableHighWaterMark: fc.constantFrom(1, 1000, 65_536),
     allowHalfOpen: fc.boolean(),
+    // The least has room for both listeners and one connection.
+    descriptorsMax: fc.constantFrom(1000, 1000, 1000, 9, 4),
     pausesEvery: fc.constantFrom(0, 0, 1, 5),
     resumes: fc.boolean(),
     rests: fc.constant(false),

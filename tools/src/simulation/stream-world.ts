@@ -149,11 +149,15 @@ class StreamWorld extends World<Step> {
       end.open(transport)
     }
     const listening = this.#adapter.listen(ring, { open: accepted }, this.#program)
-    let listener: Listener | undefined
-    void listening.then((made) => { listener = made })
-    for (let left = 10; listener === undefined && left > 0; left--) await this.machine.turn(1)
-    check(listener !== undefined, 'a listener listens')
-    this.#listeners.set(ring, listener)
+    let over = false
+    void listening.then((listener) => {
+      this.#listeners.set(ring, listener)
+    }, (error: unknown) => {
+      this.#failed(error)
+    }).finally(() => { over = true })
+    const waits = (): boolean => !over
+    for (let left = 10; waits() && left > 0; left--) await this.machine.turn(1)
+    check(over, 'a listener listens')
   }
 
   /** Who is connecting may be refused or reset by that. */
@@ -162,8 +166,15 @@ class StreamWorld extends World<Step> {
     if (listener === undefined) return
     for (const end of this.#ends) if (end.receives === undefined) end.link.cut = true
     this.#ownListeners.push(listener)
+    this.#listeners.delete(ring)
     void listener.close()
     await this.#listen(ring)
+  }
+
+  /** Something could not be opened: for a program that may have few descriptors, that is how it goes. */
+  #failed(error: unknown): void {
+    if ((error as NodeJS.ErrnoException).code === 'EMFILE') this.operations.descriptorsLacked++
+    else this.#failures.push(error)
   }
 
   #open(ringIndex: number, pair: boolean): void {
@@ -171,7 +182,12 @@ class StreamWorld extends World<Step> {
     const link = new Link()
     if (pair && this.#adapter.pair !== undefined) {
       const ends: [ConnectionEnd, ConnectionEnd] = [this.#newEnd(link), this.#newEnd(link)]
-      this.#adapter.pair(ring, ends[0], ends[1], this.#program)
+      try {
+        this.#adapter.pair(ring, ends[0], ends[1], this.#program)
+      } catch (error) {
+        this.#failed(error)
+        return
+      }
       ends[0].match(ends[1])
       ends[1].match(ends[0])
       return
@@ -181,7 +197,7 @@ class StreamWorld extends World<Step> {
     const listener = this.#listeners.get(otherRing)
     const opening = listener === undefined ? this.#openOwn(ring, otherRing, end) : this.#connect(ring, listener, end)
     opening.catch((error: unknown) => {
-      if (!end.link.cut) this.#failures.push(error)
+      if (!end.link.cut) this.#failed(error)
     })
   }
 
@@ -261,24 +277,41 @@ class StreamWorld extends World<Step> {
     }
     this.#giveUpUnmatched()
     for (const end of this.#ends) end.transport?.resume()
-    await this.settle()
+    await this.#settleOpen()
     for (const end of this.#ends) {
       if (end.target || end.forwarding || end.state !== 'open') continue
       end.transport?.end()
       await this.settleBetween()
     }
-    await this.settle()
-    // A connection that was cut may leave the one it was joined with waiting for ever for more.
-    for (const end of this.#ends) {
-      if (!end.link.cut) continue
-      end.transport?.destroy()
-      await this.settleBetween()
-    }
-    await this.settle()
+    await this.#settleOpen()
+    await this.#destroyCut()
     for (const listener of [...this.#listeners.values(), ...this.#ownListeners]) void listener.close()
     await this.settle()
     check(this.#failures.length === 0, 'connecting succeeds', () => String(this.#failures[0]))
     for (const end of this.#ends) end.checkFinally()
+  }
+
+  /** A connection that was cut may leave the one it was joined with waiting for ever for more. */
+  async #destroyCut(): Promise<void> {
+    let ends: number
+    do {
+      ends = this.#ends.length
+      this.#giveUpUnmatched()
+      for (const end of this.#ends) {
+        if (!end.link.cut) continue
+        end.transport?.destroy()
+        await this.settleBetween()
+      }
+      await this.settle()
+      // Descriptors that are free again may have let others be accepted.
+    } while (ends !== this.#ends.length)
+  }
+
+  /** As long as there are connections, a listener may try in vain to accept more. */
+  async #settleOpen(): Promise<void> {
+    if (this.machine.rings.every(({ metrics }) => metrics.acceptPauses === 0)) return this.settle()
+    await this.machine.rest(pausedTurnsMax, this.see)
+    this.checkNow()
   }
 
   /** Who was accepted and has no other end belongs to a connect that was given up. */
