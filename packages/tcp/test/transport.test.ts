@@ -496,6 +496,32 @@ describe('forwarding', () => {
     await untilIdle(ring)
   })
 
+  it('fails with the error of its receiver, whether or not bytes come while that closes', async () => {
+    // Regression: bytes that came then reset the connection without the error.
+    const ring = testRing()
+    const target = await client(ring, await server(ring, {}), {})
+    const told: (Error | undefined)[] = []
+    const failing = new Error('no more')
+    const listener = await server(ring, {
+      open(connection) {
+        connection.handler = accepted.length === 0
+          ? { data: () => target.destroy(failing) }
+          : { close: (_connection, error) => told.push(error) }
+        accepted.push(connection)
+      },
+    })
+    const accepted: TcpConnection[] = []
+    const trigger = await client(ring, listener, {})
+    await until(() => accepted.length === 1, 'the first')
+    const source = await client(ring, listener, {})
+    await until(() => accepted.length === 2, 'the second')
+    accepted[1].forward(target)
+    trigger.write('now')
+    source.write('bytes')
+    await until(() => told.length === 1, 'the source to close')
+    expect(told[0]).toBe(failing)
+  })
+
   it('refuses a second receiver and itself', async () => {
     const ring = testRing()
     const listener = await server(ring, echo)

@@ -178,12 +178,13 @@ export class ConnectionEnd implements StreamHandler {
 
   /** What can be seen of it at rest. That all bytes are the right ones is checked as they arrive. */
   see(): string {
-    const { transport, state, receivedBytes, sends, ended, error } = this
+    const { transport, state, receivedBytes, sends, ended, error, link } = this
     const { bytesRead = 0, bytesWritten = 0, bytesQueued = 0, paused = false } = transport ?? {}
     const { code = '' } = (error ?? {}) as NodeJS.ErrnoException
-    return `${state}${paused ? ' paused' : ''} wrote ${sends.lengthBytes} sent ${bytesWritten} queued ${bytesQueued}`
-      + ` read ${bytesRead} received ${receivedBytes}${ended ? ' end' : ''} callbacks ${this.#openCallbacks}`
-      + `${this.#awaitsDrain ? ' full' : ''} ${this.#told} ${code}`
+    // How far it had come with what is lost is a matter of time.
+    const carried = this.closed && link.cut ? '' : ` sent ${bytesWritten} queued ${bytesQueued} read ${bytesRead}`
+    return `${state}${paused ? ' paused' : ''} wrote ${sends.lengthBytes}${carried} received ${receivedBytes}`
+      + `${ended ? ' end' : ''}${this.#awaitsDrain ? ' full' : ''} awaits ${this.#openCallbacks} ${this.#told} ${code}`
   }
 
   checkNow(): void {

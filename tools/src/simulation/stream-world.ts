@@ -105,8 +105,8 @@ class StreamWorld extends World<Step> {
   }
 
   #write(end: ConnectionEnd, sizeBytes: number, times: number): void {
-    // TCP takes bytes for who is gone until their reset is back: how many is a matter of time.
-    if (this.#program.rests && end.link.cut && this.#program.family === 'tcp') return
+    // How many bytes are taken for who is gone is a matter of time.
+    if (this.#program.rests && end.link.cut) return
     for (let left = times; left > 0 && this.#budgetBytes >= sizeBytes; left--) {
       this.#budgetBytes -= sizeBytes
       end.write(sizeBytes)

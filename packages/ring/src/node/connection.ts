@@ -381,6 +381,10 @@ export abstract class NodeStreamConnection implements Transport, ForwardingOrigi
     this.#steerReceive()
   }
 
+  get failure(): Error | undefined {
+    return this.#error
+  }
+
   addSource(source: ForwardingSource): void {
     (this.#sources ??= []).push(source)
   }

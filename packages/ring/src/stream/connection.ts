@@ -639,6 +639,10 @@ export abstract class StreamConnection implements Transport, ForwardingTarget, O
     this.#receiver.holdBack(held)
   }
 
+  get failure(): Error | undefined {
+    return this.#error
+  }
+
   /** A forwarding ends here. */
   addSource(source: ForwardingSource): void {
     (this.#sources ??= []).push(source)

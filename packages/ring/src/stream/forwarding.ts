@@ -10,6 +10,8 @@ export interface ForwardingSource {
 
 /** A connection of ours, on whichever backend: it tells those who forward to it how it is. */
 export interface ForwardingTarget {
+  /** What it closes with, once it does. */
+  readonly failure: Error | undefined
   addSource(source: ForwardingSource): void
   forgetSource(source: ForwardingSource): void
 }
@@ -52,7 +54,7 @@ export class Forwarding implements ForwardingSource {
   write(chunk: Uint8Array): void {
     const { to } = this
     if (to.state !== 'open') {
-      this.from.reset()
+      this.from.reset(this.#target?.failure)
       return
     }
     const accepted = this.#target === undefined ? to.write(chunk, this.#written) : to.write(chunk)
