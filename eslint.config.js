@@ -15,6 +15,9 @@ function layer([name, below]) {
   }
 }
 
+/** What tests that stop the clock put theirs in the place of. */
+const clock = ['clearImmediate', 'clearTimeout', 'queueMicrotask', 'setImmediate', 'setInterval', 'setTimeout']
+
 export default defineConfig(
   globalIgnores(['**/dist/', '**/build/', '**/build-asan/', '**/prebuilds/', '**/test-results/', '.nx/']),
   js.configs.recommended,
@@ -49,4 +52,11 @@ export default defineConfig(
     languageOptions: { globals: { process: 'readonly', console: 'readonly', Buffer: 'readonly', URL: 'readonly' } },
   },
   ...Object.entries(layers).map(layer),
+  {
+    files: ['packages/*/src/**'],
+    ignores: ['packages/ring/src/testing/**'],
+    rules: {
+      'no-restricted-globals': ['error', ...clock.map((name) => ({ name, message: 'See ring/src/timers.ts.' }))],
+    },
+  },
 )

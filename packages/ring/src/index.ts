@@ -51,6 +51,7 @@ export { type DetailReader } from './stream/detail-receiver'
 export { type ConnectionOptions, StreamConnection } from './stream/connection'
 export { type AcceptedSocket, StreamListener } from './stream/listener'
 export { runTicks } from './ticks'
+export * as timers from './timers'
 export {
   checkStreamConnectOptions,
   checkStreamListenOptions,

@@ -238,6 +238,27 @@ describe('an application that is not changed, with @sheaf/tcp/register', () => {
     expect(errors).toContain('Error: after an event')
   })
 
+  it('goes on while a test has stopped the clock', async () => {
+    // As `sinon.useFakeTimers()` does it.
+    const { result } = await carried<string[]>(`
+      const net = require('net'), timers = require('timers')
+      const never = () => ({ ref() {}, unref() {} })
+      for (const name of ['setTimeout', 'setInterval', 'setImmediate', 'queueMicrotask']) {
+        globalThis[name] = never
+        if (name in timers) timers[name] = never
+      }
+      result = []
+      const server = net.createServer((socket) => {
+        socket.once('data', () => socket.setTimeout(10, () => socket.end('late')))
+      })
+      server.listen(0, '127.0.0.1', () => {
+        const socket = net.connect(server.address().port, '127.0.0.1', () => socket.write('question'))
+        for (const name of ['data', 'end', 'close']) socket.on(name, () => result.push(name))
+        socket.once('close', () => server.close(() => result.push('closed')))
+      })`)
+    expect(result).toEqual(['data', 'end', 'close', 'closed'])
+  })
+
   it('hands its sockets to TLS later, as STARTTLS does', async () => {
     const { result } = await carried<string>(`
       const net = require('net'), tls = require('tls')

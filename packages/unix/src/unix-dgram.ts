@@ -1,5 +1,6 @@
 import { createSocket as createUdpSocket, type Socket as UdpSocket } from 'node:dgram'
 import { EventEmitter } from 'node:events'
+import { timers } from '@sheaf/ring'
 import { datagram, type PathAddress } from '@sheaf/unix'
 
 /*
@@ -115,8 +116,8 @@ export class Socket extends EventEmitter {
     this.fd = -1
     this.#socket.handler = {}
     this.#socket.close()
-    const linger = setTimeout(() => this.#socket.destroy(), lingerMs)
-    this.#socket.onClosed = () => clearTimeout(linger)
+    const linger = timers.setTimeout(() => this.#socket.destroy(), lingerMs)
+    this.#socket.onClosed = () => timers.clearTimeout(linger)
   }
 
   address(): never {

@@ -1,5 +1,6 @@
 import { limits } from '../limits'
 import type { Metrics } from '../metrics'
+import { clearTimeout, setImmediate, setTimeout } from '../timers'
 import type { ReceivePool } from './receive-pool'
 
 /** A socket that can wait for receive buffers. */

@@ -1,6 +1,7 @@
 import { limits } from '../limits'
 import { Operation, type OperationOwner } from '../queue/operation-table'
 import type { Ring } from '../ring'
+import { clearTimeout, setTimeout } from '../timers'
 
 /**
  * Waits until a destination that was full may have room again. The kernel tells that only of the peer of a connected

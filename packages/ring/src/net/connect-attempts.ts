@@ -1,5 +1,5 @@
 import type { BlockList } from 'node:net'
-import { clearTimeout, setTimeout } from 'node:timers'
+import { timers } from '@sheaf/ring'
 import type { Endpoint } from './address-family'
 import { addressError, aggregateError, blockedAddress, connectionTimeout } from './errors'
 import type { Socket } from './socket'
@@ -50,7 +50,7 @@ export class ConnectAttempts {
 
   /** Tries the next address. */
   next(): void {
-    clearTimeout(this.#timer)
+    timers.clearTimeout(this.#timer)
     const socket = this.#socket
     if (socket._aborted === true) return
     if (this.#current + 1 === this.#endpoints.length) {
@@ -80,14 +80,14 @@ export class ConnectAttempts {
       const name = socket._getsockname()
       this.#fail(addressError(result, 'connect', address, port, `${name.address}:${name.port}`), this.#several)
     } else if (this.#current + 1 < this.#endpoints.length) {
-      this.#timer = setTimeout(this.#timeOut, this.#options.attemptTimeoutMs)
+      this.#timer = timers.setTimeout(this.#timeOut, this.#options.attemptTimeoutMs)
     }
   }
 
   /** How the attempt on `handle` ended. @returns whether the socket is connected. */
   ended(handle: SocketHandle, error: NodeJS.ErrnoException | undefined): boolean {
     if (handle !== this.#handle) return false
-    clearTimeout(this.#timer)
+    timers.clearTimeout(this.#timer)
     if (error === undefined) return true
     this.#fail(error.errno === undefined ? error : this.#error(error.errno), true)
     return false

@@ -1,4 +1,4 @@
-import { clearTimeout, setTimeout } from 'node:timers'
+import { timers } from '@sheaf/ring'
 import type { Socket } from './socket'
 
 /**
@@ -24,9 +24,9 @@ export class IdleTimer {
       this.#timer.refresh()
       return
     }
-    clearTimeout(this.#timer)
+    timers.clearTimeout(this.#timer)
     this.#delayMs = delayMs
-    this.#timer = setTimeout(timeUp, delayMs, this).unref()
+    this.#timer = timers.setTimeout(timeUp, delayMs, this).unref()
   }
 
   /** Something has happened. */
@@ -35,7 +35,7 @@ export class IdleTimer {
   }
 
   clear(): void {
-    clearTimeout(this.#timer)
+    timers.clearTimeout(this.#timer)
     this.#timer = undefined
     this.#active = false
   }

@@ -1,5 +1,5 @@
 import { AsyncResource } from 'node:async_hooks'
-import { defaultRing, limits, type ListenerHandler, type Ring, type StreamListener } from '@sheaf/ring'
+import { defaultRing, limits, type ListenerHandler, type Ring, type StreamListener, timers } from '@sheaf/ring'
 import type { AddressFamily, ListenRequest, SocketName } from './address-family'
 import type { PrimaryHandle } from './cluster'
 import { callError } from './errors'
@@ -129,7 +129,7 @@ export class ListenHandle {
     for (const leave of this.#leave) leave()
     this.#dealer?.close()
     if (listener === undefined) {
-      if (closed !== undefined) setImmediate(() => this.#resource.runInAsyncScope(closed))
+      if (closed !== undefined) timers.setImmediate(() => this.#resource.runInAsyncScope(closed))
       return
     }
     if (!this.#shared) this.#ring.sockets.shutdown(listener.fd, shutdownBoth)

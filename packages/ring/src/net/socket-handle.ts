@@ -1,5 +1,7 @@
 import { AsyncResource } from 'node:async_hooks'
-import { type Chunk, defaultRing, type Ring, runTicks, type StreamConnection, type StreamHandler } from '@sheaf/ring'
+import {
+  type Chunk, defaultRing, type Ring, runTicks, type StreamConnection, type StreamHandler, timers,
+} from '@sheaf/ring'
 import type { AddressFamily, Endpoint, SocketName } from './address-family'
 import { callError, notABuffer } from './errors'
 import type { Receiver, Socket } from './socket'
@@ -221,7 +223,7 @@ export class SocketHandle {
 
   /** As libuv does it: after the immediates that are waiting. */
   #tellClosedLater(): void {
-    setImmediate(() => this.#tellClosed())
+    timers.setImmediate(() => this.#tellClosed())
   }
 
   ref(): void {
@@ -360,7 +362,7 @@ export class SocketHandle {
   connectionEnded(): void {
     // libuv reads once a turn, so the end comes in the turn after the last data. TLS on a stream of JavaScript answers
     // its peer's end in between.
-    setImmediate((handle: SocketHandle) => handle.#tellEnd(), this)
+    timers.setImmediate((handle: SocketHandle) => handle.#tellEnd(), this)
   }
 
   #tellEnd(): void {

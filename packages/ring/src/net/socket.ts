@@ -1,6 +1,6 @@
 import type { BlockList, Socket as NodeSocket } from 'node:net'
 import { Duplex, type DuplexOptions } from 'node:stream'
-import { type Chunk, defaultRing, nodeMajor, SheafError, socketAddressBytesMax, stockNet } from '@sheaf/ring'
+import { type Chunk, defaultRing, nodeMajor, SheafError, socketAddressBytesMax, stockNet, timers } from '@sheaf/ring'
 import type { AddressFamily, Endpoint, FamilyKind, SocketName } from './address-family'
 import { isNormalized, normalizeArguments } from './arguments'
 import { callableClass, construct } from './callable-class'
@@ -265,7 +265,7 @@ class SocketMethods extends Duplex {
       own.bytesWritten = handle.bytesWritten
       if (this._closeAfterHandlingError && this.resetAndClosing !== true) {
         // Whoever handles the error may still look at the connection, and does so before this.
-        queueMicrotask(() => {
+        timers.queueMicrotask(() => {
           handle.close(() => {
             tellClosed()
             forgetHandle(this)

@@ -1,4 +1,5 @@
 import { createServer, type ListenOptions, type Server, type ServerOpts, type Socket } from 'node:net'
+import { setImmediate } from '../timers'
 import type { Address, Listener, ListenerHandler } from '../transport'
 import type { NodeStreamConnection } from './connection'
 import { nodeSockets } from './sockets'

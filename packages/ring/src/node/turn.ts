@@ -1,3 +1,4 @@
+import { setImmediate } from '../timers'
 /*
  * The end of a turn of the event loop, for sockets that are not on a ring: what was asked of a connection in one turn
  * is done when the turn ends, for all of them, as a ring does.

@@ -1,7 +1,7 @@
 import { constants } from 'node:os'
 import { Duplex } from 'node:stream'
 import tls from 'node:tls'
-import { defaultRing } from '@sheaf/ring'
+import { defaultRing, timers } from '@sheaf/ring'
 import { divert, handleOf, type Receiver, type Socket, type SocketHandle } from '@sheaf/ring/net'
 
 /** What C++ is to be told when it has been done. */
@@ -217,7 +217,7 @@ function makeClass(): StreamConstructor {
       if (this.#writing !== undefined) {
         this.#ending = request
       } else if (handle === null) {
-        setImmediate(() => this.finishShutdown(request, -ECANCELED))
+        timers.setImmediate(() => this.finishShutdown(request, -ECANCELED))
       } else {
         this.#ended = true
         handle.shutdown(() => this.finishShutdown(request, 0))

@@ -1,5 +1,6 @@
 import { Errno } from '../abi'
 import { systemError } from '../errors'
+import { clearTimeout, setTimeout } from '../timers'
 import type { StreamConnectOptions } from './options'
 
 /** What the attempt has to be told of a connection, whatever else its handler is told. */

@@ -9,6 +9,7 @@ import { checkInteger } from '../option-checks'
 import type { Ring } from '../ring'
 import { commonSocketOption, getSocketOption, setSocketOption } from '../socket/socket-option'
 import { closeUnclaimed, SentDescriptors } from '../socket/rights'
+import { clearImmediate, setImmediate } from '../timers'
 import type {
   Address, Chunk, ReceivedDetails, StreamHandler, Transport, TransportState, WriteCallback,
 } from '../transport'

@@ -4,6 +4,7 @@ import { limits } from '../limits'
 import { Cancellation } from '../queue/cancellation'
 import { Operation, type OperationOwner } from '../queue/operation-table'
 import type { Ring } from '../ring'
+import { clearTimeout, setTimeout } from '../timers'
 import type { Address, Listener, ListenerHandler } from '../transport'
 
 /** What a listener makes of an accepted descriptor. */
