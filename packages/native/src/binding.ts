@@ -171,8 +171,9 @@ export interface NativeRing {
   /**
    * Joins this thread's event loop. Before the loop would block, and when the kernel has posted something, the hook
    * submits, reaps, and calls `turn` (which drains the completion queue and resets {@link wanted}), for at most
-   * `maxRounds` (1 to 65535) rounds, then lets the loop's other handles have their turn. `process.nextTick` and
-   * promise callbacks run after each `turn`. What `turn` throws becomes an `uncaughtException`; completions it had not
+   * `maxRounds` (1 to 65535) rounds, then lets the loop's other handles have their turn. Immediates and due timers have
+   * theirs before the second round that `turn` is called in. `process.nextTick` and promise callbacks run after each
+   * `turn`. What `turn` throws becomes an `uncaughtException`; completions it had not
    * come to are offered again. So does an `io_uring_enter` that fails for good, once, with `code` and `syscall`.
    *
    * If `turn` returns a function, that is called next, in no callback scope of Node's: what it has C++ do tells

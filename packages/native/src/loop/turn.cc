@@ -144,14 +144,11 @@ void TurnHook::HandleClosed() {
 
 void TurnHook::BeforeBlocking() {
   if (stopped_) return;
-  const bool pending = Run(false, true);
-  if (stopped_) return;
+  uv_idle_stop(&handles_->idle);
+  yielded_ = false;
+  const bool pending = Run(std::exchange(put_off_, false), true);
   // An active idle handle is how libuv is told to poll without blocking.
-  if (pending) {
-    uv_idle_start(&handles_->idle, [](uv_idle_t*) {});
-  } else {
-    uv_idle_stop(&handles_->idle);
-  }
+  if (pending && !stopped_) uv_idle_start(&handles_->idle, [](uv_idle_t*) {});
 }
 
 void TurnHook::OnWakeup() {
@@ -161,18 +158,24 @@ void TurnHook::OnWakeup() {
   wakeups_++;
   if (stopped_) return;
   // Where the kernel does not show deferred work, a wake-up is the only sign of it.
-  Run(!taskrun_visible_, false);
+  if (yielded_) {
+    put_off_ = !taskrun_visible_;
+  } else {
+    Run(!taskrun_visible_, false);
+  }
 }
 
 /**
- * One turn: submit, reap and dispatch until nothing is left or `max_rounds` are over, so that the loop's other handles
- * get theirs.
+ * One turn: submit, reap and dispatch until nothing is left, or the loop has something to do before it would block, or
+ * `max_rounds` are over, so that the loop's other handles get theirs.
  * @param forced enter once even if there seems to be nothing to do.
  * @param may_block the loop blocks next if this returns false.
  * @returns whether there is work left.
  */
 bool TurnHook::Run(bool forced, bool may_block) {
   if (suppresses_wakeups_) ring_->SetEventfdDisabled(true);
+  // Something has happened since the loop ran what was waiting.
+  bool dispatched = Wanted() && ring_->HasCompletions();
   if (Wanted() && !TakeTurn()) return false;
   for (uint32_t round = 0; round < max_rounds_; round++) {
     if (!forced && Settle(may_block)) return false;
@@ -186,9 +189,19 @@ bool TurnHook::Run(bool forced, bool may_block) {
       error_reported_ = false;
       if (busy && !ring_->HasCompletions() && !Wanted()) return true;
     }
-    if ((ring_->HasCompletions() || Wanted()) && !TakeTurn()) return false;
+    if (!ring_->HasCompletions() && !Wanted()) continue;
+    // libuv polls once an iteration: immediates that an event has left come before whatever came of that event.
+    yielded_ = dispatched && LoopIsBusy();
+    if (yielded_) return true;
+    if (!TakeTurn()) return false;
+    dispatched = true;
   }
   return !Settle(may_block);
+}
+
+/** @returns whether the loop would not block: immediates are waiting, a timer is due, or a handle is closing. */
+bool TurnHook::LoopIsBusy() const {
+  return uv_backend_timeout(handles_->prepare.loop) == 0;
 }
 
 /** @returns whether nothing is left to do; if so and the loop may block next, the kernel may wake it again. */

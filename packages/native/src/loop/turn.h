@@ -76,6 +76,7 @@ class TurnHook {
   bool EnterFailed(int error);
   [[nodiscard]] bool Wanted() const;
   [[nodiscard]] bool HasWork() const;
+  [[nodiscard]] bool LoopIsBusy() const;
   void HandleClosed();
 
   std::shared_ptr<kernel::Ring> ring_;
@@ -92,6 +93,10 @@ class TurnHook {
   /** Nothing can be called any more, or the hook is closed. */
   bool stopped_ = false;
   bool error_reported_ = false;
+  /** The last run left what there is for the loop's next iteration. */
+  bool yielded_ = false;
+  /** A wake-up came after that. */
+  bool put_off_ = false;
   uint64_t turns_ = 0;
   uint64_t wakeups_ = 0;
 };

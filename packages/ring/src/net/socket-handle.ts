@@ -85,7 +85,10 @@ export class SocketHandle {
       return (error as NodeJS.ErrnoException).errno ?? einval
     }
     this.#connecting = true
-    this.attach(this.fd).connect(address)
+    const connection = this.attach(this.fd)
+    connection.connect(address)
+    // Node's `connect` is a system call: who listens afterwards, in the same turn, is too late.
+    connection.flush()
     return 0
   }
 

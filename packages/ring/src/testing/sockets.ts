@@ -266,6 +266,35 @@ const ending: Record<string, Test> = {
     assert.deepEqual(seen.filter((name) => name !== 'lookup'), ['connect', 'ready', 'data', 'end', 'finish', 'close'])
   },
 
+  async 'it connects at once: who listens later in that turn is too late'({ net, listenOn, connect }) {
+    const server = net.createServer()
+    const where = await listenOn(server, ignore)
+    server.close()
+    await once(server, 'close')
+    const socket = connect(where)
+    const failed = once(socket, 'error') as Promise<[NodeJS.ErrnoException]>
+    const later = net.createServer().listen(where)
+    const [{ code }] = await failed
+    assert.match(String(code), /ECONNREFUSED|ENOENT/)
+    later.close()
+    await once(later, 'close')
+  },
+
+  async 'immediates that an event has left come before what comes of that event'({ listen, connect }) {
+    const seen: string[] = []
+    const where = await listen((socket) => socket.on('data', () => {
+      setImmediate(() => seen.push('immediate'))
+      socket.write('answer')
+    }))
+    const socket = connect(where)
+    for (let question = 0; question < 3; question++) {
+      socket.write('question')
+      await once(socket, 'data')
+      seen.push('answer')
+    }
+    assert.deepEqual(seen, ['immediate', 'answer', 'immediate', 'answer', 'immediate', 'answer'])
+  },
+
   async '`close` says whether there was an error'({ listen, connect }) {
     const where = await listen((socket) => socket.on('error', ignore))
     const socket = connect(where)
