@@ -259,6 +259,29 @@ describe('an application that is not changed, with @sheaf/tcp/register', () => {
     expect(result).toEqual(['data', 'end', 'close', 'closed'])
   })
 
+  it('shows in an error which async functions were waiting', async () => {
+    const { result } = await carried<string>(`
+      const net = require('net'), { once } = require('events')
+      async function answer(socket) {
+        await once(socket, 'data')
+        throw new Error('on purpose')
+      }
+      async function ask(socket) {
+        socket.write('question')
+        return await answer(socket)
+      }
+      async function application(port) {
+        await ask(net.connect(port, '127.0.0.1'))
+      }
+      const server = net.createServer((socket) => socket.pipe(socket)).listen(0, '127.0.0.1', () => {
+        application(server.address().port).catch(({ stack }) => {
+          result = stack
+          process.exit()
+        })
+      })`)
+    expect(result).toMatch(/at answer .*at async ask .*at async application /s)
+  })
+
   it('hands its sockets to TLS later, as STARTTLS does', async () => {
     const { result } = await carried<string>(`
       const net = require('net'), tls = require('tls')
@@ -299,6 +322,43 @@ describe('an application that is not changed, with @sheaf/tcp/register', () => {
         [true, 'function', 'Modern'], [true, 'function', 'Old']],
       true, false, true, true, true, true,
     ])
+  })
+
+  it('leaves handles of JavaScript to Node, in subclasses too, as tools for tests make them', async () => {
+    const ended = await run(`
+      const net = require('net'), { inherits } = require('util')
+      class Handle {
+        constructor(owner) { this.owner = owner }
+        readStart() { return 0 }
+        close(closed) { setImmediate(closed) }
+        shutdown(request) {
+          setImmediate(() => request.oncomplete(0))
+          return 0
+        }
+        writeUtf8String(request, text) {
+          console.log(this.owner, text)
+          return 0
+        }
+      }
+      class Modern extends net.Socket {
+        destroy(error) {
+          console.log('destroyed')
+          return super.destroy(error)
+        }
+      }
+      function Old(options) { net.Socket.call(this, options) }
+      inherits(Old, net.Socket)
+      async function main() {
+        for (const Class of [net.Socket, Modern, Old]) {
+          const socket = new Class({ handle: new Handle(Class.name) })
+          if (!(socket instanceof Class && socket instanceof net.Socket)) throw new Error(Class.name)
+          socket.write('hello')
+          await new Promise((closed) => socket.on('close', closed).destroySoon())
+        }
+      }
+      main()`, asScript)
+    const output = 'Socket hello\nModern hello\ndestroyed\nOld hello\n'
+    expect(ended).toEqual({ output, code: 0, errors: '' })
   })
 
   it('keeps the pipes to its children, and its own standard streams', async () => {
@@ -367,6 +427,7 @@ describe('unregister', () => {
       import assert from 'node:assert'
       const look = () => [
         { ...net }, { ...tls }, { ...http2 }, http.Agent.prototype.createConnection, net.Socket.prototype,
+        Error.stackTraceLimit,
         ...[http.Server, tls.Server, http2.createServer().constructor]
           .flatMap((server) => [Object.getPrototypeOf(server), Object.getPrototypeOf(server.prototype)]),
       ]

@@ -1,4 +1,4 @@
-import type { BlockList, Socket as NodeSocket } from 'node:net'
+import type { BlockList } from 'node:net'
 import { Duplex, type DuplexOptions } from 'node:stream'
 import { type Chunk, defaultRing, nodeMajor, SheafError, socketAddressBytesMax, stockNet, timers } from '@sheaf/ring'
 import type { AddressFamily, Endpoint, FamilyKind, SocketName } from './address-family'
@@ -13,6 +13,7 @@ import {
 } from './errors'
 import { familyOfKind, kindOfDescriptor } from './families'
 import { isForeignHandle, takeDescriptor } from './foreign-handle'
+import { becomeNodes } from './foreign-socket'
 import { IdleTimer } from './idle-timer'
 import { isOnReadOptions, ReadBuffer } from './read-buffer'
 import type { Server } from './server'
@@ -470,9 +471,10 @@ function initialise(socket: Socket, given?: SocketOptions | number): object | un
   const options: SocketOptions = typeof given === 'number' ? { fd: given } : { ...given }
   checkOptions(options)
   const { fd, handle } = options
-  if (fd !== undefined || Boolean(handle)) {
-    const foreign = foreignSocket(options)
-    if (foreign !== undefined) return foreign
+  if ((fd !== undefined || Boolean(handle)) && isNodes(options)) {
+    if (Object.getPrototypeOf(socket) === Socket.prototype) return new stockNet.Socket(options)
+    becomeNodes(socket, Socket.prototype, options)
+    return undefined
   }
   const own: SocketState = {
     handle: null,
@@ -531,17 +533,16 @@ function checkOptions(options: SocketOptions): void {
 }
 
 /**
- * The socket that Node makes of the descriptor or handle, where that is not the socket of a family that is there: a
- * FIFO, a terminal, a handle of JavaScript. @throws as Node does if there can be none.
+ * Whether the descriptor or handle is left to Node, being no socket of a family that is there: a FIFO, a terminal, a
+ * handle of JavaScript. @throws as Node does if there can be no socket of it.
  */
-function foreignSocket(options: SocketOptions): NodeSocket | undefined {
+function isNodes(options: SocketOptions): boolean {
   const { fd, handle } = options
-  if (handle instanceof SocketHandle) return undefined
+  if (handle instanceof SocketHandle) return false
   if (handle === undefined) checkInt32('fd', fd, 0)
   const descriptor = isForeignHandle(handle) ? handle.fd : fd
   const kind = descriptor === undefined ? undefined : kindOfDescriptor(defaultRing(), descriptor)
-  if (kind !== undefined && familyOfKind(kind) !== undefined) return undefined
-  return new stockNet.Socket(options)
+  return kind === undefined || familyOfKind(kind) === undefined
 }
 
 /** Makes the socket's handle of a descriptor, connected or not. */
