@@ -12,7 +12,7 @@ import type { Destination, UdpHandler, UdpSocket } from './transport'
 export class NodeUdpSocket extends NodeDatagramSocket implements UdpSocket {
   declare handler: UdpHandler
   readonly #ipv6: boolean
-  readonly #connected: boolean
+  #connected: boolean
   #local: InternetAddress | undefined
   #remote: InternetAddress | undefined
   #lastTo: Destination | undefined
@@ -39,6 +39,48 @@ export class NodeUdpSocket extends NodeDatagramSocket implements UdpSocket {
   override get remoteAddress(): InternetAddress | undefined {
     if (this.#connected) this.#remote ??= this.#address('remoteAddress')
     return this.#remote
+  }
+
+  async connect(to: Destination): Promise<void> {
+    const target = { address: checkDestination(to, this.#ipv6), port: to.port }
+    this.assertOpen()
+    const before = this.remoteAddress
+    this.flush()
+    if (this.#connected) this.socket.disconnect()
+    try {
+      await this.#connect(target)
+    } catch (error) {
+      if (before !== undefined && this.state === 'open') await this.#connect(before)
+      throw error
+    }
+  }
+
+  disconnect(): void {
+    this.assertOpen()
+    this.flush()
+    this.socket.disconnect()
+    this.#connectionChanged()
+  }
+
+  #connect({ address, port }: Destination): Promise<void> {
+    return new Promise((resolve, reject) => {
+      this.socket.connect(port, address, (error?: Error) => {
+        if (error === undefined) resolve()
+        else reject(error)
+      })
+      this.#connectionChanged()
+    })
+  }
+
+  /** Node tells in a later turn; by then the peer may have been sent to. */
+  #connectionChanged(): void {
+    this.#local = this.#remote = undefined
+    try {
+      this.socket.remoteAddress()
+      this.#connected = true
+    } catch {
+      this.#connected = false
+    }
   }
 
   protected override destination(to: Destination | undefined): Destination | undefined {

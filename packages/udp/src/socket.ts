@@ -66,34 +66,34 @@ export class RingUdpSocket extends MessageSocket<InternetAddress, Destination> i
     return this.#remote
   }
 
-  /**
-   * From now on sends to, and receives from, one peer only. What was sent before goes where it was sent to.
-   * @throws SystemError of `connect`; TypeError, RangeError if `to` is no destination.
-   */
-  connect(to: Destination): void {
+  // eslint-disable-next-line @typescript-eslint/require-await -- errors are to reject, as they do on Node's sockets
+  async connect(to: Destination): Promise<void> {
+    this.connectNow(to)
+  }
+
+  /** As {@link connect}, but throws. @internal */
+  connectNow(to: Destination): void {
     const { name } = this.#destinations.lane(to)
-    this.#reconnect(name, to)
+    this.#reconnect(this.openDescriptor, name, to)
     this.#peer = new Lane(new Uint8Array(0))
   }
 
-  /**
-   * Undoes {@link connect}. If the system chose the port, it gives it back as well. @throws SystemError of `connect`.
-   */
   disconnect(): void {
+    const fd = this.openDescriptor
     if (this.#peer === undefined) throw notConnected()
-    this.#reconnect(unspecifiedAddress)
+    this.#reconnect(fd, unspecifiedAddress)
     this.#peer = undefined
   }
 
-  #reconnect(name: Uint8Array, to?: Destination): void {
+  #reconnect(fd: number, name: Uint8Array, to?: Destination): void {
     this.flushAndReap()
     if (this.#peer?.idle === false) {
       // The send buffer is full: what waits for it must not go to another peer.
       const bytes = new Uint8Array(socketAddressBytesMax)
-      const length = this.ring.sockets.getpeername(this.openDescriptor, bytes)
+      const length = this.ring.sockets.getpeername(fd, bytes)
       if (length > 0) this.#peer.redirect(bytes.subarray(0, length))
     }
-    const result = this.ring.sockets.connect(this.openDescriptor, name)
+    const result = this.ring.sockets.connect(fd, name)
     if (result < 0) throw systemError(result, 'connect', to?.address, to?.port)
     this.#local = this.#remote = undefined
   }

@@ -15,6 +15,18 @@ export type UdpHandler = MessageHandler<UdpSocket, InternetAddress>
 export interface UdpSocket extends MessageTransport<InternetAddress, Destination> {
   handler: UdpHandler
 
+  /**
+   * From now on sends to, and receives from, one peer only; what was sent before goes where it was sent to. That is so
+   * as soon as this returns, but for an error.
+   * @returns rejects with TypeError or RangeError if `to` is no destination; with what `connect(2)` fails with
+   *   (`EACCES` for a broadcast address, `ENETUNREACH`, …): then the socket has the peer that it had, or none.
+   */
+  connect(to: Destination): Promise<void>
+  /**
+   * Undoes {@link connect}. A port that the system chose is given back with it, and another is chosen by the next
+   * `send`. @throws Error `ERR_SOCKET_DGRAM_NOT_CONNECTED`; SystemError of `connect(2)`.
+   */
+  disconnect(): void
   /** Allows sending to broadcast addresses. */
   setBroadcast(enabled: boolean): void
   /** Hops that what is sent may take, 1 to 255. */

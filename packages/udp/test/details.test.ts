@@ -2,7 +2,7 @@ import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import type { UdpSocket } from '../src/index'
 import {
-  bound, connected, loopback, ownLoopback, pattern, portOf, Received, testRing, until, untilIdle,
+  bound, connected, loopback, pattern, portOf, Received, testRing, until, untilIdle,
 } from './support'
 
 /** Any size that IPv4 takes, those of whole packets and blocks of send memory more often. */
@@ -199,50 +199,14 @@ describe('errors', () => {
   })
 })
 
-describe('connect and disconnect', () => {
-  it('change who is sent to, and received from, and what was sent before goes where it was sent to', async () => {
-    const ring = testRing()
-    const received = [new Received(), new Received(), new Received()]
-    const [one, two, three] = await Promise.all(received.map((each) => bound(ring, each)))
-    // A port that the system has chosen is given back by disconnecting (Linux).
-    const spare = await bound(ring, {}, { host: ownLoopback })
-    const to = { address: ownLoopback, port: portOf(spare) }
-    spare.close()
-    await untilIdle(ring, 3)
-    const own = new Received()
-    const socket = await bound(ring, own, { host: to.address, port: to.port })
-    socket.send('a', { address: loopback, port: portOf(three) })
-    socket.connect({ address: loopback, port: portOf(one) })
-    expect(socket.remoteAddress?.port).toBe(portOf(one))
-    for (let index = 0; index < 100; index++) socket.send(pattern(1 + index % 5, index))
-    socket.connect({ address: loopback, port: portOf(two) })
-    socket.send('two')
-    expect(() => socket.send('x', { address: loopback, port: portOf(one) })).toThrow(
-      expect.objectContaining({ code: 'ERR_SOCKET_DGRAM_IS_CONNECTED' }))
-    await Promise.all([received[0].arrived(100), received[1].arrived(1), received[2].arrived(1)])
-    expect(received[0].chunks.every((chunk, index) => chunk.equals(pattern(1 + index % 5, index)))).toBe(true)
-    expect(received[1].texts).toEqual(['two'])
-    one.send('from another than the peer', to)
-    two.send('from the peer', to)
-    await own.arrived(1)
-    socket.disconnect()
-    expect(socket.remoteAddress).toBeUndefined()
-    expect(() => socket.disconnect()).toThrow(expect.objectContaining({ code: 'ERR_SOCKET_DGRAM_NOT_CONNECTED' }))
-    expect(() => socket.send('x')).toThrow(expect.objectContaining({ code: 'ERR_SOCKET_DGRAM_NOT_CONNECTED' }))
-    one.send('from anyone', to)
-    await own.arrived(2)
-    expect(own.texts).toEqual(['from the peer', 'from anyone'])
-    for (const each of [one, two, three, socket]) each.close()
-    await untilIdle(ring)
-  })
-
-  it('with a send buffer that is full lose and mislead nothing', async () => {
+describe('a socket that is connected to one after the other', () => {
+  it('with a send buffer that is full loses and misleads nothing', async () => {
     const ring = testRing()
     const received = [new Received(), new Received()]
     const targets = await Promise.all(received.map((each) => bound(ring, each)))
     const socket = await bound(ring, {}, { sendBufferBytes: 5000 })
     for (let round = 0; round < 20; round++) {
-      socket.connect({ address: loopback, port: portOf(targets[round % 2]) })
+      await socket.connect({ address: loopback, port: portOf(targets[round % 2]) })
       for (let index = 0; index < 5; index++) socket.send(pattern(700 + index * 100, round))
     }
     await Promise.all(received.map((each) => each.arrived(50)))

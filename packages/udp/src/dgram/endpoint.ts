@@ -184,7 +184,7 @@ export class Endpoint {
 
   connect(to: Destination): number {
     if (!this.#takes(to.address)) return invalid
-    return this.#call((transport) => transport.connect(to))
+    return this.#call((transport) => transport.connectNow(to))
   }
 
   disconnect(): number {
