@@ -236,6 +236,11 @@ export interface SocketCalls {
   dup(fd: number): number
   /** For descriptors that came from here: one that `node:fs` opened in a worker is closed by Node.js a second time. */
   close(fd: number): number
+  /**
+   * `sendmmsg(2)`. @param headers `count` of `struct mmsghdr`, which name memory that stays until this returns.
+   * @returns how many messages the kernel took, or `-errno` if it took none.
+   */
+  sendmmsg(fd: number, headers: Uint8Array, count: number, flags: number): number
   /** The index of a network interface, or `-errno` (`-ENODEV`). */
   interfaceIndex(name: string): number
 }

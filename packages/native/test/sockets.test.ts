@@ -5,8 +5,10 @@ import { openRing, socketPair } from './fixtures/queue.mjs'
 import { openFds } from './resources.js'
 import { theBinding } from './the-binding.js'
 
-const { sockets } = theBinding()
-const { EADDRINUSE, EAFNOSUPPORT, EBADF, EINVAL, ENODEV, ENOPROTOOPT, ENOTCONN, ENOTSOCK } = constants.errno
+const binding = theBinding()
+const { sockets } = binding
+const { EADDRINUSE, EAFNOSUPPORT, EAGAIN, EBADF, EFAULT, EINVAL, ENODEV, ENOPROTOOPT, ENOTCONN, ENOTSOCK }
+  = constants.errno
 const unix = 1
 const inet = 2
 const stream = 1
@@ -15,6 +17,7 @@ const solSocket = 1
 const soType = 3
 const soReceiveBuffer = 8
 const ipTos = 1
+const dontWait = 0x40
 
 /** `sockaddr_in` for a loopback port. */
 function loopback(port: number): Uint8Array {
@@ -50,6 +53,33 @@ describe('socket calls', () => {
     for (const fd of into.subarray(1, 3)) expect(sockets.close(fd)).toBe(0)
     expect(() => sockets.socketpair(unix, stream, new Int32Array(1)))
       .toThrow(expect.objectContaining({ code: 'ERR_OUT_OF_RANGE' }))
+  })
+
+  it('send several messages at once, as far as there is room, and stop at what is refused', () => {
+    const into = new Int32Array(2)
+    expect(sockets.socketpair(unix, datagram, into)).toBe(0)
+    const [fd, peer] = into
+    const region = binding.createRegion(4096)
+    if (typeof region === 'number') throw new Error('no memory')
+    const headers = new Uint8Array(region.buffer, 0, 3 * 64)
+    const words = new BigUint64Array(region.buffer)
+    const vectorsAt = 64
+    for (let index = 0; index < 3; index++) {
+      words[index * 8 + 2] = BigInt(region.address + (vectorsAt + index * 2) * 8)
+      words[index * 8 + 3] = 1n
+      words.set([BigInt(region.address + 1024), BigInt(index + 1)], vectorsAt + index * 2)
+    }
+    expect(sockets.sendmmsg(fd, headers, 3, dontWait)).toBe(3)
+    expect([0, 1, 2].map((index) => words[index * 8 + 7])).toEqual([1n, 2n, 3n])
+    words[2 * 8 + 2] = 1n
+    expect(sockets.sendmmsg(fd, headers, 3, dontWait)).toBe(2)
+    expect(sockets.sendmmsg(fd, headers.subarray(128), 1, dontWait)).toBe(-EFAULT)
+    while (sockets.sendmmsg(fd, headers, 2, dontWait) > 0);
+    expect(sockets.sendmmsg(fd, headers, 2, dontWait)).toBe(-EAGAIN)
+    expect(() => sockets.sendmmsg(fd, headers, 4, dontWait))
+      .toThrow(expect.objectContaining({ code: 'ERR_OUT_OF_RANGE' }))
+    for (const each of [fd, peer]) sockets.close(each)
+    expect(sockets.sendmmsg(fd, headers, 1, dontWait)).toBe(-EBADF)
   })
 
   it('bind, listen, and say which address that is', () => {

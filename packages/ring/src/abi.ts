@@ -114,6 +114,9 @@ export const enum MessageHeaderWord {
   ControlBytes = 10,
 }
 
+/** `struct mmsghdr`: a `struct msghdr`, and the bytes that were sent of it. */
+export const multipleMessageHeaderBytes = 64
+
 /** Word offsets in `struct io_uring_recvmsg_out`. */
 export const enum ReceivedMessageWord {
   NameBytes = 0,

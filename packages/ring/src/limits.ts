@@ -111,6 +111,10 @@ export const limits = {
   messageHighWaterMark: 256 * 1024,
   /** Datagrams, however small, from which on `send` calls the queue full. */
   messagesHighWaterMark: 8192,
+  /** Unix messages of one `sendmmsg`: more save nothing, and are in vain where the receiver has room for ten. */
+  burstMessagesMax: 64,
+  /** Those are, for each destination, in a turn, so that others have theirs. */
+  burstsPerTurn: 4,
   /** Linked requests of one destination: longer chains gain nothing and fill the submission queue. */
   messageChainMax: 256,
   /** How long a lane waits for room where there is no socket to be told of it by (`EMFILE`). */

@@ -1,7 +1,7 @@
 import type { Binding, Region } from '@sheaf/native'
 import {
   bufferIdShift, CompletionFlag, controlHeaderBytes, EnterFlag, MessageFlag, MessageHeaderWord,
-  receivedMessageHeaderBytes, ReceivedMessageWord, shutdownWrite,
+  multipleMessageHeaderBytes, receivedMessageHeaderBytes, ReceivedMessageWord, shutdownWrite,
 } from '../src/abi'
 import { BufferRing } from '../src/memory/buffer-ring'
 import { Operation } from '../src/queue/operation-table'
@@ -106,13 +106,13 @@ export class RawMessageRun {
     }
   }
 
-  #send({ fd, slot }: End, sizeBytes: number, descriptors: number): void {
+  #send({ fd }: End, sizeBytes: number, descriptors: number): void {
     const { address, buffer } = this.#outgoing
     const { sockets } = this.#binding
     const fds = Array.from({ length: descriptors }, () => sockets.socket(unixFamily, datagramType, 0))
     new Uint8Array(buffer, layout.payload, sizeBytes).fill(++this.#sent)
-    const header = new BigUint64Array(buffer, layout.sendHeader, 7).fill(0n)
-    const words = new Uint32Array(buffer, layout.sendHeader, 14)
+    const header = new BigUint64Array(buffer, layout.sendHeader, multipleMessageHeaderBytes / 8).fill(0n)
+    const words = new Uint32Array(buffer, layout.sendHeader, multipleMessageHeaderBytes / 4)
     header[MessageHeaderWord.Vector / 2] = BigInt(address + layout.vector)
     words[MessageHeaderWord.VectorCount] = 1
     new BigUint64Array(buffer, layout.vector, 2).set([BigInt(address + layout.payload), BigInt(sizeBytes)])
@@ -122,7 +122,10 @@ export class RawMessageRun {
       const rights = [controlHeaderBytes + descriptors * 4, 0, socketLevel, rightsType, ...fds]
       new Int32Array(buffer, layout.control, rights.length).set(rights)
     }
-    this.#ring.submissions.sendMessage(slot, fd, address + layout.sendHeader, false, true)
+    const headers = new Uint8Array(buffer, layout.sendHeader, multipleMessageHeaderBytes)
+    const result = sockets.sendmmsg(fd, headers, 1, MessageFlag.DontWait | MessageFlag.NoSignal)
+    if (result > 0) this.#unread++
+    this.log.push(`  sendmmsg: ${result} ${words[14]}`)
     this.#enter()
     for (const each of fds) sockets.close(each)
   }
@@ -140,7 +143,6 @@ export class RawMessageRun {
     const more = (flags & CompletionFlag.More) === 0 ? '' : ' more'
     // What was found is told by what ends.
     if (operation === Operation.CancelAll) return
-    if (operation === Operation.Send && result >= 0) this.#unread++
     if (operation === Operation.Receive && more === '') this.#ends[index].receiving = false
     const holds = operation === Operation.Receive && result > 0
     const received = holds ? this.#received(flags >>> bufferIdShift, result) : ''

@@ -165,6 +165,19 @@ Napi::Value Close(const Napi::CallbackInfo& info) {
   return Result(info, close(fd));
 }
 
+Napi::Value SendMessages(const Napi::CallbackInfo& info) {
+  int fd = 0;
+  Bytes headers;
+  unsigned count = 0;
+  int flags = 0;
+  if (!ReadFd(info, &fd) || !ReadBytes(info[1], "headers", &headers) ||
+      !Read(info[2], "count", 0, headers.size / sizeof(mmsghdr), &count) ||
+      !Read(info[3], "flags", 0, kMaxInt32, &flags)) {
+    return {};
+  }
+  return Result(info, sendmmsg(fd, reinterpret_cast<mmsghdr*>(headers.data), count, flags));
+}
+
 Napi::Value InterfaceIndex(const Napi::CallbackInfo& info) {
   std::string name;
   if (!ReadString(info[0], "name", &name)) return {};
@@ -190,6 +203,7 @@ Napi::Object SocketCalls(Napi::Env env) {
   add("setBlocking", Napi::Function::New<SetBlocking>(env, "setBlocking"));
   add("dup", Napi::Function::New<Duplicate>(env, "dup"));
   add("close", Napi::Function::New<Close>(env, "close"));
+  add("sendmmsg", Napi::Function::New<SendMessages>(env, "sendmmsg"));
   add("interfaceIndex", Napi::Function::New<InterfaceIndex>(env, "interfaceIndex"));
   return calls;
 }

@@ -1,9 +1,9 @@
-import { limits } from '../limits'
 import type { MessageRequest } from './request'
 
 /**
  * What one socket has to send to one destination, in order. Datagrams of different lanes may overtake each other, those
- * of one lane never do: its requests form one chain in the kernel, and no other is submitted before that has ended.
+ * of one lane never do: its requests form one chain in the kernel, and no other is submitted before that has ended; or
+ * they are sent by calls, where they may be refused.
  */
 export class Lane {
   /** The `sockaddr`; empty for the peer of a connected socket. */
@@ -21,14 +21,16 @@ export class Lane {
   nextActive: Lane | undefined
   /** On the socket's list of lanes that have something to submit. */
   active = false
-  /** Whether the kernel is to say `EAGAIN` rather than wait where the destination is full. */
+  /**
+   * Whether the kernel is to say `EAGAIN` rather than wait where the destination is full
+   * (`docs/decisions/0010-unix-messages.md`). What is sent then is sent by calls of its own
+   * (`docs/decisions/0018-chains-of-messages.md`).
+   */
   readonly refusable: boolean
   /** What it has said (`-errno`): the lane waits for room. 0 if it does not. */
   refusal = 0
   /** A probe has told of room since something was sent. */
   probed = false
-  /** Requests that are submitted as one chain; fewer after a refusal, which ends a chain for nothing. */
-  chainMax: number = limits.messageChainMax
   /** Larger datagrams are not bundled: the path takes them only in fragments, which bundles can't be. */
   segmentBytesMax = Infinity
 

@@ -1,14 +1,14 @@
 import type { Region } from '@sheaf/native'
 import { controlHeaderBytes, messageHeaderBytes, MessageHeaderWord, vectorBytes } from '../abi'
 import { limits } from '../limits'
+import { setAddress } from '../memory/address'
 import type { SendBlock, SendMemory } from '../memory/send-memory'
 import type { Operation, OperationOwner } from '../queue/operation-table'
 import type { SubmissionQueue } from '../queue/submission-queue'
 import type { SentDescriptors } from '../socket/rights'
 import type { WriteCallback } from '../transport'
+import type { MessageBurst } from './burst'
 import type { Lane } from './lane'
-
-const twoTo32 = 2 ** 32
 
 /** `SOL_UDP`, `UDP_SEGMENT` (`include/uapi/linux/udp.h`); its value is 16 bits. */
 const segmentLevel = 17
@@ -27,9 +27,9 @@ export interface RequestOwner {
 }
 
 /**
- * One `SENDMSG`: a datagram, or consecutive ones of one size (the last may be shorter) to one destination, which the
- * kernel is asked to segment. The memory that the kernel reads, the header here and the payload in send memory, is its
- * until the completion.
+ * A datagram, or consecutive ones of one size (the last may be shorter) to one destination: one `SENDMSG`, which the
+ * kernel is asked to segment, or a part of a {@link MessageBurst}. The memory that the kernel reads, the header here
+ * and the payload in send memory, is its until the completion.
  */
 export class MessageRequest implements OperationOwner {
   readonly #address: number
@@ -152,20 +152,15 @@ export class MessageRequest implements OperationOwner {
     const words = this.#words
     const covered = this.covered = Math.min(this.count, segmentsMax)
     const nameBytes = words[MessageHeaderWord.NameBytes]
-    const refusable = this.lane?.refusable === true
-    const isPlain = this.#descriptors === undefined
     const inOnePiece = this.#pieces !== 0 && this.#pieceLengths[this.#firstPiece] >= this.segmentBytes
-    if (isPlain && covered === 1 && inOnePiece && (nameBytes === 0 || namedSends)) {
+    if (covered === 1 && inOnePiece && (nameBytes === 0 || namedSends)) {
       const name = this.#address + nameOffsetBytes
       const address = this.#pieceAddresses[this.#firstPiece]
-      queue.sendDatagram(this.slot, fd, address, this.segmentBytes, name, nameBytes, linked, refusable)
+      queue.sendDatagram(this.slot, fd, address, this.segmentBytes, name, nameBytes, linked)
       return
     }
     words[MessageHeaderWord.VectorCount] = this.#writeVector(this.#bytesOf(covered))
-    if (!isPlain) {
-      setAddress(words, MessageHeaderWord.Control, this.#controlAddress)
-      words[MessageHeaderWord.ControlBytes] = this.#controlBytes
-    } else if (covered === 1) {
+    if (covered === 1) {
       words[MessageHeaderWord.ControlBytes] = 0
     } else {
       setAddress(words, MessageHeaderWord.Control, this.#address + controlOffsetBytes)
@@ -177,7 +172,32 @@ export class MessageRequest implements OperationOwner {
       words[at + 3] = segmentType
       words[at + 4] = this.segmentBytes
     }
-    queue.sendMessage(this.slot, fd, this.#address, linked, refusable)
+    queue.sendMessage(this.slot, fd, this.#address, linked)
+  }
+
+  /** Adds its datagrams to a burst. @returns whether there was room for all. */
+  addTo(burst: MessageBurst): boolean {
+    const nameBytes = this.#words[MessageHeaderWord.NameBytes]
+    const name = nameBytes === 0 ? 0 : this.#address + nameOffsetBytes
+    let piece = this.#firstPiece
+    let offset = 0
+    let left = this.sizeBytes
+    for (let index = 0; index < this.count; index++) {
+      if (!burst.hasRoom) return false
+      burst.add(name, nameBytes, this.#controlAddress, this.#controlBytes)
+      let lengthBytes = Math.min(this.segmentBytes, left)
+      left -= lengthBytes
+      while (lengthBytes > 0) {
+        const taken = Math.min(lengthBytes, this.#pieceLengths[piece] - offset)
+        burst.addPiece(this.#pieceAddresses[piece] + offset, taken)
+        lengthBytes -= taken
+        offset += taken
+        if (offset !== this.#pieceLengths[piece]) continue
+        piece++
+        offset = 0
+      }
+    }
+    return true
   }
 
   /** Payload bytes of the first `count` datagrams. */
@@ -245,13 +265,9 @@ export class MessageRequest implements OperationOwner {
     this.#callbacks = undefined
     this.#descriptors?.close()
     this.#descriptors = undefined
+    this.#controlAddress = this.#controlBytes = 0
     this.count = this.sizeBytes = this.segmentBytes = this.covered = 0
     this.owner = this.lane = undefined
     this.slot = -1
   }
-}
-
-function setAddress(words: Uint32Array, at: number, address: number): void {
-  words[at] = address >>> 0
-  words[at + 1] = (address / twoTo32) >>> 0
 }

@@ -29,6 +29,8 @@ const refusals = new Set<number>([Errno.EAGAIN, Errno.ENOBUFS])
 export interface MessageSenderOwner extends Scheduled {
   readonly ring: Ring
   readonly fd: number
+  /** What is queued is wanted. */
+  readonly sends: boolean
   /** Whether datagrams may be bundled. */
   readonly segmentable: boolean
   /** Largest payload that is worth showing to the kernel. */
@@ -126,8 +128,9 @@ export class MessageSender implements RequestOwner, BlockHolder {
     return request
   }
 
-  /** How many datagrams of one size may leave in one request. */
+  /** How many datagrams of one size may share a request. */
   #segmentsMax(lane: Lane, segmentBytes: number): number {
+    if (lane.refusable) return limits.burstMessagesMax
     if (!this.#owner.segmentable || !this.#ring.capabilities.segmentedSend.enabled) return 1
     return segmentBytes > lane.segmentBytesMax ? 1 : limits.segmentsMax
   }
@@ -168,22 +171,22 @@ export class MessageSender implements RequestOwner, BlockHolder {
       this.bytesWritten += result
       this.messagesWritten += covered
       this.#takeOff(request, covered, undefined)
-    } else if (lane.refusable && refusals.has(-result)) {
-      lane.refusal = result
     } else if (result !== -Errno.ECANCELED) {
-      if (covered > 1 && segmentationErrors.has(-result)) {
-        this.#degrade(lane, request.segmentBytes, result)
-      } else {
-        // As if each had been sent alone: an error of the socket is met, and cleared, by the first.
-        metrics.messageErrors++
-        const error = systemError(result, 'send', lane.address, lane.port)
-        this.#takeOff(request, 1, error)
-        this.#owner.sendFailed(error)
-      }
+      // As if each had been sent alone: an error of the socket is met, and cleared, by the first.
+      if (covered > 1 && segmentationErrors.has(-result)) this.#degrade(lane, request.segmentBytes, result)
+      else this.#failFirst(request, result)
     }
     this.#unsubmitted += covered - (before - request.count)
     if (--lane.inFlight === 0) this.#landed(lane)
     if (!this.#owner.scheduled) this.#ring.schedule(this.#owner)
+  }
+
+  #failFirst(request: MessageRequest, result: number): void {
+    const { address, port } = request.lane as Lane
+    const error = systemError(result, 'send', address, port)
+    this.#ring.metrics.messageErrors++
+    this.#takeOff(request, 1, error)
+    this.#owner.sendFailed(error)
   }
 
   #takeOff(request: MessageRequest, count: number, error: Error | undefined): void {
@@ -207,17 +210,17 @@ export class MessageSender implements RequestOwner, BlockHolder {
     capabilities.segmentedSend = lostCapability(reason)
   }
 
-  /** Nothing of the lane is in the kernel. */
-  #landed(lane: Lane): void {
-    let done = 0
+  /** Gives back the requests of which nothing is left. */
+  #releaseDone(lane: Lane): void {
     for (let request = lane.first; request?.count === 0; request = lane.first) {
       lane.shift()
       this.#share.release(request)
-      done++
     }
-    if (done !== 0) lane.probed = false
-    if (lane.refusal !== 0) lane.chainMax = Math.max(1, done)
-    else lane.chainMax = Math.min(lane.chainMax * 2, limits.messageChainMax)
+  }
+
+  /** Nothing of the lane is in the kernel. */
+  #landed(lane: Lane): void {
+    this.#releaseDone(lane)
     if (lane.idle) this.#busy.delete(lane)
     else if (lane.refusal !== 0) this.#awaitRoom(lane)
     else this.#activate(lane)
@@ -251,7 +254,10 @@ export class MessageSender implements RequestOwner, BlockHolder {
       lane.nextActive = undefined
       lane.active = false
       // A lane under way is activated again when it has landed.
-      if (lane.inFlight === 0 && !lane.idle && lane.refusal === 0) this.#submitLane(lane)
+      if (lane.inFlight === 0 && !lane.idle && lane.refusal === 0) {
+        if (lane.refusable) this.#sendLane(lane)
+        else this.#submitLane(lane)
+      }
       lane = next
     }
     if (this.#unsubmitted === 0) this.#memory.drop()
@@ -263,7 +269,7 @@ export class MessageSender implements RequestOwner, BlockHolder {
    */
   #submitLane(lane: Lane): void {
     const { submissions } = this.#ring
-    let count = Math.min(lane.count, lane.chainMax)
+    let count = Math.min(lane.count, limits.messageChainMax)
     if (count > 1) count = submissions.reserve(count)
     let request = lane.first
     for (let index = 0; index < count && request !== undefined; index++, request = request.next) {
@@ -275,6 +281,60 @@ export class MessageSender implements RequestOwner, BlockHolder {
     }
     lane.inFlight = count
     this.#requestsInFlight += count
+  }
+
+  /**
+   * Sends what a lane has, as far as its destination has room. The kernel takes a burst in one call, in order, and none
+   * behind one that it refuses: a chain of requests does that too, at twice the cost.
+   */
+  #sendLane(lane: Lane): void {
+    const { burst } = this.#share
+    const { fd, ring } = this.#owner
+    let cut = false
+    for (let bursts = 0; bursts < limits.burstsPerTurn && !lane.idle && this.#owner.sends; bursts++) {
+      burst.clear()
+      for (let request = lane.first; request?.addTo(burst) === true; request = request.next);
+      const result = burst.send(ring.sockets, fd)
+      if (result >= 0) {
+        this.#sent(lane, result)
+        cut = result < burst.count
+      } else if (refusals.has(-result)) {
+        lane.refusal = result
+        break
+      } else {
+        // A peer that has closed is told by the first message after that, and the call that this ended did not say so.
+        const disconnected = cut && result === -Errno.ENOTCONN
+        this.#unsubmitted--
+        this.#failFirst(lane.first as MessageRequest, disconnected ? -Errno.ECONNREFUSED : result)
+        this.#releaseDone(lane)
+        cut = false
+      }
+    }
+    this.#landed(lane)
+    if (lane.active) this.#ring.schedule(this.#owner)
+  }
+
+  /** The kernel has taken the first `count` messages of a lane. */
+  #sent(lane: Lane, count: number): void {
+    const { metrics } = this.#ring
+    metrics.sends += count
+    metrics.sendBuffers += count
+    metrics.messagesWritten += count
+    metrics.sendBundles[0] += count
+    this.messagesWritten += count
+    this.#unsubmitted -= count
+    lane.probed = false
+    const before = this.bytesQueued
+    for (let left = count; left > 0;) {
+      const request = lane.first as MessageRequest
+      const taken = Math.min(left, request.count)
+      this.#takeOff(request, taken, undefined)
+      left -= taken
+      this.#releaseDone(lane)
+    }
+    const bytes = before - this.bytesQueued
+    metrics.bytesWritten += bytes
+    this.bytesWritten += bytes
   }
 
   /** Waits for room no longer. */

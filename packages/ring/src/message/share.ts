@@ -4,6 +4,7 @@ import { systemError } from '../errors'
 import { limits } from '../limits'
 import { receiveGroup, ReceivePool } from '../memory/receive-pool'
 import type { Ring, Scheduled } from '../ring'
+import { burstBytes, MessageBurst } from './burst'
 import type { Lane } from './lane'
 import { MessageRequest, requestBytes, type RequestOwner } from './request'
 
@@ -46,6 +47,8 @@ export const localMessages: MessageShareOptions = {
 
 /** Message headers in memory are that far apart: a cache line. */
 const headerStrideBytes = 64
+/** Behind the headers of receives. */
+const burstOffsetBytes = 4096
 
 /** A socket waiting for receive buffers. */
 export interface ParkedSocket extends Scheduled {
@@ -65,6 +68,8 @@ export class MessageShare {
   /** The pool's memory as what it is read as. */
   readonly bytes: Buffer
   readonly words: Int32Array
+  /** What is about to be sent by a call. */
+  readonly burst: MessageBurst
   /** The `msghdr` of a receive, by the room for control messages that it tells of. */
   readonly #headers: Region
   readonly #headerAddresses = new Map<number, number>()
@@ -81,9 +86,10 @@ export class MessageShare {
     this.#group = options.group
     this.#flags = options.flags
     // First, as a group that is registered stays so.
-    const region = binding.createRegion(1)
+    const region = binding.createRegion(burstOffsetBytes + burstBytes)
     if (typeof region === 'number') throw systemError(region, 'mmap')
     this.#headers = region
+    this.burst = new MessageBurst(region, burstOffsetBytes)
     const overheadBytes = receivedMessageHeaderBytes + limits.messageNameBytes + options.controlBytesMax
     this.pool = new ReceivePool(binding, native, ring.metrics, {
       group: options.group,

@@ -170,7 +170,7 @@ implements MessageTransport<A, To>, OperationOwner, MessageReceiverOwner<A>, Mes
   }
 
   flush(): void {
-    if (this.#state !== 'open' && this.#state !== 'ended') return
+    if (!this.sends) return
     this.#steer()
     this.ring.submit()
   }
@@ -182,7 +182,7 @@ implements MessageTransport<A, To>, OperationOwner, MessageReceiverOwner<A>, Mes
   flushAndReap(): void {
     let left: number
     do {
-      if (this.#state !== 'open' && this.#state !== 'ended') return
+      if (!this.sends) return
       left = this.messagesQueued
       this.#sender.submit()
       this.ring.reap()
@@ -303,6 +303,11 @@ implements MessageTransport<A, To>, OperationOwner, MessageReceiverOwner<A>, Mes
   }
 
   /** @internal */
+  get sends(): boolean {
+    return this.#state === 'open' || this.#state === 'ended'
+  }
+
+  /** @internal */
   get receives(): boolean {
     return this.#state === 'open'
   }
@@ -348,7 +353,9 @@ implements MessageTransport<A, To>, OperationOwner, MessageReceiverOwner<A>, Mes
   #steer(): void {
     if (this.receives) this.#receiver.steer(this.awaitsMessages)
     else if (this.#state === 'ended' && this.messagesQueued !== 0) this.#throwAway()
-    if (this.#state === 'open' || this.#state === 'ended') this.#sender.submit()
+    if (this.sends) this.#sender.submit()
+    // Where sending is a call, no completion comes.
+    if (this.#drained) this.ring.schedule(this)
     if (this.#state === 'ended' && this.messagesQueued === 0) this.steerEnd()
     if (this.#state === 'closing' && this.#descriptorClosed) this.#finish()
     if (this.#state === 'closing') this.#steerClose()
@@ -471,11 +478,16 @@ implements MessageTransport<A, To>, OperationOwner, MessageReceiverOwner<A>, Mes
     }
   }
 
-  #tellDrained(): void {
-    if (!this.#needsDrain || this.#state !== 'open') return
+  /** There is room again, which has not been told. */
+  get #drained(): boolean {
+    if (!this.#needsDrain || this.#state !== 'open') return false
     const { bytesQueued, messagesQueued } = this.#sender
-    if (bytesQueued > this.writableHighWaterMark * limits.writableLowWaterFraction) return
-    if (messagesQueued > limits.messagesHighWaterMark * limits.writableLowWaterFraction) return
+    return bytesQueued <= this.writableHighWaterMark * limits.writableLowWaterFraction
+      && messagesQueued <= limits.messagesHighWaterMark * limits.writableLowWaterFraction
+  }
+
+  #tellDrained(): void {
+    if (!this.#drained) return
     this.#needsDrain = false
     this.handler.drain?.(this)
   }

@@ -117,13 +117,10 @@ export class SubmissionQueue {
     this.#push(slot, Operation.Send, Opcode.Send, entryFlags, 0, fd, 0, 0, flags, group)
   }
 
-  /**
-   * Sends the vector of the `msghdr` at `header`; `linked` as in {@link sendBuffer}. `refusable`: if it has to wait it
-   * fails with `EAGAIN`.
-   */
-  sendMessage(slot: number, fd: number, header: number, linked = false, refusable = false): void {
+  /** Sends the vector of the `msghdr` at `header`; `linked` as in {@link sendBuffer}. */
+  sendMessage(slot: number, fd: number, header: number, linked = false): void {
     if (linked) this.#linked[0]++
-    const flags = MessageFlag.WaitAll | MessageFlag.NoSignal | (refusable ? MessageFlag.DontWait : 0)
+    const flags = MessageFlag.WaitAll | MessageFlag.NoSignal
     this.#push(slot, Operation.Send, Opcode.SendMessage, linked ? EntryFlag.Link : 0, 0, fd, header, 1, flags, 0)
   }
 
@@ -147,11 +144,10 @@ export class SubmissionQueue {
     name: number,
     nameBytes: number,
     linked: boolean,
-    refusable: boolean,
   ): void {
     if (linked) this.#linked[0]++
     const entryFlags = linked ? EntryFlag.Link : 0
-    const flags = refusable ? MessageFlag.NoSignal | MessageFlag.DontWait : MessageFlag.NoSignal
+    const flags = MessageFlag.NoSignal
     const at = this.#push(slot, Operation.Send, Opcode.Send, entryFlags, 0, fd, address, lengthBytes, flags, 0)
     if (nameBytes === 0) return
     this.#entries[at + 2] = name >>> 0

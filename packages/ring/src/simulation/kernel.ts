@@ -64,7 +64,7 @@ export class SimulatedKernel implements RingKernel, Network, DatagramNetwork, Lo
       }),
       createRegion: (sizeBytes): Region => this.memory.map(sizeBytes),
       createRing: (options) => this.#createRing(options),
-      sockets: new SimulatedSocketCalls(this.descriptors, this.names, this),
+      sockets: new SimulatedSocketCalls(this, this),
     }
   }
 

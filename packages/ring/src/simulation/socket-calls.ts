@@ -1,11 +1,13 @@
 import type { SocketCalls } from '@sheaf/native'
-import { Errno } from '../abi'
+import { Errno, messageHeaderBytes, multipleMessageHeaderBytes } from '../abi'
 import { DatagramSocket, type DatagramNetwork } from './datagram-socket'
-import type { Descriptors } from './descriptors'
+import type { Descriptors, OpenFile } from './descriptors'
 import { LocalMessageSocket, type LocalNetwork } from './local-message-socket'
+import type { SimulatedMemory } from './memory'
 import type { Bound, Names } from './names'
 import type { SimulatedSocket } from './socket'
 import { type Network, StreamSocket } from './stream-socket'
+import { type Process, sendAtOnce } from './submissions'
 
 const unixFamily = 1
 const streamType = 1
@@ -13,11 +15,16 @@ const typeMask = 0xf
 
 /** The socket calls of a simulated kernel. */
 export class SimulatedSocketCalls implements SocketCalls {
+  readonly #memory: SimulatedMemory
   readonly #descriptors: Descriptors
   readonly #names: Names
   readonly #network: Network & DatagramNetwork & LocalNetwork
 
-  constructor(descriptors: Descriptors, names: Names, network: Network & DatagramNetwork & LocalNetwork) {
+  constructor(
+    { descriptors, memory, names }: Process,
+    network: Network & DatagramNetwork & LocalNetwork,
+  ) {
+    this.#memory = memory
     this.#descriptors = descriptors
     this.#names = names
     this.#network = network
@@ -101,6 +108,20 @@ export class SimulatedSocketCalls implements SocketCalls {
 
   close(fd: number): number {
     return this.#descriptors.close(fd)
+  }
+
+  sendmmsg(fd: number, headers: Uint8Array, count: number): number {
+    return this.#on(fd, (socket) => {
+      if (!(socket instanceof LocalMessageSocket)) return -Errno.EOPNOTSUPP
+      const fileOf = (sent: number): OpenFile | undefined => this.#descriptors.get(sent)
+      for (let index = 0; index < count; index++) {
+        const header = headers.subarray(index * multipleMessageHeaderBytes, (index + 1) * multipleMessageHeaderBytes)
+        const result = sendAtOnce(this.#memory, socket, header, fileOf)
+        if (result < 0) return index === 0 ? result : index
+        new DataView(header.buffer, header.byteOffset).setUint32(messageHeaderBytes, result, true)
+      }
+      return count
+    })
   }
 
   interfaceIndex(): number {

@@ -154,7 +154,11 @@ function beginCancel({ descriptors }: Process, ring: SimulatedRing, submission: 
 
 function headerWords(memory: SimulatedMemory, address: number): Uint32Array | undefined {
   const bytes = memory.at(address, messageHeaderBytes)
-  return bytes === undefined ? undefined : new Uint32Array(bytes.buffer, bytes.byteOffset, messageHeaderBytes / 4)
+  return bytes && wordsOf(bytes)
+}
+
+function wordsOf(header: Uint8Array): Uint32Array {
+  return new Uint32Array(header.buffer, header.byteOffset, messageHeaderBytes / 4)
 }
 
 function addressIn(words: Uint32Array, at: number): number {
@@ -168,10 +172,29 @@ function nameAt(memory: SimulatedMemory, address: number, lengthBytes: number): 
   return bytes === undefined ? null : Uint8Array.from(bytes)
 }
 
+/** Sends a message of a Unix socket by a call, not a request. @returns its length in bytes, or `-errno`. */
+export function sendAtOnce(
+  memory: SimulatedMemory,
+  socket: LocalMessageSocket,
+  headerBytes: Uint8Array,
+  fileOf: (fd: number) => OpenFile | undefined,
+): number {
+  const message = messageIn(memory, wordsOf(headerBytes))
+  if (message === undefined) return -Errno.EFAULT
+  const pieces = message.spans.map(({ address, lengthBytes }) => memory.at(address, lengthBytes))
+  const files = message.fds.map(fileOf)
+  if (!pieces.every((piece) => piece !== undefined)) return -Errno.EFAULT
+  if (!files.every((file) => file !== undefined)) return -Errno.EBADF
+  return socket.send(Buffer.concat(pieces), message.to, files)
+}
+
 /** Reads a `msghdr`, its vector and the control messages that mean something here (`UDP_SEGMENT`, `SCM_RIGHTS`). */
 function readMessageHeader(memory: SimulatedMemory, address: number): OutgoingMessage | undefined {
   const words = headerWords(memory, address)
-  if (words === undefined) return undefined
+  return words && messageIn(memory, words)
+}
+
+function messageIn(memory: SimulatedMemory, words: Uint32Array): OutgoingMessage | undefined {
   const count = words[MessageHeaderWord.VectorCount]
   const vector = memory.at(addressIn(words, MessageHeaderWord.Vector), count * vectorBytes)
   if (vector === undefined) return undefined

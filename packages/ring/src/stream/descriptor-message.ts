@@ -1,8 +1,7 @@
 import { messageHeaderBytes, MessageHeaderWord, vectorBytes } from '../abi'
+import { setAddress } from '../memory/address'
 import type { SendBlock } from '../memory/send-memory'
 import { rightsBytesMax, type SentDescriptors } from '../socket/rights'
-
-const twoTo32 = 2 ** 32
 
 /** Where what lies in the block: header, vector, control message, payload. */
 const vectorOffsetBytes = messageHeaderBytes + 8
@@ -25,9 +24,4 @@ export function writeDescriptorMessage(
   words[MessageHeaderWord.ControlBytes] = descriptors.write(block.bytes, controlOffsetBytes)
   setAddress(words, vectorOffsetBytes / 4, block.address + start)
   words[vectorOffsetBytes / 4 + 2] = end - start
-}
-
-function setAddress(words: Uint32Array, at: number, address: number): void {
-  words[at] = address >>> 0
-  words[at + 1] = (address / twoTo32) >>> 0
 }
