@@ -17,6 +17,8 @@ export class ReceivedBatch<A extends Address> implements MessageBatch<A> {
   readonly #details: (MessageDetails | undefined)[] = []
   /** What came along with them. */
   readonly #descriptors: ReceivedDescriptors[] = []
+  /** Some are in memory that is no receive buffer. */
+  #hasOwnMemory = false
   /** Receive buffers, by id. */
   readonly #held: number[] = []
   /** Of those added, the first that has not been handed over. */
@@ -85,8 +87,9 @@ export class ReceivedBatch<A extends Address> implements MessageBatch<A> {
     this.#next = this.#added = 0
     for (const descriptors of this.#descriptors) descriptors.close()
     this.#descriptors.length = 0
-    // What is not overwritten soon would keep detached memory alive.
-    if (this.#memories.length > limits.messageBuffersMax) this.#memories.length = 0
+    // What is not overwritten soon would keep it alive. The array of receive buffers is kept, as it would grow anew.
+    if (pool === undefined || this.#hasOwnMemory) this.#memories.length = 0
+    this.#hasOwnMemory = false
     if (pool !== undefined) this.#recycle(pool)
   }
 
@@ -96,6 +99,7 @@ export class ReceivedBatch<A extends Address> implements MessageBatch<A> {
     for (let at = this.#next; at < this.#added; at++) {
       if (this.#memories[at].buffer !== pool.memory.buffer) continue
       this.#memories[at] = this.chunk(at - this.#next)
+      this.#hasOwnMemory = true
       this.#offsets[at] = 0
     }
     this.#recycle(pool)
