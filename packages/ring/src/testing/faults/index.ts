@@ -18,7 +18,7 @@ const timeoutMs = 180_000
  * connection sees anything of another.
  *
  * `SHEAF_FAULT_SECONDS` (3) is how long a receiver reads nothing; `SHEAF_FAULT_WORKERS` (100) how many workers there
- * are.
+ * are. `npm run test:faults` has a minute, and a thousand.
  */
 export function testFaults<T extends Transport>(
   name: string,
