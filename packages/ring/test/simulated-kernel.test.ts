@@ -4,7 +4,7 @@ import { bundlesWork } from '../src/self-test'
 import { SimulatedKernel } from '../src/simulation/kernel'
 import { binding } from './kernel'
 import { RawRun, type RawStep } from './two-kernels'
-import { RawMessageRun, type RawMessageStep } from './two-kernels-messages'
+import { type RawMessageFamily, RawMessageRun, type RawMessageStep } from './two-kernels-messages'
 
 it('bundles pass their self-test on a simulated kernel', () => {
   const kernel = new SimulatedKernel()
@@ -59,15 +59,34 @@ const messageStep: fc.Arbitrary<RawMessageStep> = fc.oneof(
 )
 const ending = fc.record({ do: fc.constant('shutdown' as const), at })
 
-it.each([
-  ['datagram', 2, messageStep],
-  ['seqpacket', 5, fc.oneof({ weight: 15, arbitrary: messageStep }, { weight: 1, arbitrary: ending })],
-])('five hundred random programs of messages complete as on the real one: %s', (_name, type, step) => {
+/** As messages, with segments and with what is too long: 65 507 bytes are the most, 128 segments, and none empty. */
+const datagramStep: fc.Arbitrary<RawMessageStep> = fc.oneof(
+  { weight: 10, arbitrary: messageStep.filter(({ do: what }) => what !== 'send') },
+  {
+    weight: 6,
+    arbitrary: fc.record({
+      do: fc.constant('send' as const), at, sizeBytes: fc.constantFrom(0, 1, 100, 175, 176, 177, 300, 65_507, 65_508),
+    }),
+  },
+  {
+    weight: 4,
+    arbitrary: fc.record({
+      do: fc.constant('send' as const), at, sizeBytes: fc.constantFrom(1, 100, 129, 300),
+      segmentBytes: fc.constantFrom(1, 50, 100, 200),
+    }),
+  },
+)
+
+it.each<[RawMessageFamily, fc.Arbitrary<RawMessageStep>]>([
+  ['datagram', messageStep],
+  ['seqpacket', fc.oneof({ weight: 15, arbitrary: messageStep }, { weight: 1, arbitrary: ending })],
+  ['udp', datagramStep],
+])('five hundred random programs of messages complete as on the real one: %s', (family, step) => {
   fc.assert(fc.property(fc.array(step, { maxLength: 25, size: 'max' }), (steps) => {
-    const real = new RawMessageRun(binding, type, steps)
     const kernel = new SimulatedKernel()
-    const simulated = new RawMessageRun(kernel.binding, type, steps)
+    const simulated = new RawMessageRun(kernel.binding, family, steps)
     kernel.dispose()
+    const real = new RawMessageRun(binding, family, steps, simulated.lengths)
     expect(kernel.violations).toEqual([])
     expect(simulated.log).toEqual(real.log)
   }), { numRuns: 500, seed: 1 })

@@ -57,10 +57,11 @@ export class DatagramSocket extends SimulatedSocket {
    * @returns bytes sent, or `-errno`: then nothing was.
    */
   send(payload: Buffer, to: Uint8Array | undefined, segmentBytes: number): number {
-    if (this.error !== 0) return this.takeError()
     const name = to ?? this.peerName
     if (name === undefined) return -Errno.EDESTADDRREQ
     if (payload.byteLength > payloadBytesMax) return -Errno.EMSGSIZE
+    // `sock_alloc_send_skb` tells it.
+    if (this.error !== 0) return this.takeError()
     if (segmentBytes !== 0 && !this.#network.segments) return -Errno.EIO
     if (segmentBytes !== 0 && payload.byteLength > segmentBytes * segmentsMax) return -Errno.EINVAL
     this.#network.bindAnywhere(this)
