@@ -1,3 +1,4 @@
+import { performance } from 'node:perf_hooks'
 import { binding as nativeBinding, type Binding, type NativeRing, type SocketCalls } from '@sheaf/native'
 import { EnterFlag, receivedMessageHeaderBytes, SetupFlag } from './abi'
 import { type Capabilities, detectCapabilities, lostCapability, ringCapability } from './capabilities'
@@ -283,6 +284,7 @@ export class Ring {
     this.metrics.turns++
     // eslint-disable-next-line @typescript-eslint/no-this-alias -- it is the current ring, not a way around scoping
     turning = this
+    turnMs = undefined
     try {
       if (this.submissions.completionsOverflowed) this.metrics.completionOverflows++
       this.#completions.drain()
@@ -351,7 +353,19 @@ const afterTurn: (() => void)[] = []
 
 /** The ring whose turn it is, and the rings for which it made work. */
 let turning: Ring | undefined
+/** When it began, if anybody has asked. */
+let turnMs: number | undefined
+// As it is now: tests of applications put clocks of their own there.
+const nowMs = performance.now.bind(performance)
 const disturbed = new Set<Ring>()
+
+/**
+ * A clock in milliseconds that stands still during a turn: what happens in one happens at the same time, as it does in
+ * an iteration of libuv's loop.
+ */
+export function turnTimeMs(): number {
+  return turning === undefined ? nowMs() : turnMs ??= nowMs()
+}
 
 function advanceDisturbed(): void {
   for (const ring of disturbed) {

@@ -255,7 +255,7 @@ export abstract class StreamConnection implements Transport, ForwardingTarget, O
 
   #settleReference(): void {
     const referenced = this.#state === 'closing'
-      || (this.#wantsReference && this.#state !== 'closed' && (!this.#underSocket || this.#underWay))
+      || (this.#wantsReference && this.#state !== 'closed' && (!this.#underSocket || this.#underWay()))
     if (referenced === this.#referenced) return
     this.#referenced = referenced
     if (referenced) this.ring.ref()
@@ -263,7 +263,7 @@ export abstract class StreamConnection implements Transport, ForwardingTarget, O
   }
 
   /** Something will come of it without the owner's doing. */
-  get #underWay(): boolean {
+  #underWay(): boolean {
     return this.scheduled || !this.#active() || this.#receiver.receiving || this.#send.queuedBytes !== 0
   }
 

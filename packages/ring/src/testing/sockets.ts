@@ -462,6 +462,28 @@ const socketsAndServers: Record<string, Test> = {
     assert.throws(() => socket.setTimeout(-1), { code: 'ERR_OUT_OF_RANGE' })
     assert.throws(() => socket.setTimeout('1' as never), { code: 'ERR_INVALID_ARG_TYPE' })
   },
+
+  async 'what happens puts a time-out off, and one that was told comes again'({ listen, connect }) {
+    const where = await listen((socket) => socket.pipe(socket))
+    const socket = connect(where)
+    const timeoutMs = 60
+    const idleMs: number[] = []
+    let lastMs = performance.now()
+    const busyUntilMs = lastMs + 3 * timeoutMs
+    socket.setTimeout(timeoutMs)
+    socket.on('timeout', () => idleMs.push(performance.now() - lastMs))
+    socket.on('data', () => {
+      lastMs = performance.now()
+      if (lastMs < busyUntilMs) socket.write('x')
+    })
+    socket.write('x')
+    await until(() => lastMs >= busyUntilMs && idleMs.length !== 0, 'the time is up')
+    socket.write('x')
+    const toldBefore = idleMs.length
+    await until(() => idleMs.length > toldBefore, 'the time is up again')
+    // One that was not put off would have been told amidst the traffic.
+    assert.ok(Math.min(...idleMs) > timeoutMs / 2, String(idleMs))
+  },
 }
 
 /** What takes ports. */
