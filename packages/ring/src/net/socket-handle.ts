@@ -342,15 +342,15 @@ export class SocketHandle {
     this.#resource.runInAsyncScope(this.#events.connect, this.owner, this)
   }
 
-  /** @internal */
-  connectionReceived(chunk: Chunk): void {
+  /** @internal @returns whether something of the application's may have been called. */
+  connectionReceived(chunk: Chunk): boolean {
     if (this.#receiver !== undefined) {
       this.owner._unrefTimer()
-      this.#receiver.received(chunk)
-      return
+      return this.#receiver.received(chunk)
     }
     if (this.#guarded) this.owner.destroy()
     else this.#resource.runInAsyncScope(this.#events.data, this.owner, chunk)
+    return true
   }
 
   /** @internal */
@@ -407,8 +407,7 @@ const connectionEvents: StreamHandler<StreamConnection> = {
     runTicks()
   },
   data(connection, chunk) {
-    (connection.attachment as SocketHandle).connectionReceived(chunk)
-    runTicks()
+    if ((connection.attachment as SocketHandle).connectionReceived(chunk)) runTicks()
   },
   drain(connection) {
     (connection.attachment as SocketHandle).connectionDrained()

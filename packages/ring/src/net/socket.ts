@@ -51,6 +51,8 @@ interface SocketState {
   queuedAtTimeout: number
   readBuffer: ReadBuffer | undefined
   receiver: Receiver | undefined
+  /** What is in `_handle` instead of the handle, until the socket is closed. */
+  shown: object | undefined
   noDelay: boolean
   keepAlive: boolean
   keepAliveDelaySeconds: number
@@ -433,12 +435,13 @@ class SocketMethods extends Duplex {
     return this._getsockname().port
   }
 
-  get _handle(): SocketHandle | null {
-    return this[state].handle
+  get _handle(): object | null {
+    const { shown, handle } = this[state]
+    return shown ?? handle
   }
 
-  set _handle(handle: SocketHandle | null) {
-    this[state].handle = handle
+  set _handle(handle: object | null) {
+    if (this[state].shown === undefined) this[state].handle = handle as SocketHandle | null
   }
 }
 
@@ -446,15 +449,22 @@ export type Socket = SocketMethods
 
 /** What is given what a connection receives, in place of its socket's stream. */
 export interface Receiver {
-  received(chunk: Uint8Array): void
+  /** @returns whether anybody else was told. */
+  received(chunk: Uint8Array): boolean
   ended(): void
 }
 
-/** From now on `receiver` is given what the connection beneath `socket` receives. */
-export function divert(socket: Socket, receiver: Receiver): void {
+/**
+ * From now on `receiver` is given what the connection beneath `socket` receives.
+ * @param shown what is in the socket's `_handle` until it is closed: a TLS socket that is destroyed by an error of the
+ * socket waits for that.
+ */
+export function divert(socket: Socket, receiver: Receiver, shown: object): void {
   const own = socket[state]
   own.receiver = receiver
+  own.shown = shown
   own.handle?.divert(receiver)
+  socket.once('close', () => { own.shown = undefined })
 }
 
 /** The connection beneath a socket of Sheaf's, or what is to become one; null while there is none, or for another's. */
@@ -483,6 +493,7 @@ function initialise(socket: Socket, given?: SocketOptions | number): object | un
     queuedAtTimeout: 0,
     readBuffer: isOnReadOptions(options.onread) ? new ReadBuffer(options.onread, socket) : undefined,
     receiver: undefined,
+    shown: undefined,
     noDelay: Boolean(options.noDelay),
     keepAlive: Boolean(options.keepAlive),
     keepAliveDelaySeconds: Math.trunc((options.keepAliveInitialDelay ?? 0) / 1000),

@@ -2,7 +2,7 @@ import { constants } from 'node:os'
 import { Duplex } from 'node:stream'
 import tls from 'node:tls'
 import { defaultRing, timers } from '@sheaf/ring'
-import { divert, handleOf, type Receiver, type Socket, type SocketHandle } from '@sheaf/ring/net'
+import { divert, handleOf, type Receiver, type Socket } from '@sheaf/ring/net'
 
 /** What C++ is to be told when it has been done. */
 type Request = object
@@ -31,198 +31,228 @@ function findJsStream(): new () => JsStream {
   return constructor
 }
 
-type StreamConstructor = new (socket: Socket, user: StreamUser) => object
-
 /** What of Node's goes on in C++ with a connection. */
 type StreamUser = 'tls' | 'http2'
 
-function makeClass(): StreamConstructor {
+/**
+ * The JavaScript side of a stream: what C++ writes goes to the connection, and what that receives goes to C++, past the
+ * streams of JavaScript. It is no class on top of `JSStream`: V8 keeps the fields of an object that C++ has made in a
+ * hash table as soon as there are more than twelve.
+ */
+class StreamEnd implements Receiver {
+  readonly #stream: JsStream
+  readonly #socket: Socket
+  readonly #user: StreamUser
+  #writing: Request | undefined
+  /** C++ is asking for a write, and must have returned from that before it is told that it is done. */
+  #asking = false
+  /** How the write went that is done, of which C++ is still to be told. */
+  #outcome: number | undefined
+  /** C++ is being told something, and of writes that come of it when it returns. */
+  #inCall = false
+  /** What C++ is to be given next. */
+  readonly #arrived: Uint8Array[] = []
+  /** The end has come after that. */
+  #endArrived = false
+  #delivering = false
+  /** Waits for the write before it: C++ asks for the end while it has more to write, which follows. */
+  #ending: Request | undefined
+  #ended = false
+
+  constructor(stream: JsStream, socket: Socket, user: StreamUser) {
+    this.#stream = stream
+    this.#socket = socket
+    this.#user = user
+    // What arrives when C++ has gone is the socket's own again: an HTTP/2 session that has closed waits for its end.
+    stream.onread = (received) => {
+      socket.push(received === undefined ? null : Buffer.from(received))
+      if (received === undefined) socket.read(0)
+    }
+  }
+
+  // ---------------------------------------------------------------- what the connection tells
+
+  received(chunk: Uint8Array): boolean {
+    // What came before lies in the socket's buffer, which is read first.
+    if (this.#socket.readableLength > 0 && this.#arrived.length === 0) {
+      this.#socket.push(chunk)
+      return true
+    }
+    this.#arrived.push(chunk)
+    this.#deliverLater()
+    return false
+  }
+
+  ended(): void {
+    if (this.#arrived.length === 0) {
+      this.#stream.emitEOF()
+    } else {
+      this.#endArrived = true
+      this.#deliverLater()
+    }
+  }
+
   /**
-   * What a socket of Sheaf's has in `_handle` for those of Node's modules that go on in C++: they write to its
-   * connection and are given what it receives, past the streams of JavaScript.
+   * C++ is given what has arrived when the turn is over: of each thing that comes of it JavaScript is then told in a
+   * call of its own, with ticks after it. What undici does when the header of an HTTP/2 response has come must be
+   * done before the body comes, also if both are in one chunk.
    */
-  return class StreamHandle extends findJsStream() implements Receiver {
+  #deliverLater(): void {
+    if (this.#delivering || this.#arrived.length === 0) return
+    this.#delivering = true
+    defaultRing().afterTurn(this.#deliver)
+  }
+
+  readonly #deliver = (): void => {
+    this.#delivering = false
+    try {
+      while (handleOf(this.#socket)?.reading === true) {
+        const chunk = this.#arrived.shift()
+        if (chunk === undefined) break
+        this.#give(chunk)
+      }
+    } finally {
+      if (handleOf(this.#socket)?.reading === true) this.#deliverLater()
+    }
+    if (this.#endArrived && this.#arrived.length === 0) {
+      this.#endArrived = false
+      this.#stream.emitEOF()
+    }
+  }
+
+  #give(chunk: Uint8Array): void {
+    this.#inCall = true
+    try {
+      this.#stream.readBuffer(chunk)
+    } finally {
+      this.#finishWrites()
+    }
+  }
+
+  // ---------------------------------------------------------------- what C++ asks for
+
+  readStart(): number {
+    const result = handleOf(this.#socket)?.readStart() ?? 0
+    this.#deliverLater()
+    return result
+  }
+
+  readStop(): number {
+    // A session stops reading while it writes. One that stops again is being destroyed, and says GOAWAY if it is not
+    // writing.
+    const stopsAgain = this.#user === 'http2' && handleOf(this.#socket)?.reading === false
+    const result = handleOf(this.#socket)?.readStop() ?? 0
+    if (stopsAgain && !this.#asking) this.#finishWrites()
+    return result
+  }
+
+  write(request: Request, chunks: readonly Uint8Array[]): number {
+    const handle = handleOf(this.#socket)
+    if (handle === null) return -ECANCELED
+    if (this.#ended) return -EPIPE
+    this.#writing = request
+    this.#asking = true
+    try {
+      handle.writeBytes(chunks, this.#written)
+    } catch {
+      // The socket itself was ended.
+      this.#writing = undefined
+      return -EPIPE
+    } finally {
+      this.#asking = false
+    }
+    return 0
+  }
+
+  readonly #written = (error?: NodeJS.ErrnoException | null): void => {
+    this.#outcome = error ? error.errno ?? -EPIPE : 0
+    if (!this.#asking) this.#finishWrites()
+    else if (!this.#inCall) process.nextTick(this.#finishWrites)
+  }
+
+  /**
+   * Tells C++ of what is done. Writes that come of what it is told are finished before anything else happens, as
+   * libuv's are: a session that is destroyed while it writes sends no GOAWAY, and resets a stream before what was
+   * written to it.
+   */
+  readonly #finishWrites = (): void => {
+    this.#inCall = true
+    try {
+      for (let status = this.#outcome; status !== undefined; status = this.#outcome) this.#finishWrite(status)
+    } finally {
+      this.#inCall = false
+      // What was told has thrown.
+      if (this.#outcome !== undefined) process.nextTick(this.#finishWrites)
+    }
+  }
+
+  #finishWrite(status: number): void {
+    const writing = this.#writing
+    this.#writing = this.#outcome = undefined
+    if (writing !== undefined) this.#stream.finishWrite(writing, status)
+    if (this.#user === 'http2') this.#readOn()
+    const ending = this.#ending
+    this.#ending = undefined
+    if (ending !== undefined) this.shutdown(ending)
+  }
+
+  /**
+   * A session stops reading while it writes, and does not go on if the peer has said GOAWAY meanwhile: it would never
+   * see the connection end. (Writes of libuv's are done at once, mostly.)
+   */
+  #readOn(): void {
+    if (this.#writing === undefined) this.readStart()
+  }
+
+  shutdown(request: Request): number {
+    const handle = handleOf(this.#socket)
+    if (this.#writing !== undefined) {
+      this.#ending = request
+    } else if (handle === null) {
+      timers.setImmediate(() => this.#stream.finishShutdown(request, -ECANCELED))
+    } else {
+      this.#ended = true
+      handle.shutdown(() => this.#stream.finishShutdown(request, 0))
+    }
+    return 0
+  }
+}
+
+type StreamConstructor = new (socket: Socket, user: StreamUser) => object
+
+function makeClass(): StreamConstructor {
+  /** What a socket of Sheaf's has in `_handle` for those of Node's modules that go on in C++. */
+  return class StreamHandle extends findJsStream() {
     readonly #socket: Socket
-    readonly #user: StreamUser
-    #writing: Request | undefined
-    /** C++ is asking for a write, and must have returned from that before it is told that it is done. */
-    #asking = false
-    /** How the write went that is done, of which C++ is still to be told. */
-    #outcome: number | undefined
-    /** C++ is being told something, and of writes that come of it when it returns. */
-    #inCall = false
-    /** What C++ is to be given next. */
-    readonly #arrived: Uint8Array[] = []
-    /** The end has come after that. */
-    #endArrived = false
-    #delivering = false
-    /** Waits for the write before it: C++ asks for the end while it has more to write, which follows. */
-    #ending: Request | undefined
-    #ended = false
+    readonly #end: StreamEnd
 
     constructor(socket: Socket, user: StreamUser) {
       super()
       this.#socket = socket
-      this.#user = user
-      // What arrives when C++ has gone is the socket's own again: an HTTP/2 session that has closed waits for its end.
-      this.onread = (received) => {
-        this.#socket.push(received === undefined ? null : Buffer.from(received))
-        if (received === undefined) this.#socket.read(0)
-      }
-    }
-
-    get #handle(): SocketHandle | null {
-      return handleOf(this.#socket)
-    }
-
-    // -------------------------------------------------------------- what the connection tells
-
-    received(chunk: Uint8Array): void {
-      // What came before lies in the socket's buffer, which is read first.
-      if (this.#socket.readableLength > 0 && this.#arrived.length === 0) {
-        this.#socket.push(chunk)
-        return
-      }
-      this.#arrived.push(chunk)
-      this.#deliverLater()
-    }
-
-    ended(): void {
-      if (this.#arrived.length === 0) {
-        this.emitEOF()
-      } else {
-        this.#endArrived = true
-        this.#deliverLater()
-      }
-    }
-
-    /**
-     * C++ is given what has arrived when the turn is over: of each thing that comes of it JavaScript is then told in a
-     * call of its own, with ticks after it. What undici does when the header of an HTTP/2 response has come must be
-     * done before the body comes, also if both are in one chunk.
-     */
-    #deliverLater(): void {
-      if (this.#delivering || this.#arrived.length === 0) return
-      this.#delivering = true
-      defaultRing().afterTurn(this.#deliver)
-    }
-
-    readonly #deliver = (): void => {
-      this.#delivering = false
-      try {
-        while (this.#handle?.reading === true) {
-          const chunk = this.#arrived.shift()
-          if (chunk === undefined) break
-          this.#give(chunk)
-        }
-      } finally {
-        if (this.#handle?.reading === true) this.#deliverLater()
-      }
-      if (this.#endArrived && this.#arrived.length === 0) {
-        this.#endArrived = false
-        this.emitEOF()
-      }
-    }
-
-    #give(chunk: Uint8Array): void {
-      this.#inCall = true
-      try {
-        this.readBuffer(chunk)
-      } finally {
-        this.#finishWrites()
-      }
+      this.#end = new StreamEnd(this, socket, user)
+      divert(socket, this.#end, this)
     }
 
     // -------------------------------------------------------------- what C++ asks for
 
     isClosing(): boolean {
-      return this.#handle === null
+      return handleOf(this.#socket) === null
     }
 
     onreadstart(): number {
-      const result = this.#handle?.readStart() ?? 0
-      this.#deliverLater()
-      return result
+      return this.#end.readStart()
     }
 
     onreadstop(): number {
-      // A session stops reading while it writes. One that stops again is being destroyed, and says GOAWAY if it is not
-      // writing.
-      const stopsAgain = this.#user === 'http2' && this.#handle?.reading === false
-      const result = this.#handle?.readStop() ?? 0
-      if (stopsAgain && !this.#asking) this.#finishWrites()
-      return result
+      return this.#end.readStop()
     }
 
     onwrite(request: Request, chunks: readonly Uint8Array[]): number {
-      const handle = this.#handle
-      if (handle === null) return -ECANCELED
-      if (this.#ended) return -EPIPE
-      this.#writing = request
-      this.#asking = true
-      try {
-        handle.writeBytes(chunks, this.#written)
-      } catch {
-        // The socket itself was ended.
-        this.#writing = undefined
-        return -EPIPE
-      } finally {
-        this.#asking = false
-      }
-      return 0
-    }
-
-    readonly #written = (error?: NodeJS.ErrnoException | null): void => {
-      this.#outcome = error ? error.errno ?? -EPIPE : 0
-      if (!this.#asking) this.#finishWrites()
-      else if (!this.#inCall) process.nextTick(this.#finishWrites)
-    }
-
-    /**
-     * Tells C++ of what is done. Writes that come of what it is told are finished before anything else happens, as
-     * libuv's are: a session that is destroyed while it writes sends no GOAWAY, and resets a stream before what was
-     * written to it.
-     */
-    readonly #finishWrites = (): void => {
-      this.#inCall = true
-      try {
-        for (let status = this.#outcome; status !== undefined; status = this.#outcome) this.#finishWrite(status)
-      } finally {
-        this.#inCall = false
-        // What was told has thrown.
-        if (this.#outcome !== undefined) process.nextTick(this.#finishWrites)
-      }
-    }
-
-    #finishWrite(status: number): void {
-      const writing = this.#writing
-      this.#writing = this.#outcome = undefined
-      if (writing !== undefined) this.finishWrite(writing, status)
-      if (this.#user === 'http2') this.#readOn()
-      const ending = this.#ending
-      this.#ending = undefined
-      if (ending !== undefined) this.onshutdown(ending)
-    }
-
-    /**
-     * A session stops reading while it writes, and does not go on if the peer has said GOAWAY meanwhile: it would never
-     * see the connection end. (Writes of libuv's are done at once, mostly.)
-     */
-    #readOn(): void {
-      if (this.#writing === undefined) this.onreadstart()
+      return this.#end.write(request, chunks)
     }
 
     onshutdown(request: Request): number {
-      const handle = this.#handle
-      if (this.#writing !== undefined) {
-        this.#ending = request
-      } else if (handle === null) {
-        timers.setImmediate(() => this.finishShutdown(request, -ECANCELED))
-      } else {
-        this.#ended = true
-        handle.shutdown(() => this.finishShutdown(request, 0))
-      }
-      return 0
+      return this.#end.shutdown(request)
     }
 
     // -------------------------------------------------------------- what Node's sockets and sessions ask for
@@ -233,31 +263,31 @@ function makeClass(): StreamConstructor {
     }
 
     ref(): void {
-      this.#handle?.ref()
+      handleOf(this.#socket)?.ref()
     }
 
     unref(): void {
-      this.#handle?.unref()
+      handleOf(this.#socket)?.unref()
     }
 
     hasRef(): boolean {
-      return this.#handle?.hasRef() ?? false
+      return handleOf(this.#socket)?.hasRef() ?? false
     }
 
     getsockname(out: object): number {
-      return this.#handle?.getsockname(out) ?? -constants.errno.EBADF
+      return handleOf(this.#socket)?.getsockname(out) ?? -constants.errno.EBADF
     }
 
     getpeername(out: object): number {
-      return this.#handle?.getpeername(out) ?? -constants.errno.EBADF
+      return handleOf(this.#socket)?.getpeername(out) ?? -constants.errno.EBADF
     }
 
     setNoDelay(enabled: boolean): void {
-      this.#handle?.setNoDelay(enabled)
+      handleOf(this.#socket)?.setNoDelay(enabled)
     }
 
     setKeepAlive(enabled: boolean, initialDelaySeconds: number): void {
-      this.#handle?.setKeepAlive(enabled, initialDelaySeconds)
+      handleOf(this.#socket)?.setKeepAlive(enabled, initialDelaySeconds)
     }
   }
 }
@@ -271,13 +301,7 @@ let streamClass: StreamConstructor | undefined
  */
 export function giveStreamHandle(socket: unknown, user: StreamUser): void {
   if (typeof socket !== 'object' || socket === null || handleOf(socket) === null) return
-  if (Object.hasOwn(socket, '_handle')) return
-  const given = socket as Socket
+  if ((socket as Socket)._handle !== handleOf(socket)) return
   streamClass ??= makeClass()
-  const stream = new streamClass(given, user) as Receiver
-  divert(given, stream)
-  // Until it is closed: a TLS socket that is destroyed by an error of the socket waits for that.
-  let handle: Receiver | null = stream
-  given.once('close', () => { handle = null })
-  Object.defineProperty(given, '_handle', { get: () => handle, set: () => undefined, configurable: true })
+  new streamClass(socket as Socket, user)
 }
