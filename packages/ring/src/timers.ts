@@ -4,5 +4,14 @@ import timers from 'node:timers'
  * Node's own, whatever a program puts in their place later: tests that stop the clock (`sinon`, `jest`, `vitest`) put
  * theirs among the globals and into `node:timers`, and sockets go on all the same, as Node's do.
  */
-export const { clearImmediate, clearTimeout, setImmediate, setTimeout } = timers
+export let { clearImmediate, clearTimeout, setImmediate, setTimeout } = timers
 export const { queueMicrotask } = globalThis
+
+export type Timers = Pick<typeof timers, 'clearImmediate' | 'clearTimeout' | 'setImmediate' | 'setTimeout'>
+
+/** Has rings and sockets keep another clock: a simulated kernel's time is virtual. @returns what they had before. */
+export function replaceTimers(by: Timers): Timers {
+  const before = { clearImmediate, clearTimeout, setImmediate, setTimeout };
+  ({ clearImmediate, clearTimeout, setImmediate, setTimeout } = by)
+  return before
+}

@@ -1,3 +1,5 @@
+import { timers } from '@sheaf/ring'
+
 type Callback = () => void
 
 class VirtualTimer {
@@ -34,10 +36,7 @@ export class VirtualClock {
 
   install(): void {
     const { setTimeout, clearTimeout, setImmediate, clearImmediate } = globalThis
-    this.#restore = () => {
-      Object.assign(globalThis, { setTimeout, clearTimeout, setImmediate, clearImmediate })
-    }
-    Object.assign(globalThis, {
+    const virtual = {
       setTimeout: (callback: Callback, delayMs = 1) => {
         const timer = new VirtualTimer(this.nowMs + Math.max(1, delayMs), callback)
         this.#timers.add(timer)
@@ -54,7 +53,14 @@ export class VirtualClock {
       clearImmediate: (immediate: VirtualTimer | undefined) => {
         if (immediate !== undefined) this.#immediates.delete(immediate)
       },
-    })
+    }
+    Object.assign(globalThis, virtual)
+    // Rings don't look there.
+    const before = timers.replaceTimers(virtual as unknown as timers.Timers)
+    this.#restore = () => {
+      Object.assign(globalThis, { setTimeout, clearTimeout, setImmediate, clearImmediate })
+      timers.replaceTimers(before)
+    }
   }
 
   uninstall(): void {
