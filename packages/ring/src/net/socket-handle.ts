@@ -21,6 +21,8 @@ export interface HandleEvents {
 }
 
 const resourceTypes = { tcp: 'TCPWRAP', pipe: 'PIPEWRAP' } as const
+/** What libuv reads at a time: programs rely on it, such as those that put two bytes of length before a chunk. */
+const readBytesMax = 64 * 1024
 const ebadf = -9
 const einval = -22
 
@@ -349,8 +351,18 @@ export class SocketHandle {
       return this.#receiver.received(chunk)
     }
     if (this.#guarded) this.owner.destroy()
-    else this.#resource.runInAsyncScope(this.#events.data, this.owner, chunk)
+    else if (chunk.byteLength <= readBytesMax) this.#resource.runInAsyncScope(this.#events.data, this.owner, chunk)
+    else this.#tellInPieces(chunk)
     return true
+  }
+
+  /** A socket that is paused meanwhile keeps the rest in its stream. */
+  #tellInPieces(chunk: Chunk): void {
+    for (let start = 0; start < chunk.byteLength && !this.#closing; start += readBytesMax) {
+      if (start !== 0) runTicks()
+      const piece = chunk.subarray(start, start + readBytesMax)
+      this.#resource.runInAsyncScope(this.#events.data, this.owner, piece)
+    }
   }
 
   /** @internal */

@@ -170,6 +170,21 @@ const exchange: Record<string, Test> = {
     assert.equal((await received).toString(), 'kept')
   },
 
+  async 'no chunk is larger than what libuv reads at a time'({ listen, connect }) {
+    const bytes = pattern(8 * mib, 3)
+    const where = await listen((socket) => socket.end(bytes))
+    const socket = connect(where)
+    const received = sha()
+    let largest = 0
+    socket.on('data', (chunk: Buffer) => {
+      largest = Math.max(largest, chunk.byteLength)
+      received.update(chunk)
+    })
+    await once(socket, 'end')
+    assert.ok(largest <= 64 * 1024, `a chunk has ${largest} bytes`)
+    assert.equal(received.digest('hex'), sha().update(bytes).digest('hex'))
+  },
+
   async '`onread` fills the same buffer again and again, and can pause'({ listen, net }) {
     const where = await listen((socket) => socket.end('abcdefghij'))
     const pieces: string[] = []
