@@ -55,6 +55,8 @@ export class SocketHandle {
   #onread: unknown
   /** Nothing is to be received. */
   #guarded = false
+  /** Of the chunk that the owner is being told of in pieces. */
+  #bytesUntold = 0
 
   constructor(family: AddressFamily, events: HandleEvents, ring: Ring = defaultRing()) {
     this.family = family
@@ -285,7 +287,7 @@ export class SocketHandle {
   }
 
   get bytesRead(): number {
-    return this.#connection?.bytesRead ?? 0
+    return this.#connection === undefined ? 0 : this.#connection.bytesRead - this.#bytesUntold
   }
 
   /** Bytes accepted, whether or not they have left. */
@@ -356,12 +358,17 @@ export class SocketHandle {
     return true
   }
 
-  /** A socket that is paused meanwhile keeps the rest in its stream. */
+  /** A socket that is paused meanwhile keeps the rest in its stream, and one whose listener throws is told it too. */
   #tellInPieces(chunk: Chunk): void {
-    for (let start = 0; start < chunk.byteLength && !this.#closing; start += readBytesMax) {
-      if (start !== 0) runTicks()
-      const piece = chunk.subarray(start, start + readBytesMax)
-      this.#resource.runInAsyncScope(this.#events.data, this.owner, piece)
+    const rest = chunk.subarray(readBytesMax)
+    this.#bytesUntold = rest.byteLength
+    try {
+      this.#resource.runInAsyncScope(this.#events.data, this.owner, chunk.subarray(0, readBytesMax))
+    } finally {
+      if (rest.byteLength !== 0 && !this.#closing) {
+        runTicks()
+        this.#tellInPieces(rest)
+      }
     }
   }
 

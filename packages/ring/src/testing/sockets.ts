@@ -176,9 +176,12 @@ const exchange: Record<string, Test> = {
     const socket = connect(where)
     const received = sha()
     let largest = 0
+    let sizeBytes = 0
     socket.on('data', (chunk: Buffer) => {
       largest = Math.max(largest, chunk.byteLength)
       received.update(chunk)
+      sizeBytes += chunk.byteLength
+      assert.equal(socket.bytesRead, sizeBytes)
     })
     await once(socket, 'end')
     assert.ok(largest <= 64 * 1024, `a chunk has ${largest} bytes`)
