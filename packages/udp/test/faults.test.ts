@@ -160,6 +160,30 @@ describe('a process at its limits', () => {
     expect(JSON.parse(outcome)).toEqual({ told: ['EMFILE', 'EMFILE', 'done'], left: 0 })
   })
 
+  it('little locked memory (RLIMIT_MEMLOCK): a clear error, or everything works', async () => {
+    const outcomes: string[] = []
+    for (const limitKb of [0, 64, 256, 1024, 8192]) {
+      // In a user namespace root is bound by it too.
+      const through = ['unshare', '--user', '--map-root-user', 'sh', '-c', `ulimit -l ${limitKb} && exec "$0" "$@"`]
+      const [outcome] = await runProgram(`${prelude}
+        let ring
+        try { ring = createRing() } catch (error) { say(error.message); process.exit() }
+        const server = await bind({ host: '127.0.0.1', ring }, { message(t, chunk, from) { t.send(chunk, from) } })
+        let echoes = 0
+        const socket = await connect({ host: '127.0.0.1', port: server.localAddress.port, ring }, {
+          message() { echoes++ },
+        })
+        for (let index = 0; index < 64; index++) socket.send('echo')
+        await until(() => echoes === 64, 'the echoes')
+        say('echo')
+        process.exit()
+      `, { through })
+      outcomes.push(outcome)
+      expect(outcome).toMatch(/^echo$|locked memory.*ulimit -l/)
+    }
+    expect(outcomes.at(-1)).toBe('echo')
+  }, 60_000)
+
   it('without address space (RLIMIT_AS) a first socket fails with ENOMEM, leaks nothing, and a later one works',
     async () => {
       const [outcome] = await runProgram(`${prelude}
@@ -182,6 +206,73 @@ describe('a process at its limits', () => {
       `)
       expect(JSON.parse(outcome)).toEqual({ told: ['ENOMEM', 'done'], left: 0 })
     })
+})
+
+describe('pressure', () => {
+  it.each([
+    ['--expose-gc', '--max-semi-space-size=1', '--max-old-space-size=24'],
+    ['--expose-gc', '--gc-interval=500'],
+  ])('%s %s: what is under way is not collected', async (...flags) => {
+    const lines = await runProgram(`${prelude}
+      import { createHash } from 'node:crypto'
+      const { pattern } = await import('@sheaf/ring/testing')
+      const ring = createRing()
+      const server = await bind({ host: '127.0.0.1', ring }, {
+        // The answer is a copy that nobody else holds.
+        message(socket, chunk, from) { socket.send(Buffer.from(chunk), from) },
+      })
+      const collecting = setInterval(gc, 5)
+      let wrong = 0
+      await Promise.all(Array.from({ length: 10 }, (_, index) => new Promise((resolve) => {
+        let left = 200
+        let sent = ''
+        const next = (socket) => {
+          if (left-- === 0) return void socket.close()
+          const chunk = Buffer.from(pattern(left % 8 === 0 ? 20_000 : 300, index * 1000 + left))
+          sent = createHash('sha256').update(chunk).digest('hex')
+          socket.send(chunk)
+        }
+        connect({ host: '127.0.0.1', port: server.localAddress.port, ring }, {
+          message(socket, chunk) {
+            if (createHash('sha256').update(chunk).digest('hex') !== sent) wrong++
+            next(socket)
+          },
+          close: resolve,
+        }).then(next)
+      })))
+      clearInterval(collecting)
+      server.close()
+      await until(() => ring.usage.members === 0, 'all to be closed')
+      say(wrong, Object.values(ring.usage).join())
+      ring.close()
+    `, { flags })
+    expect(lines.join()).toMatch(/^0 0(,0)+$/)
+  }, 60_000)
+
+  it('more completions than their queue has room for are told all the same', async () => {
+    const ring = testRing({ submissionEntries: 8, completionEntries: 16 })
+    const received = new Received()
+    const sockets = await Promise.all(Array.from({ length: 40 }, async () => {
+      const target = await bound(ring, received)
+      return { target, source: await bound(ring) }
+    }))
+    let told = 0
+    for (let round = 0; round < 10; round++) {
+      for (const { source, target } of sockets) {
+        // Of sizes that are not bundled: each is a request.
+        source.send(Buffer.alloc(20 + round * 2), addressOf(target), (error) => {
+          if (!error) told++
+        })
+      }
+    }
+    await until(() => told === 400 && received.texts.length === 400, 'all to be told')
+    expect(ring.metrics.completionOverflows).toBeGreaterThan(0)
+    for (const { source, target } of sockets) {
+      source.close()
+      target.close()
+    }
+    await untilIdle(ring)
+  })
 })
 
 describe('bounds', () => {

@@ -175,6 +175,63 @@ describe.each(['datagram', 'seqpacket'] as const)('%s sockets', (family) => {
     await untilIdle(ring)
   })
 
+  it.each([
+    ['--expose-gc', '--max-semi-space-size=1', '--max-old-space-size=24'],
+    ['--expose-gc', '--gc-interval=500'],
+  ])('%s %s: what is under way is not collected', async (...flags) => {
+    const lines = await runProgram(`${prelude}
+      import { createHash } from 'node:crypto'
+      const { pattern } = await import('@sheaf/ring/testing')
+      const ring = createRing()
+      const hash = (chunk) => createHash('sha256').update(chunk).digest('hex')
+      const collecting = setInterval(gc, 5)
+      let wrong = 0
+      await Promise.all(Array.from({ length: 10 }, (_, index) => new Promise((resolve) => {
+        let left = 200
+        let open = 2
+        const sent = []
+        const closed = () => { if (--open === 0) resolve() }
+        // More than the other has room for: some wait in the queue.
+        const burst = (socket) => {
+          for (let count = 0; count < 20; count++) {
+            const chunk = Buffer.from(pattern(--left % 8 === 0 ? 20_000 : 300, index * 1000 + left))
+            sent.push(hash(chunk))
+            socket.send(chunk)
+          }
+        }
+        const [one, other] = ${family}.socketpair({ ring }, { close: closed }, {
+          message(socket, chunk) {
+            if (hash(chunk) !== sent.shift()) wrong++
+            if (sent.length !== 0) return
+            if (left !== 0) return burst(one)
+            one.close()
+            other.close()
+          },
+          close: closed,
+        })
+        burst(one)
+      })))
+      clearInterval(collecting)
+      say(wrong, Object.values(ring.usage).join())
+      ring.close()
+    `, { flags })
+    expect(lines.join()).toMatch(/^0 0(,0)+$/)
+  }, 60_000)
+
+  it('more completions than their queue has room for are told all the same', async () => {
+    const ring = testRing({ submissionEntries: 8, completionEntries: 16 })
+    let received = 0
+    let told = 0
+    const pairs = Array.from({ length: 40 }, () => pair(family, ring, {}, { message: () => received++ }))
+    for (let round = 0; round < 10; round++) {
+      for (const [one] of pairs) one.send(Buffer.alloc(20 + round), (error) => { if (!error) told++ })
+    }
+    await until(() => told === 400 && received === 400, 'all to be told')
+    expect(ring.metrics.completionOverflows).toBeGreaterThan(0)
+    for (const sockets of pairs) for (const socket of sockets) socket.close()
+    await untilIdle(ring)
+  })
+
   it('without address space (RLIMIT_AS) fail with ENOMEM, leak nothing, and later ones work', async () => {
     const [outcome] = await runProgram(`${prelude}
       const ring = createRing()
