@@ -1,6 +1,8 @@
 import { execFileSync } from 'node:child_process'
 import { limits } from '@sheaf/ring'
-import { CabledPrograms, Program, runProgram } from '@sheaf/ring/testing'
+import {
+  CabledPrograms, fewDescriptors, lockedKb, lockedMemory, Program, runProgram, smallHeaps,
+} from '@sheaf/ring/testing'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { Destinations } from '../src/destinations'
 import { Sources } from '../src/sources'
@@ -156,15 +158,13 @@ describe('a process at its limits', () => {
       told.push(await code(connect({ host: '127.0.0.1', port: first.localAddress.port, ring }, {})))
       say(JSON.stringify({ told, left }))
       ring.close()
-    `, { through: ['sh', '-c', 'ulimit -n 64; exec "$0" "$@"'] })
+    `, { through: fewDescriptors })
     expect(JSON.parse(outcome)).toEqual({ told: ['EMFILE', 'EMFILE', 'done'], left: 0 })
   })
 
   it('little locked memory (RLIMIT_MEMLOCK): a clear error, or everything works', async () => {
     const outcomes: string[] = []
-    for (const limitKb of [0, 64, 256, 1024, 8192]) {
-      // In a user namespace root is bound by it too.
-      const through = ['unshare', '--user', '--map-root-user', 'sh', '-c', `ulimit -l ${limitKb} && exec "$0" "$@"`]
+    for (const limitKb of lockedKb) {
       const [outcome] = await runProgram(`${prelude}
         let ring
         try { ring = createRing() } catch (error) { say(error.message); process.exit() }
@@ -177,7 +177,7 @@ describe('a process at its limits', () => {
         await until(() => echoes === 64, 'the echoes')
         say('echo')
         process.exit()
-      `, { through })
+      `, { through: lockedMemory(limitKb) })
       outcomes.push(outcome)
       expect(outcome).toMatch(/^echo$|locked memory.*ulimit -l/)
     }
@@ -209,10 +209,7 @@ describe('a process at its limits', () => {
 })
 
 describe('pressure', () => {
-  it.each([
-    ['--expose-gc', '--max-semi-space-size=1', '--max-old-space-size=24'],
-    ['--expose-gc', '--gc-interval=500'],
-  ])('%s %s: what is under way is not collected', async (...flags) => {
+  it.each(smallHeaps)('%s %s: what is under way is not collected', async (...flags) => {
     const lines = await runProgram(`${prelude}
       import { createHash } from 'node:crypto'
       const { pattern } = await import('@sheaf/ring/testing')

@@ -1,7 +1,7 @@
 import { join } from 'node:path'
 import { MessageChannel } from 'node:worker_threads'
 import { limits, type Ring } from '@sheaf/ring'
-import { pattern, Program, runProgram, until, untilIdle } from '@sheaf/ring/testing'
+import { fewDescriptors, pattern, Program, runProgram, smallHeaps, until, untilIdle } from '@sheaf/ring/testing'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { datagram, seqpacket } from '../src/index'
 import { directory, testRing } from './support'
@@ -175,10 +175,7 @@ describe.each(['datagram', 'seqpacket'] as const)('%s sockets', (family) => {
     await untilIdle(ring)
   })
 
-  it.each([
-    ['--expose-gc', '--max-semi-space-size=1', '--max-old-space-size=24'],
-    ['--expose-gc', '--gc-interval=500'],
-  ])('%s %s: what is under way is not collected', async (...flags) => {
+  it.each(smallHeaps)('%s %s: what is under way is not collected', async (...flags) => {
     const lines = await runProgram(`${prelude}
       import { createHash } from 'node:crypto'
       const { pattern } = await import('@sheaf/ring/testing')
@@ -269,7 +266,7 @@ describe.each(['datagram', 'seqpacket'] as const)('%s sockets', (family) => {
       told.push(await code(pair()))
       say(JSON.stringify({ told, left }))
       ring.close()
-    `, { given: join(directory(), 's'), through: ['sh', '-c', 'ulimit -n 64; exec "$0" "$@"'] })
+    `, { given: join(directory(), 's'), through: fewDescriptors })
     expect(JSON.parse(outcome)).toEqual({ told: ['EMFILE', 'EMFILE', 'done'], left: 0 })
   })
 })
@@ -291,6 +288,6 @@ it('a datagram waits for room without a descriptor to be told of it by, and arri
     await until(() => arrived === 1000, 'all of them')
     say(JSON.stringify({ held, arrived }))
     ring.close()
-  `, { given: join(directory(), 's'), through: ['sh', '-c', 'ulimit -n 64; exec "$0" "$@"'] })
+  `, { given: join(directory(), 's'), through: fewDescriptors })
   expect(JSON.parse(outcome)).toEqual({ held: true, arrived: 1000 })
 })

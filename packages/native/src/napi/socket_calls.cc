@@ -171,7 +171,7 @@ Napi::Value SendMessages(const Napi::CallbackInfo& info) {
   unsigned count = 0;
   int flags = 0;
   if (!ReadFd(info, &fd) || !ReadBytes(info[1], "headers", &headers) ||
-      !Read(info[2], "count", 0, headers.size / sizeof(mmsghdr), &count) ||
+      !Read(info[2], "count", 0, static_cast<int64_t>(headers.size / sizeof(mmsghdr)), &count) ||
       !Read(info[3], "flags", 0, kMaxInt32, &flags)) {
     return {};
   }

@@ -4,6 +4,7 @@ import { Worker } from 'node:worker_threads'
 import type { Address } from '@sheaf/ring'
 import type { Test } from './bench'
 import { Received, until } from '../fixtures'
+import { fewDescriptors, lockedKb, lockedMemory, smallHeaps } from '../process-limits'
 import { Program, runProgram } from '../program'
 import { type FaultFamily, prelude } from './family'
 
@@ -19,11 +20,6 @@ const hoard = `
   const open = () => readdirSync('/proc/self/fd').length
   const code = (promise) => promise.then(() => 'done', (error) => error.code)
 `
-
-/** Limits of locked memory in kilobytes, from none at all to what a distribution gives everybody. */
-const lockedKb = [0, 64, 256, 1024, 8192]
-
-const fewDescriptors = ['sh', '-c', 'ulimit -n 64; exec "$0" "$@"']
 
 /** What an echo through a ring of the program's own looks like to one who reads its output. */
 const echoOnce = `
@@ -93,8 +89,6 @@ function limitTests(family: FaultFamily): Record<string, Test> {
     async 'little locked memory (RLIMIT_MEMLOCK): a clear error, or everything works'() {
       const outcomes: string[] = []
       for (const limitKb of lockedKb) {
-        // In a user namespace root is bound by it too.
-        const through = ['unshare', '--user', '--map-root-user', 'sh', '-c', `ulimit -l ${limitKb} && exec "$0" "$@"`]
         const [outcome] = await runProgram(`${program}
           let ring
           try { ring = createRing() } catch (error) { say(error.message); process.exit() }
@@ -107,7 +101,7 @@ function limitTests(family: FaultFamily): Record<string, Test> {
           await until(() => received === 3_000_000, 'all of it')
           say(text)
           process.exit()
-        `, { given: family.listenOptions(), through })
+        `, { given: family.listenOptions(), through: lockedMemory(limitKb) })
         outcomes.push(outcome)
         assert.ok(outcome === 'echo' || /locked memory.*ulimit -l/.test(outcome), outcome)
       }
@@ -138,11 +132,6 @@ function limitTests(family: FaultFamily): Record<string, Test> {
     },
   }
 }
-
-const smallHeaps = [
-  ['--expose-gc', '--max-semi-space-size=1', '--max-old-space-size=24'],
-  ['--expose-gc', '--gc-interval=500'],
-]
 
 function collectionTests(family: FaultFamily): Record<string, Test> {
   const test = (flags: readonly string[]): Test => async () => {
