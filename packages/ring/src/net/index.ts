@@ -9,7 +9,8 @@ import { Socket, type SocketOptions } from './socket'
 export type { AddressFamily, Endpoint, FamilyKind, ListenRequest, SocketName } from './address-family'
 export { handOver, lentDescriptor } from './hand-over'
 export { loadFamilyBy, provideFamily } from './families'
-export { divert, handleOf, type Receiver, type Socket } from './socket'
+export { divert, handleOf, type Socket } from './socket'
+export type { Receiver } from './socket-state'
 export type { SocketHandle } from './socket-handle'
 
 const clientSocketChannel = channel('net.client.socket')

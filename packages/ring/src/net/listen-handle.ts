@@ -6,7 +6,7 @@ import { callError } from './errors'
 import { isForeignHandle, takeDescriptor } from './foreign-handle'
 import { nodeListenHandle, tellOwner } from './node-handle'
 import type { Server } from './server'
-import { handleEvents } from './socket'
+import { handleEvents } from './socket-events'
 import { SocketHandle } from './socket-handle'
 
 const resourceTypes = { tcp: 'TCPSERVERWRAP', pipe: 'PIPESERVERWRAP' } as const

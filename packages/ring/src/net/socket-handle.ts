@@ -4,7 +4,8 @@ import {
 } from '@sheaf/ring'
 import type { AddressFamily, Endpoint, SocketName } from './address-family'
 import { callError, notABuffer } from './errors'
-import type { Receiver, Socket } from './socket'
+import type { Socket } from './socket'
+import type { Receiver } from './socket-state'
 
 export type WriteDone = (error?: Error | null) => void
 

@@ -1,6 +1,6 @@
 import type { BlockList } from 'node:net'
 import { Duplex, type DuplexOptions } from 'node:stream'
-import { type Chunk, defaultRing, nodeMajor, SheafError, socketAddressBytesMax, stockNet, timers } from '@sheaf/ring'
+import { defaultRing, nodeMajor, SheafError, socketAddressBytesMax, stockNet, timers } from '@sheaf/ring'
 import type { AddressFamily, Endpoint, FamilyKind, SocketName } from './address-family'
 import { isNormalized, normalizeArguments } from './arguments'
 import { callableClass, construct } from './callable-class'
@@ -17,7 +17,9 @@ import { becomeNodes } from './foreign-socket'
 import { IdleTimer } from './idle-timer'
 import { isOnReadOptions, ReadBuffer } from './read-buffer'
 import type { Server } from './server'
-import { type HandleEvents, knownEncoding, SocketHandle, type WriteDone } from './socket-handle'
+import { handleEvents } from './socket-events'
+import { knownEncoding, SocketHandle, type WriteDone } from './socket-handle'
+import { type Receiver, type SocketState, state } from './socket-state'
 
 export interface SocketOptions extends DuplexOptions {
   readable?: boolean
@@ -41,31 +43,6 @@ interface KeepAliveOptions {
   interval?: number
   count?: number
 }
-
-/** What a socket has besides what Node's have as properties. */
-interface SocketState {
-  handle: SocketHandle | null
-  attempts: ConnectAttempts | undefined
-  readonly idle: IdleTimer
-  /** Bytes that were waiting when the time was up last. */
-  queuedAtTimeout: number
-  readBuffer: ReadBuffer | undefined
-  receiver: Receiver | undefined
-  /** What is in `_handle` instead of the handle, until the socket is closed. */
-  shown: object | undefined
-  noDelay: boolean
-  keepAlive: boolean
-  keepAliveDelaySeconds: number
-  keepAliveIntervalSeconds: number | undefined
-  keepAliveProbes: number | undefined
-  /** As set last. */
-  typeOfService: number | undefined
-  /** Counts that outlive the handle. */
-  bytesRead: number
-  bytesWritten: number
-}
-
-const state = Symbol('state')
 
 interface BufferedWrite {
   readonly chunk: Uint8Array | string
@@ -447,13 +424,6 @@ class SocketMethods extends Duplex {
 
 export type Socket = SocketMethods
 
-/** What is given what a connection receives, in place of its socket's stream. */
-export interface Receiver {
-  /** @returns whether anybody else was told. */
-  received(chunk: Uint8Array): boolean
-  ended(): void
-}
-
 /**
  * From now on `receiver` is given what the connection beneath `socket` receives.
  * @param shown what is in the socket's `_handle` until it is closed: a TLS socket that is destroyed by an error of the
@@ -600,90 +570,6 @@ function abortConnecting(socket: Socket, signal: AbortSignal): void {
     if (signal.aborted) abort()
     else signal.addEventListener('abort', abort, { once: true })
   })
-}
-
-// ---------------------------------------------------------------- what the handle tells
-
-export const handleEvents: HandleEvents = {
-  connect(handle, error) {
-    if (this.destroyed || this[state].attempts?.ended(handle, error) !== true) return
-    const own = this[state]
-    own.attempts = undefined
-    this.connecting = false
-    this._sockname = null
-    this._unrefTimer()
-    if (own.noDelay) handle.setNoDelay(true)
-    if (own.keepAlive) {
-      handle.setKeepAlive(true, own.keepAliveDelaySeconds, own.keepAliveIntervalSeconds, own.keepAliveProbes)
-    }
-    if (own.typeOfService !== undefined) {
-      const result = handle.typeOfService(own.typeOfService) ?? 0
-      if (result < 0) this.emit('error', callError(result, 'setTypeOfService'))
-    }
-    this.emit('connect')
-    this.emit('ready')
-    if (!this.isPaused()) this.read(0)
-  },
-
-  data(chunk) {
-    const own = this[state]
-    this._unrefTimer()
-    if (own.readBuffer !== undefined) own.readBuffer.deliver(chunk, own.handle as SocketHandle)
-    else if (flowsFreely(this)) emitData(this, chunk)
-    else if (!this.push(chunk)) own.handle?.readStop()
-  },
-
-  end() {
-    this._unrefTimer()
-    const { receiver } = this[state]
-    if (receiver !== undefined) {
-      receiver.ended()
-      return
-    }
-    this.push(null)
-    this.read(0)
-  },
-
-  written(done) {
-    this._unrefTimer()
-    this[state].queuedAtTimeout = 0
-    done()
-  },
-
-  lost(error) {
-    const done = this[state].handle?.takeWrite()
-    if (done !== undefined && error.syscall === 'write') {
-      done(error)
-      return
-    }
-    this.destroy(error)
-    done?.()
-  },
-}
-
-/** What of a stream's state this file uses: names as old as streams, as Node's own modules use them. */
-interface ReadableState {
-  readonly flowing: boolean | null
-  readonly length: number
-  readonly decoder: unknown
-  dataEmitted: boolean
-}
-
-type WithReadableState = Socket & { readonly _readableState: ReadableState }
-
-/** A chunk would go through the stream's buffer straight to the `data` listeners. */
-function flowsFreely(socket: Socket): boolean {
-  const { flowing, length, decoder } = (socket as WithReadableState)._readableState
-  return flowing === true && length === 0 && !decoder && socket.listenerCount('data') > 0
-}
-
-/**
- * What `push` comes to then, without its asking for more in another tick: more comes without being asked for.
- * (An HTTP request has 1 µs of `nextTick` and `read(0)` less.)
- */
-function emitData(socket: Socket, chunk: Chunk): void {
-  (socket as WithReadableState)._readableState.dataEmitted = true
-  socket.emit('data', chunk)
 }
 
 function startReading(socket: Socket, handle: SocketHandle): void {
