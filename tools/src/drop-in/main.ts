@@ -106,7 +106,10 @@ async function load({ application, connections, pipelined }: Scenario, port: str
     const { stdout } = await run('taskset', onCpu(0, [process.execPath, program('drop-in-load'), ...words]))
     return Number(stdout)
   }
-  const words = ['wrk', '-t1', `-c${connections}`, `-d${seconds}s`, `http://127.0.0.1:${port}/`]
+  // Some of many connections to Node's sockets wait for two seconds, at which wrk would give them up.
+  const words = [
+    'wrk', '-t1', '--timeout', '10s', `-c${connections}`, `-d${seconds}s`, `http://127.0.0.1:${port}/`,
+  ]
   const { stdout } = await run('taskset', onCpu(0, words))
   const errors = /Socket errors.*|Non-2xx.*/.exec(stdout)
   if (errors !== null) throw new Error(`wrk: ${errors[0]}`)
