@@ -1,7 +1,7 @@
 import { execFileSync } from 'node:child_process'
 import { expect, it } from 'vitest'
 import { bundlesWork } from '../src/self-test'
-import { openFiles } from './open-files'
+import { openDescriptors } from '../src/testing/descriptors'
 import { binding } from './kernel'
 
 const program = `
@@ -20,9 +20,9 @@ function capabilities(environment: NodeJS.ProcessEnv): Record<string, object> {
 }
 
 it('bundles pass their self-test on this kernel, and it leaves nothing behind', () => {
-  const before = openFiles()
+  const before = openDescriptors()
   for (let round = 0; round < 20; round++) expect(bundlesWork(binding)).toBe(true)
-  expect(openFiles()).toBe(before)
+  expect(openDescriptors()).toBe(before)
 })
 
 it('capabilities say what is used', () => {

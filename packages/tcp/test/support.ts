@@ -1,4 +1,3 @@
-import { readdirSync } from 'node:fs'
 import { createRing, type Ring, type RingOptions } from '@sheaf/ring'
 import { onTestFinished } from 'vitest'
 import {
@@ -44,8 +43,6 @@ export function client(
 }
 
 /** Descriptors of this process. */
-export function openDescriptors(): number {
-  return readdirSync('/proc/self/fd').length
-}
-
-export { echo, ownedDescriptors, pattern, Random, Received, sha, until, untilIdle, Writer } from '@sheaf/ring/testing'
+export {
+  echo, openDescriptors, ownedDescriptors, pattern, Random, Received, sha, until, untilIdle, Writer,
+} from '@sheaf/ring/testing'

@@ -2,10 +2,10 @@ import { once } from 'node:events'
 import { createSocket } from 'node:dgram'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Worker } from 'node:worker_threads'
-import { ownedDescriptors } from '@sheaf/ring/testing'
+import { openDescriptors, ownedDescriptors } from '@sheaf/ring/testing'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { createRing, type UdpSocket } from '../src/index'
-import { addressOf, bound, connected, loopback, openDescriptors, Received, testRing, until, untilIdle } from './support'
+import { addressOf, bound, connected, loopback, Received, testRing, until, untilIdle } from './support'
 import { run } from './program'
 
 /** A socket of `node:dgram` that counts what arrives. */

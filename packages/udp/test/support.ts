@@ -1,4 +1,3 @@
-import { readdirSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { createRing, type Ring, type RingOptions } from '@sheaf/ring'
 import { onTestFinished } from 'vitest'
@@ -105,10 +104,6 @@ export async function untilIdle(ring: Ring, members = 0): Promise<void> {
 }
 
 /** Descriptors of this process. */
-export function openDescriptors(): number {
-  return readdirSync('/proc/self/fd').length
-}
-
 /** Bytes that say which datagram they are, and where in it. */
 export function pattern(sizeBytes: number, seed: number): Buffer {
   const bytes = Buffer.allocUnsafeSlow(sizeBytes)

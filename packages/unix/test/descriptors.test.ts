@@ -4,10 +4,10 @@ import { closeSync, fstatSync, openSync, readFileSync, writeFileSync } from 'nod
 import { createConnection, createServer } from 'node:net'
 import { join } from 'node:path'
 import type { Ring, WriteCallback } from '@sheaf/ring'
-import { pattern, Random, until, untilIdle } from '@sheaf/ring/testing'
+import { openDescriptors, pattern, Random, until, untilIdle } from '@sheaf/ring/testing'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { connect, datagram, listen, type ReceivedDetails, seqpacket, socketpair } from '../src/index'
-import { directory, openDescriptors, testRing } from './support'
+import { directory, testRing } from './support'
 
 interface Sender {
   flush(): void

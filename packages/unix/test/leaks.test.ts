@@ -1,8 +1,8 @@
 import type { Ring } from '@sheaf/ring'
-import { ownedDescriptors, Random, untilIdle } from '@sheaf/ring/testing'
+import { openDescriptors, ownedDescriptors, Random, untilIdle } from '@sheaf/ring/testing'
 import { expect, it } from 'vitest'
 import { connect, socketpair, type UnixConnection } from '../src/index'
-import { heldBytes, openDescriptors, server, testRing } from './support'
+import { heldBytes, server, testRing } from './support'
 
 const cycles = 100_000
 /** The heap has its size after that many. */

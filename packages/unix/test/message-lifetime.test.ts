@@ -3,10 +3,10 @@ import { closeSync, fstatSync, openSync } from 'node:fs'
 import { join } from 'node:path'
 import { Worker } from 'node:worker_threads'
 import type { Ring } from '@sheaf/ring'
-import { ownedDescriptors, Random, until, untilIdle } from '@sheaf/ring/testing'
+import { openDescriptors, ownedDescriptors, Random, until, untilIdle } from '@sheaf/ring/testing'
 import { describe, expect, it } from 'vitest'
 import { datagram, seqpacket } from '../src/index'
-import { directory, heldBytes, openDescriptors, testRing } from './support'
+import { directory, heldBytes, testRing } from './support'
 
 const families = { datagram, seqpacket }
 type Family = keyof typeof families

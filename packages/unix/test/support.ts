@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process'
-import { mkdtempSync, readdirSync, rmSync, statSync } from 'node:fs'
+import { mkdtempSync, rmSync, statSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setImmediate as nextTurn } from 'node:timers/promises'
@@ -42,10 +42,6 @@ export function leaveBehind(path: string): void {
     require('node:net').createServer().listen(${JSON.stringify(path)}, () => process.kill(process.pid, 'SIGKILL'))`
   spawnSync(process.execPath, ['-e', program])
   if (!statSync(path).isSocket()) throw new Error(`${path} is no socket`)
-}
-
-export function openDescriptors(): number {
-  return readdirSync('/proc/self/fd').length
 }
 
 /** What JavaScript holds, once the collector has finished, part of which it leaves to later turns. */

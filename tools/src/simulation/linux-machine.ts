@@ -1,7 +1,7 @@
-import { readdirSync } from 'node:fs'
 import { setImmediate as turn, setTimeout as sleep } from 'node:timers/promises'
 import { binding, type SocketCalls, unavailable } from '@sheaf/native'
 import { createRing, type Ring, type RingOptions } from '@sheaf/ring'
+import { openDescriptors } from '@sheaf/ring/testing'
 import type { Machine } from './machine'
 import { check, Violation } from './violation'
 
@@ -26,7 +26,7 @@ export class LinuxMachine implements Machine {
     if (binding === undefined) throw new Error(`there is no io_uring: ${unavailable}`)
     this.sockets = binding.sockets
     this.#expected = expected
-    this.#filesBefore = openFiles()
+    this.#filesBefore = openDescriptors()
     this.rings = [0, 1].map(() => createRing(ring))
   }
 
@@ -66,13 +66,9 @@ export class LinuxMachine implements Machine {
   }
 
   checkFinally(): void {
-    const left = openFiles() - this.#filesBefore
+    const left = openDescriptors() - this.#filesBefore
     check(left === 0, 'every descriptor is closed', `${left} are open`)
   }
-}
-
-function openFiles(): number {
-  return readdirSync('/proc/self/fd').length
 }
 
 function difference(simulated: string, seen: string): string {

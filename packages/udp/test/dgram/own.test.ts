@@ -1,9 +1,10 @@
 import nodeDatagram, { type Socket } from 'node:dgram'
 import { once } from 'node:events'
 import { defaultRing } from '@sheaf/ring'
+import { openDescriptors } from '@sheaf/ring/testing'
 import { describe, expect, it } from 'vitest'
 import { createSocket } from '../../src/dgram/index'
-import { loopback, openDescriptors, until, untilIdle } from '../support'
+import { loopback, until, untilIdle } from '../support'
 
 async function bound(options: Partial<nodeDatagram.SocketOptions> = {}, port = 0): Promise<Socket> {
   const socket = createSocket({ type: 'udp4', ...options })

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict'
-import { readdirSync } from 'node:fs'
 import { Worker } from 'node:worker_threads'
 import type { Address } from '@sheaf/ring'
 import type { Test } from './bench'
+import { openDescriptors } from '../descriptors'
 import { Received, until } from '../fixtures'
 import { fewDescriptors, lockedKb, lockedMemory, smallHeaps } from '../process-limits'
 import { Program, runProgram } from '../program'
@@ -235,10 +235,6 @@ function endingTests(family: FaultFamily): Record<string, Test> {
 /** A thousand say no more, and take a minute. */
 const workers = Number(process.env.SHEAF_FAULT_WORKERS ?? 100)
 const workersAtOnce = 4
-
-function openDescriptors(): number {
-  return readdirSync('/proc/self/fd').length
-}
 
 function workerTests(family: FaultFamily): Record<string, Test> {
   const program = `

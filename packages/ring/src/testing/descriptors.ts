@@ -1,4 +1,10 @@
+import { readdirSync } from 'node:fs'
 import { binding } from '@sheaf/native'
+
+/** How many descriptors the process has open. */
+export function openDescriptors(): number {
+  return readdirSync('/proc/self/fd').length
+}
 
 /** The descriptors that this thread has to close before it ends: see `NativeRing.descriptors`. */
 export function ownedDescriptors(): number[] {

@@ -1,6 +1,0 @@
-import { readdirSync } from 'node:fs'
-
-/** How many descriptors this process has. */
-export function openFiles(): number {
-  return readdirSync('/proc/self/fd').length
-}
