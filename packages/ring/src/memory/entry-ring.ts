@@ -1,6 +1,6 @@
 import { bufferEntryBytes } from '../abi'
+import { addressAt, setAddress } from './address'
 
-const twoTo32 = 2 ** 32
 const wordsPerEntry = bufferEntryBytes / 4
 /** Below this many entries a loop is faster than the set-up of a block copy. */
 const blockCopyEntries = 8
@@ -32,8 +32,7 @@ export class EntryRing {
   }
 
   address(position: number): number {
-    const at = this.at(position)
-    return this.words[at] + this.words[at + 1] * twoTo32
+    return addressAt(this.words, this.at(position))
   }
 
   lengthBytes(position: number): number {
@@ -47,8 +46,7 @@ export class EntryRing {
   push(address: number, lengthBytes: number, id: number): void {
     const at = this.at(this.tail)
     const words = this.words
-    words[at] = address >>> 0
-    words[at + 1] = (address / twoTo32) >>> 0
+    setAddress(words, at, address)
     words[at + 2] = lengthBytes
     words[at + 3] = (words[at + 3] & 0xffff0000) | id
     this.tail = (this.tail + 1) | 0

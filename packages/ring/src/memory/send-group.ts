@@ -1,4 +1,5 @@
 import type { SubmissionQueue } from '../queue/submission-queue'
+import { setAddress } from './address'
 import type { EntryRing } from './entry-ring'
 import type { ReceivePool } from './receive-pool'
 import type { SendBlock, SendMemory } from './send-memory'
@@ -192,8 +193,7 @@ export abstract class SendGroup {
     const address = queue.address(position) + bytes
     const length = queue.lengthBytes(position) - bytes
     const at = queue.at(position)
-    queue.words[at] = address >>> 0
-    queue.words[at + 1] = (address / 2 ** 32) >>> 0
+    setAddress(queue.words, at, address)
     queue.words[at + 2] = length
   }
 

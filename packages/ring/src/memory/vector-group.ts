@@ -2,10 +2,10 @@ import type { Region } from '@sheaf/native'
 import { bufferEntryBytes, messageHeaderBytes, vectorBytes } from '../abi'
 import { limits } from '../limits'
 import type { SubmissionQueue } from '../queue/submission-queue'
+import { setAddress } from './address'
 import { EntryRing } from './entry-ring'
 import { SendGroup, type SpanOwners } from './send-group'
 
-const twoTo32 = 2 ** 32
 /** Word offsets in `struct msghdr` on 64-bit Linux: `msg_iov` at byte 16, `msg_iovlen` at byte 24. */
 const vectorAddressWord = 4
 const vectorCountWord = 6
@@ -25,9 +25,7 @@ export class VectorGroup extends SendGroup {
     super(new EntryRing(entries, new ArrayBuffer(entries * bufferEntryBytes)), owners)
     this.#region = region
     const words = new Uint32Array(region.buffer, 0, vectorGroupBytes / 4)
-    const vectors = region.address + vectorOffsetBytes
-    words[vectorAddressWord] = vectors >>> 0
-    words[vectorAddressWord + 1] = (vectors / twoTo32) >>> 0
+    setAddress(words, vectorAddressWord, region.address + vectorOffsetBytes)
     this.#words = words
   }
 

@@ -12,11 +12,11 @@ import {
   SubmissionQueueFlag,
 } from '../abi'
 import { invariant } from '../errors'
+import { setAddress } from '../memory/address'
 import type { Metrics } from '../metrics'
 import { Operation, type OperationTable, userDataLow } from './operation-table'
 
 const wordsPerEntry = submissionEntryBytes / 4
-const twoTo32 = 2 ** 32
 
 /**
  * The one place where requests are written. Each method below is one kind of request that Sheaf makes; nothing else
@@ -150,8 +150,7 @@ export class SubmissionQueue {
     const flags = MessageFlag.NoSignal
     const at = this.#push(slot, Operation.Send, Opcode.Send, entryFlags, 0, fd, address, lengthBytes, flags, 0)
     if (nameBytes === 0) return
-    this.#entries[at + 2] = name >>> 0
-    this.#entries[at + 3] = (name / twoTo32) >>> 0
+    setAddress(this.#entries, at + 2, name)
     this.#entries[at + 11] = nameBytes
   }
 
@@ -229,8 +228,7 @@ export class SubmissionQueue {
     entries[at + 1] = fd
     entries[at + 2] = 0
     entries[at + 3] = 0
-    entries[at + 4] = address >>> 0
-    entries[at + 5] = (address / twoTo32) >>> 0
+    setAddress(entries, at + 4, address)
     entries[at + 6] = length
     entries[at + 7] = operationFlags
     entries[at + 8] = this.#table.begin(slot, operation)
