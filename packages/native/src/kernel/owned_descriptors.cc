@@ -18,15 +18,14 @@ constexpr uint8_t BitOf(int fd) {
 
 }  // namespace
 
-std::unique_ptr<OwnedDescriptors> OwnedDescriptors::Create(int* error) {
-  std::shared_ptr<memory::Region> bits = memory::Region::Anonymous(kSizeBytes, error);
-  if (bits == nullptr) return nullptr;
-  return std::unique_ptr<OwnedDescriptors>(new OwnedDescriptors(std::move(bits)));
+OwnedDescriptors::OwnedDescriptors() {
+  int error = 0;
+  bits_ = memory::Region::Anonymous(kSizeBytes, &error);
 }
 
 uint8_t* OwnedDescriptors::ByteOf(int fd) const {
   const size_t index = static_cast<size_t>(fd) / CHAR_BIT;
-  return fd < 0 || index >= kSizeBytes ? nullptr : bits_->data() + index;
+  return bits_ == nullptr || fd < 0 || index >= kSizeBytes ? nullptr : bits_->data() + index;
 }
 
 void OwnedDescriptors::Add(int fd) {
@@ -38,6 +37,7 @@ void OwnedDescriptors::Remove(int fd) {
 }
 
 void OwnedDescriptors::CloseAll() {
+  if (bits_ == nullptr) return;
   auto* const words = reinterpret_cast<uint64_t*>(bits_->data());
   for (size_t index = 0; index < kSizeBytes / sizeof(uint64_t); index++) {
     for (uint64_t bits = std::exchange(words[index], 0); bits != 0; bits &= bits - 1) {

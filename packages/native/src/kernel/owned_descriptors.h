@@ -15,9 +15,9 @@ namespace sheaf::kernel {
  */
 class OwnedDescriptors {
  public:
-  /** @returns null, with `error` an errno, if there is no memory. */
-  static std::unique_ptr<OwnedDescriptors> Create(int* error);
+  OwnedDescriptors();
 
+  /** Null if there was no memory for them: then no descriptor is known. */
   [[nodiscard]] const std::shared_ptr<memory::Region>& bits() const { return bits_; }
 
   /** Harmless for what is no descriptor, and when repeated. */
@@ -27,7 +27,6 @@ class OwnedDescriptors {
   void CloseAll();
 
  private:
-  explicit OwnedDescriptors(std::shared_ptr<memory::Region> bits) : bits_(std::move(bits)) {}
   [[nodiscard]] uint8_t* ByteOf(int fd) const;
 
   std::shared_ptr<memory::Region> bits_;

@@ -12,14 +12,12 @@ Addon::Addon(Napi::Env env) {
   // the rings are closed, and nobody can look at memory that goes away. Asynchronous, as the loop takes another
   // iteration to let go of its handles and a worker's loop must be empty when it ends.
   napi_add_async_cleanup_hook(env, OnEnvironmentEnding, this, &cleanup_hook_);
-  int error = 0;
-  descriptors_ = kernel::OwnedDescriptors::Create(&error);
 }
 
 Napi::ArrayBuffer Addon::DescriptorBits(Napi::Env env) {
-  if (descriptors_ == nullptr) return {};
+  const auto& bits = descriptors_.bits();
+  if (bits == nullptr) return {};
   if (descriptor_bits_.IsEmpty()) {
-    const auto& bits = descriptors_->bits();
     const Napi::ArrayBuffer made = MakeArrayBuffer(env, bits, bits->size_bytes());
     if (made.IsEmpty()) return {};
     descriptor_bits_ = Napi::Persistent(made);
@@ -53,7 +51,7 @@ void Addon::OnEnvironmentEnding(napi_async_cleanup_hook_handle /*handle*/, void*
   auto* const addon = static_cast<Addon*>(self);
   addon->ending_ = true;
   while (!addon->open_rings_.empty()) (*addon->open_rings_.begin())->CloseWithEnvironment();
-  if (addon->descriptors_ != nullptr) addon->descriptors_->CloseAll();
+  addon->descriptors_.CloseAll();
   if (addon->open_hooks_ == 0) addon->FinishEnding();
 }
 

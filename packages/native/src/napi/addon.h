@@ -34,8 +34,8 @@ class Addon {
   /** Has every open ring hold `region` until it is closed. */
   void HoldInOpenRings(const std::shared_ptr<memory::Region>& region);
 
-  /** Those of this thread; null if there was no memory for them. */
-  kernel::OwnedDescriptors* descriptors() const { return descriptors_.get(); }
+  /** Those of this thread. */
+  kernel::OwnedDescriptors* descriptors() { return &descriptors_; }
   /** Their bits for JavaScript: empty if it can't have them. */
   Napi::ArrayBuffer DescriptorBits(Napi::Env env);
 
@@ -49,7 +49,7 @@ class Addon {
 
   Napi::FunctionReference ring_constructor_;
   std::optional<kernel::ProbeResult> probe_;
-  std::unique_ptr<kernel::OwnedDescriptors> descriptors_;
+  kernel::OwnedDescriptors descriptors_;
   Napi::Reference<Napi::ArrayBuffer> descriptor_bits_;
   std::set<RingObject*> open_rings_;
   size_t open_hooks_ = 0;

@@ -19,13 +19,9 @@ Napi::Value Result(const Napi::CallbackInfo& info, int result) {
   return Napi::Number::New(info.Env(), result < 0 ? -errno : result);
 }
 
-void Own(const Napi::CallbackInfo& info, int fd) {
-  if (auto* const owned = Addon::Of(info.Env())->descriptors(); owned != nullptr) owned->Add(fd);
-}
-
 /** A descriptor that a call has made belongs to the thread before JavaScript, which may be stopped, knows of it. */
 Napi::Value Made(const Napi::CallbackInfo& info, int fd) {
-  if (fd >= 0) Own(info, fd);
+  Addon::Of(info.Env())->descriptors()->Add(fd);
   return Result(info, fd);
 }
 
@@ -59,8 +55,7 @@ Napi::Value Socketpair(const Napi::CallbackInfo& info) {
   }
   const int result = socketpair(domain, type | SOCK_CLOEXEC, 0, into.Data());
   if (result == 0) {
-    Own(info, into[0]);
-    Own(info, into[1]);
+    for (size_t index = 0; index < 2; index++) Addon::Of(info.Env())->descriptors()->Add(into[index]);
   }
   return Result(info, result);
 }
@@ -161,7 +156,7 @@ Napi::Value Close(const Napi::CallbackInfo& info) {
   int fd = 0;
   if (!ReadFd(info, &fd)) return {};
   // First, as the number may be another thread's right after.
-  if (auto* const owned = Addon::Of(info.Env())->descriptors(); owned != nullptr) owned->Remove(fd);
+  Addon::Of(info.Env())->descriptors()->Remove(fd);
   return Result(info, close(fd));
 }
 
