@@ -23,6 +23,8 @@ class OwnedDescriptors {
   /** Harmless for what is no descriptor, and when repeated. */
   void Add(int fd);
   void Remove(int fd);
+  /** Adds those in the control messages that a message came with. */
+  void AddReceived(const std::byte* control, size_t size_bytes);
   /** Closes all, each once: its number may be another thread's right after. */
   void CloseAll();
 

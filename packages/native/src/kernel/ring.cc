@@ -2,7 +2,6 @@
 
 #include <dirent.h>
 #include <fcntl.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -91,9 +90,6 @@ int SetupRestricted(const RingOptions& options, uint32_t wanted, abi::Params* pa
   }
   return SetupWithFlags(options, wanted, params);
 }
-
-/** `SCM_PIDFD`, which C libraries before 2.39 don't name. */
-constexpr int kProcessDescriptor = 4;
 
 /** A cancellation found a request that is executing, and did not wait for it. */
 bool IsRunning(int answer) {
@@ -368,22 +364,7 @@ void Ring::AddControlDescriptors(uint16_t buffer, OwnedDescriptors* owned) const
   const std::byte* const message = first + (buffer * buffer_size_bytes);
   abi::ReceivedMessage header{};
   std::memcpy(&header, message, sizeof(header));
-  const std::byte* control = message + control_offset_bytes;
-  for (size_t left = header.controllen; left >= sizeof(cmsghdr);) {
-    cmsghdr entry{};
-    std::memcpy(&entry, control, sizeof(entry));
-    if (entry.cmsg_len < sizeof(entry) || entry.cmsg_len > left) return;
-    if (entry.cmsg_level == SOL_SOCKET && (entry.cmsg_type == SCM_RIGHTS || entry.cmsg_type == kProcessDescriptor)) {
-      for (size_t at = CMSG_LEN(0); at + sizeof(int) <= entry.cmsg_len; at += sizeof(int)) {
-        int fd = -1;
-        std::memcpy(&fd, control + at, sizeof(fd));
-        owned->Add(fd);
-      }
-    }
-    const size_t taken = std::min(left, CMSG_ALIGN(entry.cmsg_len));
-    control += taken;
-    left -= taken;
-  }
+  owned->AddReceived(message + control_offset_bytes, header.controllen);
 }
 
 void Ring::AddUnreadDescriptors(OwnedDescriptors* owned) {
