@@ -66,6 +66,37 @@ it('does not connect to the addresses of a block list', async () => {
   expect(error).toMatchObject({ code: 'ERR_IP_BLOCKED', message: 'IP(127.0.0.1) is blocked by net.BlockList' })
 })
 
+const twoAddresses: object = {
+  host: 'some.name',
+  autoSelectFamily: true,
+  lookup: (_host: string, _options: object, done: (error: null, addresses: object[]) => void) =>
+    process.nextTick(done, null, [{ address: '::1', family: 6 }, { address: '127.0.0.1', family: 4 }]),
+}
+
+it('of several addresses the blocked ones are passed over', async () => {
+  const port = await listening(net.createServer((accepted) => accepted.resume()))
+  const blockList = new BlockList()
+  blockList.addAddress('::1', 'ipv6')
+  const socket = closed(net.connect({ ...twoAddresses, port, blockList } as { port: number }))
+  const failed: unknown[] = []
+  socket.on('connectionAttemptFailed', (address, _port, _family, error) => failed.push(address, error))
+  await once(socket, 'connect')
+  expect(socket.remoteAddress).toBe('127.0.0.1')
+  expect(failed).toEqual(['::1', expect.objectContaining({ code: 'ERR_IP_BLOCKED' })])
+  blockList.addRange('127.0.0.0', '127.0.0.9')
+  const none = closed(net.connect({ ...twoAddresses, port, blockList } as { port: number }))
+  const [error] = await once(none, 'error') as [AggregateError]
+  expect(error.errors.map(({ code }: NodeJS.ErrnoException) => code)).toEqual(['ERR_IP_BLOCKED', 'ERR_IP_BLOCKED'])
+})
+
+it('can be destroyed when it tells of an attempt, which ends the process with Node\'s own', async () => {
+  const port = await listening(net.createServer(() => expect.unreachable()))
+  const socket = closed(net.connect({ ...twoAddresses, port }))
+  socket.on('connectionAttempt', () => socket.destroy())
+  await once(socket, 'close')
+  expect(socket.connecting).toBe(false)
+})
+
 it('takes nothing else for a block list', () => {
   const options = { port: 1, blockList: {} }
   expect(() => net.connect(options)).toThrow(expect.objectContaining({ code: 'ERR_INVALID_ARG_TYPE' }))

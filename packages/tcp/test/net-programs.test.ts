@@ -59,6 +59,76 @@ it('a socket that is paused does not keep the process alive, one that reads does
   expect(code).toBe(0)
 })
 
+it.each(['net', 'stock'])('what is unref\'d of %s lets the process end, what is ref\'d again does not', async (name) => {
+  const { output } = await run(`
+    const { createServer, connect, Socket } = ${name}
+    const turns = async (count) => { while (count-- > 0) await new Promise(setImmediate) }
+    const steps = {
+      'a server before it listens': () => createServer().unref().listen(0, '127.0.0.1'),
+      'a server that listens': () => {
+        const server = createServer().listen(0, '127.0.0.1', () => server.unref())
+      },
+      'a connection, on both sides': () => {
+        const server = createServer((socket) => socket.unref().resume()).listen(0, '127.0.0.1', () => {
+          server.unref()
+          const client = connect(server.address().port, '127.0.0.1', () => client.unref())
+          client.on('data', () => undefined)
+        })
+      },
+      'a client before it connects': () => {
+        const server = createServer((socket) => socket.unref().resume()).listen(0, '127.0.0.1', () => {
+          server.unref()
+          new Socket().unref().connect(server.address().port, '127.0.0.1').resume()
+        })
+      },
+    }
+    if (process.argv[2] !== undefined) {
+      steps[process.argv[2]]()
+    } else {
+      const { spawnSync } = await import('node:child_process')
+      for (const step of Object.keys(steps)) {
+        const { status, signal } = spawnSync(process.execPath, [process.argv[1], step], { timeout: 20_000 })
+        console.log(step, status, signal)
+      }
+      const server = createServer().unref().listen(0, '127.0.0.1', async () => {
+        server.ref()
+        await turns(3)
+        setTimeout(() => {
+          console.log('still there')
+          server.close()
+        }, 100).unref()
+      })
+    }`)
+  expect(output.split('\n')).toEqual([
+    'a server before it listens 0 null', 'a server that listens 0 null', 'a connection, on both sides 0 null',
+    'a client before it connects 0 null', 'still there',
+  ])
+})
+
+it.each(['@sheaf/tcp/register', 'node:net'])('with %s a paused connection goes on elsewhere, whole', async (by) => {
+  const { output } = await run(`
+    import { fork } from 'node:child_process'
+    await import('${by}')
+    if (process.argv[2] === 'child') {
+      process.once('message', (message, socket) => {
+        socket.on('data', (chunk) => process.stdout.write(chunk))
+        socket.on('end', () => process.disconnect())
+        socket.resume()
+      })
+    } else {
+      const server = stock.createServer({ pauseOnConnect: true }, (socket) => {
+        // What it is sent is there by then.
+        setTimeout(() => {
+          process.stdout.write(socket.bytesRead + ' read, ')
+          fork(process.argv[1], ['child']).send('socket', socket)
+        }, 50)
+        server.close()
+      })
+      server.listen(0, '127.0.0.1', () => stock.connect(server.address().port, '127.0.0.1').resume().end('all of it'))
+    }`)
+  expect(output).toBe('0 read, all of it')
+})
+
 it('a server in a worker thread serves the main thread', async () => {
   const { output } = await run(`
     import { isMainThread, parentPort, Worker } from 'node:worker_threads'

@@ -1,7 +1,7 @@
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { testSockets } from '@sheaf/ring/testing'
+import { type SocketFamily, testSameAsNode, testSockets } from '@sheaf/ring/testing'
 import { afterAll, describe, it } from 'vitest'
 import net from '../src/net'
 
@@ -9,4 +9,7 @@ const directory = mkdtempSync(join(tmpdir(), 'sheaf-'))
 afterAll(() => rmSync(directory, { recursive: true }))
 let servers = 0
 
-testSockets('Unix', { net, place: () => ({ path: join(directory, String(++servers)) }) }, { describe, it })
+const family: SocketFamily = { net, place: () => ({ path: join(directory, String(++servers)) }) }
+
+testSockets('Unix', family, { describe, it })
+testSameAsNode('Unix', family, { describe, it })

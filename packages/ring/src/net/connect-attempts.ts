@@ -14,8 +14,14 @@ export interface AttemptOptions {
   readonly attemptTimeoutMs?: number
 }
 
+/** A handler may have destroyed it. */
+function isConnecting(socket: Socket): boolean {
+  return socket.connecting
+}
+
 const anyAddress = { 4: '0.0.0.0', 6: '::' } as const
 const timedOut = -110
+const canceled = -125
 
 /**
  * The attempts to connect one socket: to one address, or to several in turn (`autoSelectFamily`, RFC 8305), of which
@@ -28,6 +34,7 @@ export class ConnectAttempts {
   readonly #handleFor: (first: boolean) => SocketHandle
   readonly #errors: Error[] = []
   #current = -1
+  /** Of the attempt that is under way. */
   #handle: SocketHandle | undefined
   #timer: NodeJS.Timeout | undefined
 
@@ -88,9 +95,18 @@ export class ConnectAttempts {
   ended(handle: SocketHandle, error: NodeJS.ErrnoException | undefined): boolean {
     if (handle !== this.#handle) return false
     timers.clearTimeout(this.#timer)
+    this.#handle = undefined
     if (error === undefined) return true
     this.#fail(error.errno === undefined ? error : this.#error(error.errno), true)
     return false
+  }
+
+  /** The socket was destroyed. What became of one of several attempts is told as it is of those that failed. */
+  cancelled(): void {
+    timers.clearTimeout(this.#timer)
+    if (this.#several && this.#handle !== undefined) {
+      this.#socket.emit('connectionAttemptFailed', ...this.#where(), this.#error(canceled))
+    }
   }
 
   #bind(handle: SocketHandle, { version }: Endpoint): boolean {
@@ -104,6 +120,7 @@ export class ConnectAttempts {
 
   /** @param tell that it was an attempt. */
   #fail(error: Error, tell: boolean): void {
+    this.#handle = undefined
     if (tell) this.#socket.emit('connectionAttemptFailed', ...this.#where(), error)
     if (!this.#socket.connecting) return
     if (this.#several) {
@@ -115,10 +132,12 @@ export class ConnectAttempts {
   }
 
   readonly #timeOut = (): void => {
+    if (!this.#socket.connecting) return
     this.#socket.emit('connectionAttemptTimeout', ...this.#where())
     this.#errors.push(this.#error(timedOut))
     this.#handle?.close()
-    if (this.#socket.connecting) this.next()
+    this.#handle = undefined
+    if (isConnecting(this.#socket)) this.next()
   }
 
   #error(errno: number): Error {

@@ -82,12 +82,12 @@ export function listenError(errno: number, address: string | null | undefined, p
   const error = callError(errno, 'listen')
   error.message += `: ${getSystemErrorMap().get(errno)?.[1] ?? 'unknown error'}`
   const place = port !== undefined && port !== null && port > 0 ? `${address ?? ''}:${port}` : address ?? ''
-  return withAddress(error, place, address ?? undefined, port ?? undefined)
+  return withAddress(error, place, address, port ?? undefined)
 }
 
-function withAddress(error: SystemError, place: string, address?: string, port?: number): SystemError {
+function withAddress(error: SystemError, place: string, address?: string | null, port?: number): SystemError {
   if (place !== '') error.message += ` ${place}`
-  if (address !== undefined) error.address = address
+  if (address !== undefined) Object.assign(error, { address })
   if (port !== undefined && port !== 0) error.port = port
   return error
 }

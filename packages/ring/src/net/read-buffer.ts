@@ -26,6 +26,8 @@ export class ReadBuffer {
   #buffer: Uint8Array | undefined
   /** What has arrived and was not wanted yet. */
   #rest: Chunk | undefined
+  /** Tells what came after that. */
+  #tellEnd: (() => void) | undefined
 
   /** @param socket what `callback` is called on. */
   constructor(options: OnReadOptions, socket: object) {
@@ -34,8 +36,20 @@ export class ReadBuffer {
     this.#nextBuffer()
   }
 
+  /** Bytes that have arrived and were not handed over. */
+  get restBytes(): number {
+    return this.#rest?.byteLength ?? 0
+  }
+
+  /** There is something for {@link deliverRest}. */
   get hasRest(): boolean {
-    return this.#rest !== undefined
+    return this.#rest !== undefined || this.#tellEnd !== undefined
+  }
+
+  /** Has the end told when all that came before it was handed over. */
+  end(tell: () => void, handle: Readable): void {
+    this.#tellEnd = tell
+    this.deliverRest(handle)
   }
 
   /** Hands over what has arrived, as long as `handle` is reading. */
@@ -55,6 +69,10 @@ export class ReadBuffer {
       if (this.#options.callback.call(this.#socket, count, buffer) === false) handle.readStop()
       this.#nextBuffer()
     }
+    if (!handle.reading || this.#tellEnd === undefined) return
+    const tell = this.#tellEnd
+    this.#tellEnd = undefined
+    tell()
   }
 
   #nextBuffer(): void {

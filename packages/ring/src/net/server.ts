@@ -331,11 +331,20 @@ function listenOnPath(server: Server, options: NetOptions, path: string, backlog
 }
 
 function listenOnDescriptor(server: Server, fd: number, backlog: number): void {
-  const kind = fd < 0 ? undefined : kindOfDescriptor(defaultRing(), fd)
+  const kind = kindOfDescriptor(defaultRing(), fd)
   const handle = kind === undefined ? undefined : newHandle(kind)
-  const result = fd < 0 ? fd : handle?.adopt(fd, backlog || limits.backlog) ?? einval
-  if (result < 0) failToListen(server, listenError(result, null))
-  else begin(server, handle as ListenHandle, 'null:null:null')
+  if (handle === undefined) {
+    failToListen(server, listenError(einval, null))
+    return
+  }
+  const result = handle.adopt(fd, backlog || limits.backlog)
+  if (result === 0) {
+    begin(server, handle, 'null:null:null')
+  } else {
+    // A socket that was given is the server's, even if it can't listen.
+    defaultRing().sockets.close(fd)
+    failToListen(server, listenError(result, null))
+  }
 }
 
 /**

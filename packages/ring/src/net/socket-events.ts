@@ -36,13 +36,10 @@ export const handleEvents: HandleEvents = {
 
   end() {
     this._unrefTimer()
-    const { receiver } = this[state]
-    if (receiver !== undefined) {
-      receiver.ended()
-      return
-    }
-    this.push(null)
-    this.read(0)
+    const { receiver, readBuffer, handle } = this[state]
+    if (receiver !== undefined) receiver.ended()
+    else if (readBuffer !== undefined) readBuffer.end(() => endReading(this), handle as SocketHandle)
+    else endReading(this)
   },
 
   written(done) {
@@ -60,6 +57,11 @@ export const handleEvents: HandleEvents = {
     this.destroy(error)
     done?.()
   },
+}
+
+function endReading(socket: Socket): void {
+  socket.push(null)
+  socket.read(0)
 }
 
 /** What of a stream's state this file uses: names as old as streams, as Node's own modules use them. */

@@ -144,8 +144,8 @@ class SocketMethods extends Duplex {
   }
 
   get bytesRead(): number {
-    const { handle, bytesRead } = this[state]
-    return handle === null ? bytesRead : handle.bytesRead
+    const { handle, bytesRead, readBuffer } = this[state]
+    return handle === null ? bytesRead : handle.bytesRead - (readBuffer?.restBytes ?? 0)
   }
 
   // ---------------------------------------------------------------- sending
@@ -236,12 +236,17 @@ class SocketMethods extends Duplex {
     const own = this[state]
     own.idle.clear()
     const { handle } = own
-    const tellClosed = (): void => { this.emit('close', error !== null) }
+    const { attempts } = own
+    own.attempts = undefined
+    const tellClosed = (): void => {
+      attempts?.cancelled()
+      this.emit('close', error !== null)
+    }
     if (handle === null) {
       done(error)
-      process.nextTick(tellClosed)
+      process.nextTick(emitClose, this)
     } else {
-      own.bytesRead = handle.bytesRead
+      own.bytesRead = this.bytesRead
       own.bytesWritten = handle.bytesWritten
       if (this._closeAfterHandlingError && this.resetAndClosing !== true) {
         // Whoever handles the error may still look at the connection, and does so before this.
@@ -496,7 +501,7 @@ function initialise(socket: Socket, given?: SocketOptions | number): object | un
     if (options.pauseOnCreate === true) (socket as { readableFlowing: boolean | null }).readableFlowing = false
     else if (options.manualStart !== true) socket.read(0)
   }
-  if (options.signal !== undefined) abortConnecting(socket, options.signal)
+  if (options.signal) abortConnecting(socket, options.signal)
   return undefined
 }
 
@@ -575,7 +580,8 @@ function abortConnecting(socket: Socket, signal: AbortSignal): void {
 function startReading(socket: Socket, handle: SocketHandle): void {
   handle.readStart()
   const { readBuffer } = socket[state]
-  if (readBuffer?.hasRest === true) process.nextTick(deliverRest, socket, handle, readBuffer)
+  // As if it came then: what the stream itself has put off until the next tick must not find it reading no more.
+  if (readBuffer?.hasRest === true) timers.setImmediate(deliverRest, socket, handle, readBuffer)
 }
 
 function deliverRest(socket: Socket, handle: SocketHandle, readBuffer: ReadBuffer): void {
@@ -609,6 +615,11 @@ function writeWhenConnected(
 
 function byteLength(chunk: Uint8Array | string, encoding: string): number {
   return typeof chunk === 'string' ? Buffer.byteLength(chunk, encoding as BufferEncoding) : chunk.byteLength
+}
+
+/** Of a socket that has no handle: Node does not say there whether it was an error. */
+function emitClose(socket: Socket): void {
+  socket.emit('close')
 }
 
 function forgetHandle(socket: Socket): void {

@@ -6,6 +6,7 @@ export { fullTier, nodeTier, type Place, placeOn, type Tier, tiers } from './pla
 export { type StreamFamily, type TestContext, type TestFramework, testStreams } from './streams'
 export { type AnyMessageTransport, type MessageExchange, type MessageFamily, testMessages } from './messages'
 export { type SocketFamily, testSockets } from './sockets'
+export { testSameAsNode } from './comparison/index'
 export { createRingOn } from './ring-on'
 export { VirtualClock } from '../simulation/clock'
 export { SimulatedKernel, type SimulatedKernelOptions } from '../simulation/kernel'

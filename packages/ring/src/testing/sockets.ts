@@ -520,6 +520,19 @@ const overTcp: Record<string, Test> = {
     stock.close()
   },
 
+  async 'a reset with writes in flight is an error to the peer, and no end'({ listen, connect }) {
+    let peer: Socket | undefined
+    const client = connect(await listen((socket) => { peer = socket.pause() }))
+    await once(client, 'connect')
+    await until(() => peer !== undefined, 'the connection')
+    const accepted = peer as unknown as Socket
+    client.write(pattern(32 * mib, 5))
+    await until(() => client.bytesWritten > 0, 'a write')
+    client.resetAndDestroy()
+    accepted.on('end', () => assert.fail('a part was taken for the whole')).resume()
+    await assert.rejects(once(accepted, 'close'), { code: 'ECONNRESET' })
+  },
+
   async 'options that make no sense are refused as Node refuses them'({ net }) {
     const wrong: ((module: typeof stockNet) => unknown)[] = [
       ({ Socket }) => new Socket({ objectMode: true } as never),

@@ -1,0 +1,163 @@
+import { once } from 'node:events'
+import type { Socket } from 'node:net'
+import { setImmediate as turn } from 'node:timers/promises'
+import { pattern, until } from '../fixtures'
+import type { Scenario, Scene } from './scene'
+
+/** Reads what comes, and waits for the end, which may be an error. */
+async function drained(scene: Scene, ...sockets: Socket[]): Promise<void> {
+  for (const socket of sockets) socket.on('error', () => undefined).resume()
+  await scene.gone(...sockets)
+}
+
+function callbackOf(scene: Scene, who: string, what: string): (error?: Error | null) => void {
+  return (error) => scene.log(who, what, error)
+}
+
+const moreThanQueuesHold = 32 * 1024 * 1024
+
+/** What there is of a socket when it is gone. */
+function remains(socket: Socket): unknown[] {
+  const { destroyed, closed, readyState, pending, bytesRead, errored, writable, readable } = socket
+  return [{ destroyed, closed, readyState, pending, bytesRead, writable, readable }, errored, socket.address()]
+}
+
+export const ending: Record<string, Scenario> = {
+  async '`destroySoon` ends first, and then destroys'(scene) {
+    const { log, pair, watch } = scene
+    for (const how of ['idle', 'writing', 'corked', 'ended'] as const) {
+      const { client, accepted } = await pair()
+      watch(how, client)
+      let bytes = 0
+      accepted.on('data', (chunk: Buffer) => { bytes += chunk.byteLength })
+      if (how === 'writing') client.write(pattern(4_000_000, 3), callbackOf(scene, how, 'written'))
+      if (how === 'corked') {
+        client.cork()
+        client.write('corked', callbackOf(scene, how, 'written'))
+      }
+      if (how === 'ended') client.end('the end')
+      client.destroySoon()
+      log(how, client.destroyed, client.writableEnded)
+      await drained(scene, client, accepted)
+      log(how, bytes, ...remains(client))
+    }
+  },
+
+  async '`destroySoon` of a socket that connects, or never did'(scene) {
+    const { connect, listen, log, owned, server, watch } = scene
+    const where = await listen(server())
+    const connecting = watch('connecting', connect(where))
+    connecting.write('before', callbackOf(scene, 'connecting', 'written'))
+    connecting.destroySoon()
+    log('connecting', connecting.destroyed)
+    await drained(scene, connecting)
+    const never = watch('never', owned(new scene.net.Socket()))
+    never.destroySoon()
+    log('never', never.destroyed, never.writableEnded)
+    for (let turns = 0; turns < 5; turns++) await turn()
+    log('never', never.destroyed)
+  },
+
+  async 'a write after `end`, and all calls on a socket that is destroyed'(scene) {
+    const { log, outcome, pair, watch } = scene
+    const { client, accepted } = await pair()
+    watch('client', client)
+    client.end('end')
+    client.write('after', callbackOf(scene, 'client', 'written'))
+    await drained(scene, client, accepted)
+    log('client', ...remains(client))
+    const again = await pair()
+    watch('destroyed', again.client).destroy()
+    await drained(scene, again.client)
+    again.client.write('after', callbackOf(scene, 'destroyed', 'written'))
+    again.client.end(callbackOf(scene, 'destroyed', 'ended'))
+    outcome('destroyed', () => again.client.ref() === again.client && again.client.unref() === again.client)
+    outcome('destroyed', () => again.client.setNoDelay(true) === again.client)
+    outcome('destroyed', () => again.client.setKeepAlive(true, 5) === again.client)
+    outcome('destroyed', () => again.client.setTimeout(5) === again.client)
+    outcome('destroyed', () => again.client.pause().resume() === again.client)
+    outcome('destroyed', () => [again.client.localAddress, again.client.remoteAddress, again.client.bytesWritten])
+    for (let turns = 0; turns < 5; turns++) await turn()
+  },
+}
+
+export const endingOverTcp: Record<string, Scenario> = {
+  async '`resetAndDestroy` is an ECONNRESET at the peer'(scene) {
+    const { log, pair, watch } = scene
+    for (const who of ['client', 'accepted'] as const) {
+      const both = await pair()
+      const resetting = watch(`${who} resets`, both[who])
+      const peer = watch(`peer of ${who}`, both[who === 'client' ? 'accepted' : 'client'])
+      log(`${who} resets`, resetting.resetAndDestroy() === resetting, resetting.destroyed)
+      await drained(scene, resetting, peer)
+      log(`${who} resets`, ...remains(resetting))
+      log(`peer of ${who}`, ...remains(peer))
+    }
+  },
+
+  async '`resetAndDestroy` with writes in flight'(scene) {
+    const { log, pair, watch } = scene
+    const { client, accepted } = await pair()
+    watch('client', client)
+    accepted.pause()
+    client.write(pattern(moreThanQueuesHold, 5), callbackOf(scene, 'client', 'first'))
+    client.write('second', callbackOf(scene, 'client', 'second'))
+    for (let turns = 0; turns < 20; turns++) await turn()
+    client.resetAndDestroy()
+    await drained(scene, client)
+    log('client', ...remains(client))
+  },
+
+  async '`resetAndDestroy` of a socket that has ended'(scene) {
+    const { pair, watch } = scene
+    const ended = await pair({ allowHalfOpen: true })
+    watch('ended', ended.client).end('end')
+    ended.accepted.resume()
+    await Promise.all([once(ended.client, 'finish'), once(ended.accepted, 'end')])
+    ended.client.resetAndDestroy()
+    await drained(scene, ended.client)
+  },
+
+  async '`resetAndDestroy` of a socket that connects'(scene) {
+    const { connect, listen, log, server: newServer, watch } = scene
+    const server = newServer()
+    server.on('connection', (socket: Socket) => watch('accepted', socket).on('error', () => undefined).resume())
+    const client = watch('client', connect(await listen(server)))
+    log('client', client.resetAndDestroy() === client, client.destroyed, client.connecting)
+    await drained(scene, client)
+    log('client', ...remains(client))
+    await until(() => scene.logs.accepted.some((line) => line.includes('close')), 'the peer that is reset')
+  },
+
+  async '`resetAndDestroy` of what is closed, was never open, or is destroyed'(scene) {
+    const { log, outcome, owned, pair, watch } = scene
+    const never = watch('never', owned(new scene.net.Socket()))
+    outcome('never', () => never.resetAndDestroy() === never)
+    await drained(scene, never)
+    const { client, accepted } = await pair()
+    watch('closed', client).destroy()
+    outcome('closed', () => client.resetAndDestroy() === client)
+    await drained(scene, client, accepted)
+    outcome('closed', () => client.resetAndDestroy() === client)
+    for (let turns = 0; turns < 5; turns++) await turn()
+    log('closed', ...remains(client))
+    const again = await pair()
+    watch('twice', again.client).resetAndDestroy().resetAndDestroy()
+    await drained(scene, again.client, again.accepted)
+  },
+}
+
+export const endingOverPaths: Record<string, Scenario> = {
+  async 'there is no `resetAndDestroy` of a path'(scene) {
+    const { connect, listen, outcome, pair, server } = scene
+    const { client } = await pair()
+    outcome('client', () => client.resetAndDestroy())
+    scene.log('client', client.destroyed)
+    const connecting = connect(await listen(server()))
+    outcome('connecting', () => connecting.resetAndDestroy())
+    await once(connecting, 'connect')
+    connecting.destroy()
+    await scene.gone(connecting)
+    outcome('closed', () => connecting.on('error', () => undefined).resetAndDestroy() === connecting)
+  },
+}
