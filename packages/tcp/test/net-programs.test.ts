@@ -59,7 +59,33 @@ it('a socket that is paused does not keep the process alive, one that reads does
   expect(code).toBe(0)
 })
 
-it.each(['net', 'stock'])('what is unref\'d of %s lets the process end, what is ref\'d again does not', async (name) => {
+it.each(['before', 'after'])('who intercepts connections does so, %s register or not', async (when) => {
+  const { output } = await run(`
+    import { Duplex } from 'node:stream'
+    import http from 'node:http'
+    const intercept = () => {
+      const { connect } = stock
+      stock.connect = stock.createConnection = function intercepted(...args) {
+        const [options] = stock._normalizeArgs(args)
+        if (options.host !== 'some.name') return connect.apply(this, args)
+        return Duplex.from(['intercepted, '])
+      }
+    }
+    if ('${when}' === 'before') intercept()
+    await import('@sheaf/tcp/register')
+    if ('${when}' === 'after') intercept()
+    for await (const chunk of stock.connect({ host: 'some.name', port: 1 })) process.stdout.write(chunk)
+    const server = http.createServer((request, response) => response.end('served'))
+    server.listen(0, '127.0.0.1', () => {
+      http.get({ host: '127.0.0.1', port: server.address().port, agent: false }, (response) => {
+        response.pipe(process.stdout)
+        server.close()
+      })
+    })`)
+  expect(output).toBe('intercepted, served')
+})
+
+it.each(['net', 'stock'])('what %s has unref\'d lets the process end, what is ref\'d again does not', async (name) => {
   const { output } = await run(`
     const { createServer, connect, Socket } = ${name}
     const turns = async (count) => { while (count-- > 0) await new Promise(setImmediate) }

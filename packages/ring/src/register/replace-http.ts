@@ -10,6 +10,11 @@ import { giveStreamHandle } from './stream-handle'
 /** The class of `http2.createServer()`, which is not exported. A server that never listens is nothing but an object. */
 export const http2Server: object = nodeHttp2.createServer().constructor
 
+/** Not what a tool for tests has put in its place, to intercept connections: that has another name. */
+export function isNodesConnect({ name }: typeof nodeNet.connect): boolean {
+  return name === 'connect'
+}
+
 /**
  * Has `http` and `http2` serve and connect with what `net` is to have.
  * @returns what is to be in `net.connect`.
@@ -25,7 +30,9 @@ export function replaceHttp(
   })
   const agent = nodeHttp.Agent.prototype as { createConnection: unknown }
   // From Node 24 on it is a function that looks it up when it connects.
-  if (agent.createConnection === stockNet.connect) patches.replace(agent, 'createConnection', connect)
+  if (agent.createConnection === stockNet.connect && isNodesConnect(stockNet.connect)) {
+    patches.replace(agent, 'createConnection', connect)
+  }
 
   // A session goes on in C++, with a socket that `http2.connect` gets by calling `net.connect`.
   let connectingSession = false

@@ -4,7 +4,7 @@ import { stockNet } from '@sheaf/ring'
 import { net } from '@sheaf/ring/net'
 import { Patches } from './patches'
 import { replaceChildProcess } from './replace-child-process'
-import { http2Server, replaceHttp } from './replace-http'
+import { http2Server, isNodesConnect, replaceHttp } from './replace-http'
 import { replaceTls } from './replace-tls'
 import { serverConstructor } from './server-constructor'
 import { socketConstructor } from './socket-constructor'
@@ -34,8 +34,9 @@ function replaceExports(patches: Patches): void {
   patches.replace(nodeNet, 'Socket', Socket)
   patches.replace(nodeNet, 'Stream' as never, Socket as never)
   patches.replace(nodeNet, 'Server', Server)
-  patches.replace(nodeNet, 'connect', connect)
-  patches.replace(nodeNet, 'createConnection', connect)
+  for (const name of ['connect', 'createConnection'] as const) {
+    if (isNodesConnect(nodeNet[name])) patches.replace(nodeNet, name, connect)
+  }
   patches.replace(nodeNet, 'createServer', ((...parameters: Parameters<typeof nodeNet.createServer>) => {
     return isOfPrimary(parameters[0]) ? stockNet.createServer(...parameters) : net.createServer(...parameters)
   }) as typeof nodeNet.createServer)
