@@ -72,13 +72,15 @@ export function connectToHost(socket: Socket, options: NetOptions, start: StartA
     })
     return
   }
-  lookup(host, { ...query, all: true }, (error, addresses) => {
+  lookup(host, { ...query, all: true }, (error, found) => {
     if (!socket.connecting) return
     if (error !== null && (error as unknown) !== undefined) {
       socket.emit('lookup', error, undefined, undefined, host)
       fail(error)
       return
     }
+    // A program's own `lookup` may answer with one address all the same: a string, none of whose letters is an address.
+    const addresses = Array.from(found)
     for (const { address, family: addressVersion } of addresses) {
       if (isStopped(socket)) return
       socket.emit('lookup', error, address, addressVersion, host)

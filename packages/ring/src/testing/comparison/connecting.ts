@@ -258,6 +258,7 @@ export const connectingOverTcp: Record<string, Scenario> = {
       'an error': [new Error('unknown')],
       'no address of the first': [null, [{ address: 'nonsense', family: 4 }, { address: loopback, family: 4 }]],
       'no address': [null, [{ address: 'nonsense', family: 4 }]],
+      'one, though asked for all': [null, loopback, 4],
       'no family': [null, [{ address: loopback, family: 5 }]],
     }
     for (const [name, answer] of Object.entries(answers)) {
