@@ -12,7 +12,7 @@ import { internetMessages, localMessages, MessageShare } from './message/share'
 import { Metrics } from './metrics'
 import { type ReceiveMethod, type ResolvedRingOptions, resolveRingOptions, type RingOptions } from './options'
 import { CompletionQueue } from './queue/completion-queue'
-import { OperationTable } from './queue/operation-table'
+import { Operation, OperationTable, userDataLow } from './queue/operation-table'
 import { SubmissionQueue } from './queue/submission-queue'
 import { restrictions } from './restrictions'
 
@@ -210,6 +210,16 @@ export class Ring {
     this.submissions.publish()
     this.#native.enter(0, EnterFlag.GetEvents)
     this.#completions.reap()
+  }
+
+  /**
+   * Whether a receive that is to be cancelled has ended, and has nothing that nobody has been told of. Submits what is
+   * in the submission queue.
+   */
+  receivedNothing(slot: number): boolean {
+    this.submissions.publish()
+    this.#native.enter(0, EnterFlag.GetEvents)
+    return this.#completions.endsEmpty(userDataLow(slot, Operation.Receive))
   }
 
   /** Makes the event loop look at the submission queue before it blocks. */

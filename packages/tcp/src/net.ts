@@ -14,8 +14,8 @@ loadFamilyBy('pipe', () => createRequire(import.meta.url)('@sheaf/unix/net') as 
 export default net
 // One by one: before Node 20.19 `import` reads the names from the text of the CommonJS file.
 export const {
-  _createServerHandle, _normalizeArgs, _setSimultaneousAccepts, BlockList, connect, createConnection, createServer,
-  getDefaultAutoSelectFamily, getDefaultAutoSelectFamilyAttemptTimeout, isIP, isIPv4, isIPv6, Server,
+  _createServerHandle, _normalizeArgs, _setSimultaneousAccepts, BlockList, BoundSocket, connect, createConnection,
+  createServer, getDefaultAutoSelectFamily, getDefaultAutoSelectFamilyAttemptTimeout, isIP, isIPv4, isIPv6, Server,
   setDefaultAutoSelectFamily, setDefaultAutoSelectFamilyAttemptTimeout, Socket, SocketAddress, Stream,
 } = net
 export type * from 'node:net'

@@ -10,6 +10,7 @@ import {
   portOf,
 } from './errors'
 import type { Socket } from './socket'
+import { state } from './socket-state'
 
 /** Node takes no shorter time for an attempt. */
 const attemptTimeoutMsMin = 10
@@ -40,6 +41,10 @@ export function connectToPath(options: NetOptions, start: StartAttempts): void {
 export function connectToHost(socket: Socket, options: NetOptions, start: StartAttempts): void {
   const target = checkTarget(options)
   const { host, port, localAddress, localPort } = target
+  const isBound = socket[state].boundPath !== undefined
+  if (isBound && [options.localAddress, options.localPort].some((local) => local !== undefined)) {
+    throw invalidValue('options', options, 'localAddress and localPort cannot be used with an adopted bound socket')
+  }
   const blockList = checkBlockList((options as { blockList?: unknown }).blockList)
   const begin = (endpoints: Endpoint[]): void => {
     if (!socket.connecting) return
@@ -48,7 +53,10 @@ export function connectToHost(socket: Socket, options: NetOptions, start: StartA
   }
   const version = isIP(host)
   if (version !== 0) {
-    process.nextTick(begin, [{ address: host, port, version: version as 4 | 6 }])
+    const endpoints: Endpoint[] = [{ address: host, port, version: version as 4 | 6 }]
+    // Whoever has bound it may ask at once where it is: the kernel has chosen.
+    if (isBound) begin(endpoints)
+    else process.nextTick(begin, endpoints)
     return
   }
 
@@ -62,7 +70,7 @@ export function connectToHost(socket: Socket, options: NetOptions, start: StartA
   socket._host = host
   const fail = (error: Error): void => { process.nextTick(() => socket.destroy(error)) }
 
-  if (one || localAddress !== undefined || !target.autoSelectFamily) {
+  if (one || isBound || localAddress !== undefined || !target.autoSelectFamily) {
     lookup(host, query, (error, address, addressVersion) => {
       socket.emit('lookup', error, address, addressVersion, host)
       if (!socket.connecting) return

@@ -18,6 +18,11 @@ export const connectionTimeout = (): Error =>
 export const invalidHandleType = (): Error =>
   nodeError(new TypeError('This handle type cannot be sent'), 'ERR_INVALID_HANDLE_TYPE')
 
+/** `kind` is `net.Socket` or `net.Server`. */
+export const notTransferable = (kind: string): Error =>
+  nodeError(new Error(`${kind} cannot be transferred in its current state; it must be a freshly created or accepted `
+    + 'handle that has not started reading and has no pending writes'), 'ERR_WORKER_HANDLE_NOT_TRANSFERABLE')
+
 /** Of a string that is said to be in the encoding `buffer`. */
 export const notABuffer = (): Error =>
   nodeError(new TypeError('Second argument must be a buffer'), 'ERR_INVALID_ARG_TYPE')

@@ -2,7 +2,7 @@ import type { Ring } from '@sheaf/ring'
 import { SocketHandle } from './socket-handle'
 
 /** A handle of Node's own: of a socket or server that was made by `node:net`, or received from another process. */
-interface ForeignHandle {
+export interface ForeignHandle {
   readonly fd: number
   close(): void
 }

@@ -1,19 +1,19 @@
-import { channel } from 'node:diagnostics_channel'
 import type nodeNet from 'node:net'
 import { ringCapability, stockNet } from '@sheaf/ring'
 import { normalizeArguments } from './arguments'
+import { announceClient, announcesConnecting } from './client-channel'
 import { familyOfKind } from './families'
 import { Server } from './server'
 import { Socket, type SocketOptions } from './socket'
 
 export type { AddressFamily, Endpoint, FamilyKind, ListenRequest, SocketName } from './address-family'
+export { announceClient, announcesConnecting, connectSilently } from './client-channel'
 export { handOver, lentDescriptor } from './hand-over'
 export { loadFamilyBy, provideFamily } from './families'
+export { offerForTransfer } from './transfer'
 export { divert, handleOf, type Socket } from './socket'
 export type { Receiver } from './socket-state'
 export type { SocketHandle } from './socket-handle'
-
-const clientSocketChannel = channel('net.client.socket')
 
 function connect(...args: unknown[]): Socket {
   const normalized = normalizeArguments(args)
@@ -22,7 +22,7 @@ function connect(...args: unknown[]): Socket {
   // What nobody here can do is left to Node.
   if (familyOfKind(kind) === undefined) return stockNet.connect(...args as [number]) as unknown as Socket
   const socket = new Socket(options as SocketOptions)
-  if (clientSocketChannel.hasSubscribers) clientSocketChannel.publish({ socket })
+  if (!announcesConnecting) announceClient(socket)
   const { timeout } = options
   if (timeout !== undefined && timeout !== 0) socket.setTimeout(timeout)
   return socket.connect(normalized)
@@ -31,6 +31,7 @@ function connect(...args: unknown[]): Socket {
 /** Node's own types, and what they leave out. */
 export type Net = typeof nodeNet & {
   readonly Stream: typeof nodeNet.Socket
+  readonly BoundSocket: unknown
   readonly _createServerHandle: unknown
   readonly _normalizeArgs: unknown
   readonly _setSimultaneousAccepts: unknown

@@ -59,15 +59,15 @@ export class ListenHandle {
   }
 
   /**
-   * Listens on a socket that is there already, and the handle's from then on. Others may have it too, and go on when
-   * this one closes it.
+   * Listens on a socket that is there already, and the handle's from then on.
+   * @param shared others may have it too, and go on when this one closes it.
    * @returns 0 or `-errno`.
    */
-  adopt(fd: number, backlog: number): number {
+  adopt(fd: number, backlog: number, shared = true): number {
     const { sockets } = this.#ring
     const result = Math.min(sockets.setBlocking(fd, true), sockets.listen(fd, backlog))
     if (result < 0) return result
-    this.#shared = true
+    this.#shared = shared
     this.#use(this.family.listener(this.#ring, fd, listenerEvents, this.#accept))
     return 0
   }
@@ -105,10 +105,26 @@ export class ListenHandle {
       throw callError(result, 'listen')
     }
     this.#listener = undefined
-    void listener.close()
+    listener.leave()
     if (!this.#referenced) dealer.unref()
     this.deal(dealer)
     return dealer
+  }
+
+  /**
+   * A descriptor of the socket, for somebody else to go on with after {@link leave}.
+   * @returns `-errno` if there is none.
+   */
+  lend(): number {
+    const fd = this.#closed ? undefined : this.#listener?.fd
+    return fd === undefined ? ebadf : this.#ring.sockets.dup(fd)
+  }
+
+  /** Closes it for somebody else to go on: what had been accepted meanwhile is told, and nothing after that. */
+  leave(): void {
+    this.#shared = true
+    this.#listener?.leave()
+    this.close()
   }
 
   /** Has something done when the handle is closed. */

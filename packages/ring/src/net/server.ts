@@ -6,6 +6,7 @@ import { getDefaultHighWaterMark } from 'node:stream'
 import { defaultRing, invalidArgumentType, limits, nodeMajor, stockNet } from '@sheaf/ring'
 import type { FamilyKind, ListenRequest, SocketName } from './address-family'
 import { countOf, isPath, type NetOptions, normalizeArguments } from './arguments'
+import { kindOfBound, takeBound } from './bound-socket'
 import { callableClass, construct } from './callable-class'
 import { announceListening, askPrimary, isClusterWorker, meetWorkers, type PrimaryQuery } from './cluster'
 import {
@@ -13,12 +14,13 @@ import {
   invalidValue, listenError, portOf, serverNotRunning,
 } from './errors'
 import { familyOfKind, kindOfDescriptor } from './families'
-import { isForeignHandle } from './foreign-handle'
+import { type ForeignHandle, isForeignHandle } from './foreign-handle'
 import { ListenHandle } from './listen-handle'
 import type { NodeListenHandle } from './node-handle'
 import { addWorker, closeWorkers, countConnections, type SocketList } from './server-workers'
 import { acceptedSocket, type Socket } from './socket'
 import type { SocketHandle } from './socket-handle'
+import { markTransferable } from './transfer-mode'
 
 export interface ServerOptions {
   allowHalfOpen?: boolean
@@ -78,6 +80,13 @@ class ServerMethods extends EventEmitter {
     const backlog = countOf(args.length > 1 && args[1]) || countOf(args.length > 2 && args[2]) || 0
     const options = (given._handle ?? given.handle ?? given) as NetOptions
     this._listeningId++
+    const boundKind = kindOfBound(options)
+    if (boundKind !== undefined) {
+      const { handle, path } = takeBound(options, boundKind)
+      if (boundKind === 'pipe') this._pipeName = path
+      listenInPlaceOf(this, boundKind, handle, backlog)
+      return this
+    }
     if (options instanceof ListenHandle) {
       // Another server's listener, from here on.
       begin(this, options, '-1:null:-1')
@@ -199,6 +208,7 @@ function initialise(
   second?: ConnectionListener,
 ): undefined {
   construct(EventEmitter, server)
+  markTransferable(server)
   const listener = typeof first === 'function' ? first : second
   if (!['function', 'object', 'undefined'].includes(typeof first)) {
     throw invalidArgumentType('options', 'of type object', first)
@@ -258,7 +268,10 @@ const { listen: listenAsNode, _listen2: listenAsNode2 } = stockNet.Server.protot
 }
 
 /** What nobody here can listen on is left to Node: a path where `@sheaf/unix` is not installed. */
-function isNodes({ handle, _handle, fd, port, path }: NetOptions): boolean {
+function isNodes(options: NetOptions): boolean {
+  const { handle, _handle, fd, port, path } = options
+  const boundKind = kindOfBound(handle ?? options)
+  if (boundKind !== undefined) return familyOfKind(boundKind) === undefined
   if (Boolean(handle ?? _handle) || fd !== undefined) return false
   const isPort = port !== undefined && (port as unknown) !== null
   return familyOfKind(!isPort && path ? 'pipe' : 'tcp') === undefined
@@ -361,6 +374,24 @@ function listenOnHandle(server: Server, given: NodeListenHandle, backlog: number
   }
   handle.deal(given)
   begin(server, handle, 'null:null:null')
+}
+
+/** On the socket of a handle of Node's that nobody else has. */
+function listenInPlaceOf(server: Server, kind: FamilyKind, given: ForeignHandle, backlog: number): void {
+  const { sockets } = defaultRing()
+  const handle = newHandle(kind)
+  const fd = sockets.dup(given.fd)
+  const result = fd < 0 ? fd : handle?.adopt(fd, backlog || limits.backlog, false) ?? einval
+  if (handle === undefined || result < 0) {
+    if (fd >= 0) sockets.close(fd)
+    given.close()
+    failToListen(server, listenError(result, null, -1))
+    return
+  }
+  // Closing removes the file of a path.
+  if (kind === 'pipe') handle.whenClosing(() => given.close())
+  else given.close()
+  begin(server, handle, '-1:null:-1')
 }
 
 /**

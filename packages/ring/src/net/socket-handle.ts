@@ -25,6 +25,7 @@ const resourceTypes = { tcp: 'TCPWRAP', pipe: 'PIPEWRAP' } as const
 /** What libuv reads at a time: programs rely on it, such as those that put two bytes of length before a chunk. */
 const readBytesMax = 64 * 1024
 const ebadf = -9
+const ebusy = -16
 const einval = -22
 
 /**
@@ -205,6 +206,16 @@ export class SocketHandle {
     connection.flush()
     this.close()
     return fd
+  }
+
+  /**
+   * A descriptor of the connection, for somebody else to go on with after {@link release}, if nothing has been received
+   * yet. Nothing is from now on, but after {@link readStart}.
+   * @returns `-errno` if there is none.
+   */
+  offer(): number {
+    if (this.#connecting || !this.#usable) return ebadf
+    return this.#connection?.pauseNow() === true ? this.#ring.sockets.dup(this.fd) : ebusy
   }
 
   /** The descriptor, for another process to have too. What was written leaves before anything of its. */

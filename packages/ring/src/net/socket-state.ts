@@ -21,6 +21,8 @@ export interface SocketState {
   receiver: Receiver | undefined
   /** What is in `_handle` instead of the handle, until the socket is closed. */
   shown: object | undefined
+  /** Of a socket whose handle is bound already (`net.BoundSocket`): its path, and that is empty for TCP. */
+  boundPath: string | undefined
   noDelay: boolean
   keepAlive: boolean
   keepAliveDelaySeconds: number

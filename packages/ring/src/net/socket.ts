@@ -3,7 +3,9 @@ import { Duplex, type DuplexOptions } from 'node:stream'
 import { defaultRing, nodeMajor, SheafError, socketAddressBytesMax, stockNet, timers } from '@sheaf/ring'
 import type { AddressFamily, Endpoint, FamilyKind, SocketName } from './address-family'
 import { isNormalized, normalizeArguments } from './arguments'
+import { kindOfBound, takeBound } from './bound-socket'
 import { callableClass, construct } from './callable-class'
+import { announceClient, announcesConnecting } from './client-channel'
 import { connectToHost, connectToPath } from './connect'
 import { type AttemptOptions, ConnectAttempts } from './connect-attempts'
 import {
@@ -20,6 +22,7 @@ import type { Server } from './server'
 import { handleEvents } from './socket-events'
 import { knownEncoding, SocketHandle, type WriteDone } from './socket-handle'
 import { type Receiver, type SocketState, state } from './socket-state'
+import { markTransferable } from './transfer-mode'
 
 export interface SocketOptions extends DuplexOptions {
   readable?: boolean
@@ -73,6 +76,7 @@ class SocketMethods extends Duplex {
 
   connect(...args: unknown[]): this {
     const [options, callback] = isNormalized(args[0]) ? args[0] : normalizeArguments(args)
+    if (announcesConnecting) announceClient(this)
     if (callback !== null) this.once('connect', callback)
     if (this._parent?.connecting === true) return this
     if (options.port === undefined && (options.path === undefined || (options.path as unknown) === null)) {
@@ -83,10 +87,11 @@ class SocketMethods extends Duplex {
     const own = this[state]
     if (this.destroyed) {
       own.handle = null
+      own.boundPath = undefined
       this._peername = undefined
       this._sockname = null
     }
-    const isPath = Boolean(options.path)
+    const isPath = own.boundPath === undefined ? Boolean(options.path) : own.handle?.family.kind === 'pipe'
     if (own.handle === null) giveHandle(this, isPath ? 'pipe' : 'tcp')
     this._unrefTimer()
     this.connecting = true
@@ -374,6 +379,7 @@ class SocketMethods extends Duplex {
 
   _getsockname(): SocketName {
     const { handle } = this[state]
+    if (this[state].boundPath) return { address: this[state].boundPath }
     if (handle === null) return {}
     if (this._sockname === null) {
       this._sockname = {}
@@ -469,6 +475,7 @@ function initialise(socket: Socket, given?: SocketOptions | number): object | un
     readBuffer: isOnReadOptions(options.onread) ? new ReadBuffer(options.onread, socket) : undefined,
     receiver: undefined,
     shown: undefined,
+    boundPath: undefined,
     noDelay: Boolean(options.noDelay),
     keepAlive: Boolean(options.keepAlive),
     keepAliveDelaySeconds: Math.trunc((options.keepAliveInitialDelay ?? 0) / 1000),
@@ -494,7 +501,10 @@ function initialise(socket: Socket, given?: SocketOptions | number): object | un
   // `close` is told when the kernel has let go; and strings are encoded where they are sent from.
   construct(Duplex, socket, { ...options, emitClose: false, autoDestroy: true, decodeStrings: false })
   socket.on('end', refuseWritesAfterEnd)
+  // So one is made that is to become what another thread has sent.
+  if (given === undefined) markTransferable(socket)
   if (handle instanceof SocketHandle) setHandle(socket, handle)
+  else if (kindOfBound(handle) !== undefined) adoptBound(socket, handle)
   else if (isForeignHandle(handle)) adopt(socket, takeDescriptor(defaultRing(), handle))
   else if (fd !== undefined) adopt(socket, fd)
   if (own.handle !== null && options.readable !== false) {
@@ -526,13 +536,15 @@ function isNodes(options: SocketOptions): boolean {
   const { fd, handle } = options
   if (handle instanceof SocketHandle) return false
   if (handle === undefined) checkInt32('fd', fd, 0)
+  const boundKind = kindOfBound(handle)
+  if (boundKind !== undefined) return familyOfKind(boundKind) === undefined
   const descriptor = isForeignHandle(handle) ? handle.fd : fd
   const kind = descriptor === undefined ? undefined : kindOfDescriptor(defaultRing(), descriptor)
   return kind === undefined || familyOfKind(kind) === undefined
 }
 
 /** Makes the socket's handle of a descriptor, connected or not. */
-function adopt(socket: Socket, fd: number): void {
+export function adopt(socket: Socket, fd: number): void {
   const ring = defaultRing()
   const handle = new SocketHandle(familyFor(kindOfDescriptor(ring, fd) as FamilyKind), handleEvents)
   setHandle(socket, handle)
@@ -540,6 +552,21 @@ function adopt(socket: Socket, fd: number): void {
   if (blocking < 0) throw callError(blocking, 'open')
   if (ring.sockets.getpeername(fd, new Uint8Array(socketAddressBytesMax)) < 0) handle.fd = fd
   else handle.adopt(fd)
+}
+
+/** Makes the socket's handle of one that is bound, and to be connected. */
+function adoptBound(socket: Socket, given: unknown): void {
+  const { kind, path, handle } = takeBound(given, kindOfBound(given) as FamilyKind)
+  const fd = defaultRing().sockets.dup(handle.fd)
+  if (fd < 0) {
+    handle.close()
+    throw callError(fd, 'open')
+  }
+  // Closing removes the file of a path.
+  if (kind === 'pipe') socket.once('close', () => handle.close())
+  else handle.close()
+  socket[state].boundPath = path
+  adopt(socket, fd)
 }
 
 function familyFor(kind: FamilyKind): AddressFamily {

@@ -1,4 +1,5 @@
 import type { NativeRing } from '@sheaf/native'
+import { CompletionFlag } from '../abi'
 import type { Metrics } from '../metrics'
 import type { OperationTable } from './operation-table'
 
@@ -74,6 +75,23 @@ export class CompletionQueue {
       this.#metrics.completions++
       this.#table.complete(low, high, entries[at + 2], entries[at + 3])
     }
+  }
+
+  /**
+   * Looks, without taking anything, whether all that waits of a request is its end.
+   * @param low half of the user data of the request, which the kernel has been made to end.
+   */
+  endsEmpty(low: number): boolean {
+    const entries = this.#entries
+    const tail = Atomics.load(this.#tailWord, 0)
+    let ended = false
+    for (let head = this.#head; head !== tail; head = (head + 1) | 0) {
+      const at = (head & this.#mask) << 2
+      if (entries[at] >>> 0 !== low) continue
+      if (entries[at + 2] > 0) return false
+      ended ||= (entries[at + 3] & CompletionFlag.More) === 0
+    }
+    return ended
   }
 }
 

@@ -5,6 +5,7 @@ import { net } from '@sheaf/ring/net'
 import { Patches } from './patches'
 import { replaceChildProcess } from './replace-child-process'
 import { http2Server, isNodesConnect, replaceHttp } from './replace-http'
+import { replaceMessages } from './replace-messages'
 import { replaceTls } from './replace-tls'
 import { serverConstructor } from './server-constructor'
 import { socketConstructor } from './socket-constructor'
@@ -44,6 +45,7 @@ function replaceExports(patches: Patches): void {
   for (const name of Object.getOwnPropertySymbols(stockNet.Socket.prototype)) lend(patches, name)
   replaceTls(patches, Server)
   replaceChildProcess(patches)
+  replaceMessages(patches)
 }
 
 /**

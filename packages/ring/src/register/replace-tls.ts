@@ -1,7 +1,7 @@
 import nodeTls, { type ConnectionOptions, type TLSSocket as NodeTlsSocket, type TLSSocketOptions } from 'node:tls'
 import type nodeNet from 'node:net'
 import { stockNet } from '@sheaf/ring'
-import { net, type Socket } from '@sheaf/ring/net'
+import { announceClient, announcesConnecting, connectSilently, net, type Socket } from '@sheaf/ring/net'
 import { inherit } from './inherit'
 import type { Patches } from './patches'
 import { giveStreamHandle } from './stream-handle'
@@ -72,7 +72,7 @@ function connectBeneath(options: ConnectionOptions, put: (raw: Socket) => NodeTl
   const rest: Omit<ConnectionOptions, TlsOnly> & Partial<Record<TlsOnly, unknown>> = { ...options }
   delete rest.signal
   delete rest.timeout
-  const raw = net.connect(rest as nodeNet.NetConnectOpts) as unknown as Socket
+  const raw = connectSilently(() => net.connect(rest as nodeNet.NetConnectOpts)) as unknown as Socket
   let secure: NodeTlsSocket
   try {
     giveStreamHandle(raw, 'tls')
@@ -82,6 +82,7 @@ function connectBeneath(options: ConnectionOptions, put: (raw: Socket) => NodeTl
     raw.destroy()
     throw error
   }
+  if (announcesConnecting) announceClient(secure)
   // Nobody else has that socket: what goes wrong with it is the TLS socket's error.
   raw.removeAllListeners('error').on('error', (error) => secure.destroy(error))
   for (const event of connectionEvents) raw.on(event, (...details: unknown[]) => secure.emit(event, ...details))

@@ -231,6 +231,16 @@ export abstract class StreamConnection implements Transport, ForwardingTarget, O
     if (this.#state !== 'closed') this.#schedule()
   }
 
+  /**
+   * Leaves what the peer sends from now on in the kernel, for another to receive.
+   * @returns false if it has sent something before that nobody has been told of.
+   */
+  pauseNow(): boolean {
+    this.pause()
+    this.flush()
+    return !this.#receiver.armed || this.ring.receivedNothing(this.#slot)
+  }
+
   resume(): void {
     if (!this.paused) return
     this.#receiver.paused = false

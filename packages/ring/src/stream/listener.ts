@@ -34,6 +34,8 @@ export class StreamListener implements Listener, OperationOwner {
   #accepting = false
   readonly #cancellation = new Cancellation()
   #closeSubmitted = false
+  /** Others go on with the socket. */
+  #left = false
   #referenced = false
   #connections = 0
   #retry: NodeJS.Timeout | undefined
@@ -78,6 +80,15 @@ export class StreamListener implements Listener, OperationOwner {
     if (!this.#referenced || this.#state === 'closing') return
     this.#referenced = false
     this.#ring.unref()
+  }
+
+  /** Closes it for others to go on with the socket. What had been accepted meanwhile is still told. */
+  leave(): void {
+    this.#left = true
+    void this.close()
+    // At once: the kernel wakes one of those who wait for a connection, and it shall not be this one.
+    this.advance()
+    this.#ring.submit()
   }
 
   close(): Promise<void> {
@@ -142,7 +153,7 @@ export class StreamListener implements Listener, OperationOwner {
   }
 
   #accepted(fd: number): void {
-    if (this.#state !== 'listening') {
+    if (this.#state !== 'listening' && !this.#left) {
       this.#ring.sockets.close(fd)
       return
     }

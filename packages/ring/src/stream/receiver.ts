@@ -69,6 +69,11 @@ export class Receiver {
     return this.#ended
   }
 
+  /** The kernel may hand over something. */
+  get armed(): boolean {
+    return this.#armed
+  }
+
   /** Keeps the peer's bytes in the kernel, or no longer. */
   holdBack(held: boolean): void {
     if (this.#heldBack === held) return

@@ -35,12 +35,13 @@ export function slice(message: unknown, offset: unknown, length: unknown): Uint8
   return bytes.subarray(start, start + count)
 }
 
-/** A port to send to, as a number or in decimal digits. @throws RangeError `ERR_SOCKET_BAD_PORT` */
-export function portOf(value: unknown): number {
+/** A port, as a number or in decimal digits; 0 is none to send to. @throws RangeError `ERR_SOCKET_BAD_PORT` */
+export function portOf(value: unknown, name = 'Port', least: 0 | 1 = 1): number {
   const isNumeric = typeof value === 'number' || (typeof value === 'string' && value.trim() !== '')
   const port = isNumeric ? Number(value) : NaN
-  if (Number.isInteger(port) && port > 0 && port < 65536) return port
-  throw Object.assign(new RangeError(`Port should be > 0 and < 65536. Received ${typeAndValue(value)}.`), {
+  if (Number.isInteger(port) && port >= least && port < 65536) return port
+  const bounds = `${least === 0 ? '>= 0' : '> 0'} and < 65536`
+  throw Object.assign(new RangeError(`${name} should be ${bounds}. Received ${typeAndValue(value)}.`), {
     code: 'ERR_SOCKET_BAD_PORT',
   })
 }

@@ -125,11 +125,16 @@ function closeTogether(state: SocketState, handle: SharedHandle): void {
 }
 
 function listen(state: SocketState): void {
+  receive(state)
+  state.socket.emit('listening')
+}
+
+/** Receives from now on, being bound. */
+export function receive(state: SocketState): void {
   const endpoint = state.running
   endpoint.start()
   state.bindState = BindState.Bound
   const { receiveBufferSize, sendBufferSize } = state.options
   if (receiveBufferSize !== 0) bufferSize(endpoint.descriptor, BufferOption.Receive, receiveBufferSize)
   if (sendBufferSize !== 0) bufferSize(endpoint.descriptor, BufferOption.Send, sendBufferSize)
-  state.socket.emit('listening')
 }

@@ -46,7 +46,8 @@ function resolveAndConnect(
   })
 }
 
-function connectTo(state: SocketState, port: number, address: string, ip: string): Error | undefined {
+/** @returns why it could not. */
+export function connectTo(state: SocketState, port: number, address: string, ip: string): Error | undefined {
   if (state.options.sendBlockList?.check(ip, state.ipv6 ? 'ipv6' : 'ipv4') === true) return blocked(ip)
   const result = state.endpoint?.connect({ address: ip, port }) ?? 0
   return result < 0 ? addressError(result, 'connect', address, port) : undefined

@@ -1,4 +1,4 @@
-import { getSystemErrorMap, getSystemErrorName } from 'node:util'
+import { getSystemErrorMap, getSystemErrorName, inspect } from 'node:util'
 import { systemError } from '@sheaf/ring'
 
 type CodedError = Error & { code: string }
@@ -38,6 +38,14 @@ export function badDescriptorType(kind: string): CodedError {
 
 export function outOfBounds(name: string): CodedError {
   return coded(new RangeError(`"${name}" is outside of buffer bounds`), 'ERR_BUFFER_OUT_OF_BOUNDS')
+}
+
+/** A name, where there is no time to resolve it. */
+export function badAddress(name: string, value: string, caller: string): CodedError {
+  const kind = name.includes('.') ? 'property' : 'argument'
+  const reason = `must be a numeric IP address; ${caller} does not perform DNS resolution`
+  const message = `The ${kind} '${name}' ${reason}. Received ${inspect(value)}`
+  return coded(new TypeError(message), 'ERR_INVALID_ARG_VALUE')
 }
 
 export function missingArgument(name: string): CodedError {

@@ -2,7 +2,7 @@ import type dgram from 'node:dgram'
 import diagnostics from 'node:diagnostics_channel'
 import { EventEmitter } from 'node:events'
 import { BlockList } from 'node:net'
-import { invalidArgumentType } from '@sheaf/ring'
+import { invalidArgumentType, stockDatagram } from '@sheaf/ring'
 import { checkNumber, checkString, checkUint32, payloadOf, portOf, slice } from './arguments'
 import { bind } from './bind'
 import { connect, disconnect } from './connect'
@@ -13,6 +13,7 @@ import {
   bufferSize, BufferOption, changeMembership, changeSourceMembership, hops, type Membership, membership,
   multicastHops, multicastLoopback, setBroadcast, setMulticastInterface, setPairedOption,
 } from './socket-calls'
+import { bindNow, connectNow } from './synchronous'
 import { BindState, ConnectState, type Lookup, type SocketOptions, SocketState } from './state'
 
 const stateKey = Symbol('sheaf.dgram')
@@ -271,6 +272,20 @@ Object.defineProperty(Socket.prototype, Symbol.asyncDispose, {
     await new Promise<void>((closed) => this.close(closed))
   },
 })
+const synchronous: Record<string, unknown> & ThisType<Socket> = {
+  bindSync(options: unknown = {}) {
+    const state = this[stateKey]
+    bindNow(state, options)
+    return state.running.address('getsockname')
+  },
+
+  connectSync(port: unknown, address?: unknown) {
+    connectNow(this[stateKey], port, address)
+  },
+}
+for (const [name, method] of Object.entries(synchronous)) {
+  if (name in stockDatagram.Socket.prototype) Object.assign(Socket.prototype, { [name]: method })
+}
 addDeprecated<Socket>(Socket.prototype, (socket) => socket[stateKey])
 
 export function createSocket(type: unknown, listener?: unknown): dgram.Socket {

@@ -78,10 +78,8 @@ export const scenarios: Record<string, Scenario> = {
   'exports the same': (module, log) => {
     log(Object.keys(module).filter((name) => name !== 'default' && name !== '__esModule').sort())
     log(module.createSocket.length, module.Socket.name)
-    // All but what is new in Node 24.
-    const there = (name: string): boolean => !['bindSync', 'connectSync'].includes(name)
-    log(Object.getOwnPropertyNames(module.Socket.prototype).filter(there).sort())
-    log(Object.keys(module.Socket.prototype).filter(there).sort())
+    log(Object.getOwnPropertyNames(module.Socket.prototype).sort())
+    log(Object.keys(module.Socket.prototype).sort())
     log(Object.getPrototypeOf(module.Socket.prototype) === EventEmitter.prototype)
   },
 
@@ -373,7 +371,77 @@ export const scenarios: Record<string, Scenario> = {
     log(asked)
     await closed(socket)
   },
+
+  'binds and connects within the call, where Node does': async (module, log) => {
+    log(['bindSync', 'connectSync'].map((name) => name in module.Socket.prototype))
+    if (!isSynchronous(module)) return
+    for (const type of ['udp4', 'udp6'] as const) {
+      const here = type === 'udp4' ? '127.0.0.1' : '::1'
+      const socket = module.createSocket(type) as SynchronousSocket
+      callAll(socket, refused, log)
+      log(outcome(() => socket.bindSync({ address: here })), socket.address())
+      socket.on('message', (message) => log(message.toString()))
+      callAll(socket, [['bindSync'], ['connectSync', -1], ['connectSync', 0, here]], log)
+      await once(socket, 'listening')
+
+      const second = module.createSocket(type) as SynchronousSocket
+      const { port } = socket.address()
+      log(outcome(() => second.bindSync({ address: here, port })))
+      second.connectSync(port)
+      log(second.remoteAddress(), outcome(() => second.connectSync(port)))
+      await once(second, 'connect')
+      second.send('within the call')
+      await once(socket, 'message')
+      second.disconnect()
+      second.connectSync(1, here)
+      log(second.remoteAddress())
+      await closed(socket, second)
+    }
+  },
+
+  'tells nobody of being bound and connected who was closed meanwhile': async (module, log) => {
+    if (!isSynchronous(module)) return
+    const socket = module.createSocket('udp4') as SynchronousSocket
+    socket.on('listening', () => log('listening')).on('connect', () => log('connect'))
+    socket.connectSync(1)
+    await closed(socket)
+    callAll(socket, [['bindSync'], ['connectSync', 1]], log)
+
+    const binding = module.createSocket('udp4') as SynchronousSocket
+    binding.bind(0)
+    callAll(binding, [['bindSync'], ['connectSync', 1]], log)
+    await once(binding, 'listening')
+    await closed(binding)
+  },
+
+  'neither connects within the call to whom it blocks': async (module, log) => {
+    if (!isSynchronous(module)) return
+    const blocked = new BlockList()
+    blocked.addAddress('127.0.0.1')
+    const options = { type: 'udp4', sendBlockList: blocked } as dgram.SocketOptions
+    const socket = module.createSocket(options) as SynchronousSocket
+    callAll(socket, [['connectSync', 1], ['connectSync', 1, '127.0.0.2'], ['remoteAddress']], log)
+    await closed(socket)
+  },
 }
+
+/** What Node has from 24.21 on. */
+interface SynchronousSocket extends dgram.Socket {
+  bindSync(options?: { address?: string, port?: number }): unknown
+  connectSync(port: number, address?: string): void
+}
+
+function isSynchronous(module: Dgram): boolean {
+  return 'bindSync' in module.Socket.prototype
+}
+
+/** None of these binds the socket. */
+const refused: Call[] = [
+  ['bindSync', 0], ['bindSync', null], ['bindSync', []], ['bindSync', { address: 'localhost' }],
+  ['bindSync', { address: 5 }], ['bindSync', { port: -1 }], ['bindSync', { port: 65536 }],
+  ['bindSync', { address: '192.0.2.1' }], ['bindSync', { address: '2001:db8::1', port: 7 }],
+  ['connectSync', 1, 'localhost'], ['connectSync', 1, 5], ['connectSync'],
+]
 
 /** What newer versions of Node have, and this module whatever the version. */
 export const blocking: Scenario = async (module, log) => {
