@@ -396,10 +396,12 @@ export const streaming: Record<string, Scenario> = {
   },
 
   async 'a pipeline whose socket is destroyed, whose peer is gone, or that is aborted'(scene) {
-    const { pair, settled, watch } = scene
+    const { log, pair, settled, watch } = scene
     const endless = (): Readable => new Readable({ read() { this.push(Buffer.alloc(1000)) } })
     const destroyed = await pair()
-    const into = settled('destroyed', pipelined(endless(), watch('destroyed', destroyed.client)))
+    // Later versions of Node fail it with the write that was cancelled.
+    const into = pipelined(endless(), watch('destroyed', destroyed.client)).catch((error: unknown) =>
+      log('destroyed', error instanceof Error))
     await turn()
     destroyed.client.destroy()
     await into
