@@ -1,4 +1,4 @@
-import { closeSync, openSync, readFileSync, readlinkSync } from 'node:fs'
+import { closeSync, openSync, readFileSync, readlinkSync, readSync } from 'node:fs'
 import { constants } from 'node:os'
 import { describe, expect, it } from 'vitest'
 import { openRing, socketPair } from './fixtures/queue.mjs'
@@ -7,7 +7,7 @@ import { theBinding } from './the-binding.js'
 
 const binding = theBinding()
 const { sockets } = binding
-const { EADDRINUSE, EAFNOSUPPORT, EAGAIN, EBADF, EFAULT, EINVAL, ENODEV, ENOPROTOOPT, ENOTCONN, ENOTSOCK }
+const { EADDRINUSE, EAFNOSUPPORT, EAGAIN, EBADF, EFAULT, EINVAL, ENODEV, ENOPROTOOPT, ENOTCONN, ENOTSOCK, EPIPE }
   = constants.errno
 const unix = 1
 const inet = 2
@@ -18,6 +18,7 @@ const soType = 3
 const soReceiveBuffer = 8
 const ipTos = 1
 const dontWait = 0x40
+const noSignal = 0x4000
 
 /** `sockaddr_in` for a loopback port. */
 function loopback(port: number): Uint8Array {
@@ -53,6 +54,31 @@ describe('socket calls', () => {
     for (const fd of into.subarray(1, 3)) expect(sockets.close(fd)).toBe(0)
     expect(() => sockets.socketpair(unix, stream, new Int32Array(1)))
       .toThrow(expect.objectContaining({ code: 'ERR_OUT_OF_RANGE' }))
+  })
+
+  it('send two pieces in one call, as far as there is room', () => {
+    const into = new Int32Array(2)
+    expect(sockets.socketpair(unix, stream, into)).toBe(0)
+    const [fd, peer] = into
+    const nothing = new Uint8Array(0)
+    const memory = Uint8Array.from({ length: 16 }, (_, index) => index)
+    expect(sockets.send(fd, memory.subarray(2, 5), memory.subarray(9), dontWait)).toBe(10)
+    const received = new Uint8Array(100)
+    expect(readSync(peer, received)).toBe(10)
+    expect([...received.subarray(0, 10)]).toEqual([2, 3, 4, 9, 10, 11, 12, 13, 14, 15])
+    expect(sockets.send(fd, nothing, memory, dontWait)).toBe(16)
+    const large = new Uint8Array(10_000_000)
+    const taken = sockets.send(fd, memory, large, dontWait)
+    expect(taken).toBeGreaterThan(16)
+    expect(taken).toBeLessThan(large.byteLength)
+    while (sockets.send(fd, nothing, memory, dontWait) > 0);
+    expect(sockets.send(fd, nothing, memory, dontWait)).toBe(-EAGAIN)
+    sockets.close(peer)
+    expect(sockets.send(fd, nothing, memory, dontWait | noSignal)).toBe(-EPIPE)
+    expect(() => sockets.send(fd, memory, new Uint16Array(1) as never, dontWait))
+      .toThrow(expect.objectContaining({ code: 'ERR_INVALID_ARG_TYPE' }))
+    sockets.close(fd)
+    expect(sockets.send(fd, nothing, memory, dontWait)).toBe(-EBADF)
   })
 
   it('send several messages at once, as far as there is room, and stop at what is refused', () => {

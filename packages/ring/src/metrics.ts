@@ -45,6 +45,8 @@ export class Metrics {
   chainedBundles = 0
   /** Sends that ended with fewer bytes than asked for. */
   shortSends = 0
+  /** System calls that sent a large chunk, or a part of one, from where it lay. */
+  sendsInPlace = 0
   /** Buffer groups leased to connections with several spans to send. */
   groupLeases = 0
   /** Groups registered anew because entries that the kernel had not taken were left in them. */

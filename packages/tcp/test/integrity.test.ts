@@ -3,7 +3,7 @@ import { once } from 'node:events'
 import type { Ring, RingOptions } from '@sheaf/ring'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { connect, type TcpConnection } from '../src/index'
-import { client, echo, loopback, pattern, Random, server, sha, testRing, untilIdle, Writer } from './support'
+import { client, echo, loopback, pattern, Random, server, sha, testRing, until, untilIdle, Writer } from './support'
 
 const kib = 1024
 const mib = 1024 * kib
@@ -134,6 +134,28 @@ describe('what rarely happens does happen here', () => {
     expect(ring.metrics.sendBundles[8]).toBeGreaterThan(0)
     expect(ring.metrics.poolExhausted).toBeGreaterThan(0)
     expect(ring.metrics.parks).toBeGreaterThan(0)
+  })
+
+  it('chunks sent in place keep their order among those that are copied, and are the writer\'s again', async () => {
+    const ring = testRing()
+    const arrived = sha()
+    const sent = sha()
+    const listener = await server(ring, { data: (_connection, chunk) => void arrived.update(chunk) })
+    const connection = await client(ring, listener, {})
+    const random = new Random(11)
+    const sizes = [1, 100, 20 * kib, 64 * kib, 300 * kib, mib]
+    for (let round = 0; round < 300; round++) {
+      const chunk = pattern(sizes[random.below(sizes.length)], round)
+      sent.update(chunk)
+      connection.write(chunk, () => chunk.fill(0))
+      if (random.below(2) === 0) await until(() => connection.bytesQueued < 4 * mib, 'room')
+    }
+    await new Promise<unknown>((resolve) => connection.end(resolve))
+    await listener.close()
+    await untilIdle(ring)
+    expect(arrived.digest('hex')).toBe(sent.digest('hex'))
+    expect(ring.metrics.sendsInPlace).toBeGreaterThan(100)
+    expect(ring.metrics.bytesWritten).toBe(connection.bytesWritten)
   })
 
   it('completions that overflow the completion queue are not lost', async () => {

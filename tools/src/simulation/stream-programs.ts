@@ -9,6 +9,7 @@ const sizeBytes = fc.oneof(
   { weight: 6, arbitrary: fc.integer({ min: 0, max: 200 }) },
   { weight: 3, arbitrary: fc.integer({ min: 200, max: 6000 }) },
   { weight: 1, arbitrary: fc.integer({ min: 6000, max: 60_000 }) },
+  { weight: 1, arbitrary: fc.integer({ min: 60_000, max: 200_000 }) },
 )
 
 const times = fc.oneof(

@@ -3,9 +3,11 @@
 #include <fcntl.h>
 #include <net/if.h>
 #include <sys/socket.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #include <cerrno>
+#include <iterator>
 #include <string>
 
 #include "napi/addon.h"
@@ -173,6 +175,22 @@ Napi::Value SendMessages(const Napi::CallbackInfo& info) {
   return Result(info, sendmmsg(fd, reinterpret_cast<mmsghdr*>(headers.data), count, flags));
 }
 
+Napi::Value Send(const Napi::CallbackInfo& info) {
+  int fd = 0;
+  Bytes first;
+  Bytes second;
+  int flags = 0;
+  if (!ReadFd(info, &fd) || !ReadBytes(info[1], "first", &first) || !ReadBytes(info[2], "second", &second) ||
+      !Read(info[3], "flags", 0, kMaxInt32, &flags)) {
+    return {};
+  }
+  iovec pieces[] = {{first.data, first.size}, {second.data, second.size}};
+  msghdr message{};
+  message.msg_iov = pieces;
+  message.msg_iovlen = std::size(pieces);
+  return Result(info, sendmsg(fd, &message, flags));
+}
+
 Napi::Value InterfaceIndex(const Napi::CallbackInfo& info) {
   std::string name;
   if (!ReadString(info[0], "name", &name)) return {};
@@ -198,6 +216,7 @@ Napi::Object SocketCalls(Napi::Env env) {
   add("setBlocking", Napi::Function::New<SetBlocking>(env, "setBlocking"));
   add("dup", Napi::Function::New<Duplicate>(env, "dup"));
   add("close", Napi::Function::New<Close>(env, "close"));
+  add("send", Napi::Function::New<Send>(env, "send"));
   add("sendmmsg", Napi::Function::New<SendMessages>(env, "sendmmsg"));
   add("interfaceIndex", Napi::Function::New<InterfaceIndex>(env, "interfaceIndex"));
   return calls;

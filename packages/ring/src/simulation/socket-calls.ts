@@ -110,6 +110,20 @@ export class SimulatedSocketCalls implements SocketCalls {
     return this.#descriptors.close(fd)
   }
 
+  send(fd: number, first: Uint8Array, second: Uint8Array): number {
+    return this.#on(fd, (socket) => {
+      if (!(socket instanceof StreamSocket)) return -Errno.EOPNOTSUPP
+      let sent = 0
+      for (const piece of [first, second]) {
+        const taken = piece.byteLength === 0 ? 0 : socket.send(piece)
+        if (taken < 0) return sent === 0 ? taken : sent
+        sent += taken
+        if (taken !== piece.byteLength) break
+      }
+      return sent
+    })
+  }
+
   sendmmsg(fd: number, headers: Uint8Array, count: number): number {
     return this.#on(fd, (socket) => {
       if (!(socket instanceof LocalMessageSocket)) return -Errno.EOPNOTSUPP

@@ -84,6 +84,24 @@ export class Backlog {
     return count
   }
 
+  /**
+   * What is left of the next chunk, if that was kept by reference; not if its memory has been taken away, which
+   * {@link copyTo} says.
+   */
+  get inPlace(): Uint8Array | undefined {
+    if (this.#head === this.#pieces.length) return undefined
+    const { bytes, lengthBytes, ours } = this.#pieces[this.#head]
+    if (ours || bytes.byteLength !== lengthBytes) return undefined
+    return this.#offset === 0 ? bytes : bytes.subarray(this.#offset)
+  }
+
+  /** Drops the first bytes of {@link inPlace}, which have been sent. */
+  skip(sizeBytes: number): void {
+    this.#offset += sizeBytes
+    this.sizeBytes -= sizeBytes
+    if (this.#offset === this.#pieces[this.#head].lengthBytes) this.#next()
+  }
+
   #next(): void {
     this.#offset = 0
     this.#head++

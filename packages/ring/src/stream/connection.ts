@@ -456,7 +456,17 @@ export abstract class StreamConnection implements Transport, ForwardingTarget, O
   #steerSend(): void {
     if (!this.#finished) {
       try {
+        const { sentBytes } = this.#send
         if (!this.#send.submit() && !this.ring.sendMemory.wait(this)) throw systemError(-Errno.ENOMEM, 'write')
+        if (this.#send.failure !== 0) {
+          this.destroy(systemError(this.#send.failure, 'write'))
+          return
+        }
+        // In place, of which no completion tells: the owner hears of it before anything comes of it.
+        if (this.#send.sentBytes !== sentBytes) {
+          this.ring.schedule(this)
+          return
+        }
       } catch (error) {
         // Bytes of the stream are missing: the peer must not take what it has got for the whole.
         this.reset(error as Error)

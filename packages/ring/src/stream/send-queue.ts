@@ -1,4 +1,4 @@
-import { bufferIdShift, CompletionFlag } from '../abi'
+import { bufferIdShift, CompletionFlag, Errno, MessageFlag } from '../abi'
 import { invariant } from '../errors'
 import { limits } from '../limits'
 import type { BlockHolder, SendBlock } from '../memory/send-memory'
@@ -9,6 +9,8 @@ import type { SentDescriptors } from '../socket/rights'
 import { Backlog } from './backlog'
 import { descriptorPayloadOffsetBytes, writeDescriptorMessage } from './descriptor-message'
 
+const nothing = new Uint8Array(0)
+
 /** The most bytes that one UTF-16 unit takes in any of Node's encodings. */
 const bytesPerCharacterMax = 3
 
@@ -18,12 +20,12 @@ const bytesPerCharacterMax = 3
  *   in flight → spans in the leased group → the open span of the block being written → the backlog
  *
  * Small writes meet in the open span, which is sent as it is. The group comes in when there are several spans: full
- * blocks, and received buffers that are forwarded. The backlog begins where the connection's share of send memory ends.
- * There is never more than one request in flight, a bundle's chain of completions being one.
+ * blocks, and received buffers that are forwarded. The backlog begins where the connection's share of send memory ends,
+ * and with a large chunk. There is never more than one request in flight, a bundle's chain of completions being one.
  *
- * The kernel sees none but send memory and the receive pool; what the application wrote from is its own again as soon
- * as it has
- * been copied.
+ * Requests name none but send memory and the receive pool. A large chunk is not copied there: when its turn comes it is
+ * sent from where it lies, by a system call that has returned before anybody could take it away. What the application
+ * wrote from is its own again as soon as it has been copied or sent.
  */
 export class SendQueue implements BlockHolder {
   readonly #ring: Ring
@@ -44,6 +46,11 @@ export class SendQueue implements BlockHolder {
   /** Bytes put where the kernel can be shown them, and bytes that it has taken, since the connection was made. */
   #placedBytes = 0
   sentBytes = 0
+  /** What has been sent in place in the ring's turn of that number. */
+  #inPlaceBytes = 0
+  #inPlaceTurn = 0
+  /** `-errno` if sending in place has failed: the connection has. */
+  failure = 0
   /** Blocks of send memory that have bytes of this connection. */
   blocks = 0
 
@@ -80,7 +87,8 @@ export class SendQueue implements BlockHolder {
       this.#placedBytes += length
       return
     }
-    if (length !== 0) this.#writeAcross(chunk, length)
+    if (length >= limits.sendInPlaceBytes) this.#keep(chunk)
+    else if (length !== 0) this.#writeAcross(chunk, length)
   }
 
   writeString(text: string, encoding: BufferEncoding): void {
@@ -293,13 +301,60 @@ export class SendQueue implements BlockHolder {
       this.#placedBytes += count
       offset += count
     }
-    if (offset === length) return
+    if (offset !== length) this.#keep(offset === 0 ? chunk : chunk.subarray(offset))
+  }
+
+  #keep(chunk: Uint8Array): void {
     this.#backlog ??= new Backlog()
-    this.#backlog.add(offset === 0 ? chunk : chunk.subarray(offset))
+    this.#backlog.add(chunk)
+  }
+
+  /**
+   * Sends the open span and as much of `chunk`, which comes after it, as the kernel has room for. Nothing else may be
+   * before them.
+   * @returns bytes of `chunk` sent.
+   */
+  #sendInPlace(chunk: Uint8Array): number {
+    const { metrics, sockets } = this.#ring
+    if (this.#inPlaceTurn !== metrics.turns) {
+      this.#inPlaceTurn = metrics.turns
+      this.#inPlaceBytes = 0
+    }
+    if (this.#inPlaceBytes >= limits.sendInPlaceBytesPerTurn || this.failure !== 0) return 0
+    const before = this.#end - this.#start
+    const open = before === 0 ? nothing : (this.#block as SendBlock).bytes.subarray(this.#start, this.#end)
+    const sent = sockets.send(this.#fd, open, chunk, MessageFlag.DontWait | MessageFlag.NoSignal)
+    if (sent < 0) {
+      // For want of memory as for want of room it is tried again, by a request.
+      if (sent !== -Errno.EAGAIN && sent !== -Errno.ENOBUFS && sent !== -Errno.ENOMEM) this.failure = sent
+      return 0
+    }
+    metrics.sendsInPlace++
+    metrics.bytesWritten += sent
+    this.sentBytes += sent
+    this.#inPlaceBytes += sent
+    this.#start += Math.min(sent, before)
+    const ofChunk = Math.max(0, sent - before)
+    this.#placedBytes += ofChunk
+    return ofChunk
   }
 
   #refill(backlog: Backlog): void {
+    this.#takeFrom(backlog)
+    if (backlog.empty) this.#backlog = undefined
+  }
+
+  /** Sends the next of the backlog in place, or copies it where it can be sent from, as far as there is room. */
+  #takeFrom(backlog: Backlog): void {
     while (!backlog.empty) {
+      const large = backlog.inPlace
+      if (large !== undefined) {
+        // They come first.
+        if (this.#holdsSpans) return
+        const sent = this.#sendInPlace(large)
+        backlog.skip(sent)
+        if (sent === large.byteLength) continue
+      }
       const room = this.#room()
       if (room === 0) return
       const count = backlog.copyTo((this.#block as SendBlock).bytes, this.#end, room)
@@ -307,8 +362,13 @@ export class SendQueue implements BlockHolder {
       if (count === 0) return
       this.#end += count
       this.#placedBytes += count
+      // These bytes wait in the kernel until it has room; then the rest is tried again.
+      if (large !== undefined) return
     }
-    this.#backlog = undefined
+  }
+
+  get #holdsSpans(): boolean {
+    return this.#group !== undefined && this.#group.spans !== 0
   }
 
   /** Bytes that can be written to the open block, which is a new one if the last is full; 0 if there can be none. */

@@ -49,6 +49,16 @@ export class Received implements StreamHandler {
   }
 }
 
+const gatheredBytes = 40_000
+
+/** Writes `bytes` in chunks that leave by requests, in bundles if there are many, not each by a call of its own. */
+export function writeGathered(connection: Transport, bytes: Buffer, callback?: (error?: Error) => void): void {
+  for (let offset = 0; offset < bytes.byteLength; offset += gatheredBytes) {
+    const isLast = offset + gatheredBytes >= bytes.byteLength
+    connection.write(bytes.subarray(offset, offset + gatheredBytes), isLast ? callback : undefined)
+  }
+}
+
 /** Waits until `condition` holds. @throws Error naming `what`, after `timeoutMs`. */
 export async function until(condition: () => boolean, what: string, timeoutMs = 20_000): Promise<void> {
   const deadline = Date.now() + timeoutMs

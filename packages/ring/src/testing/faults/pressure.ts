@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { binding as loaded, type Binding } from '@sheaf/native'
 import { limits, type Listener, type Ring, type Transport } from '@sheaf/ring'
 import { type Bench, hasCode, type Test } from './bench'
-import { echo, pattern, Received, sha, until } from '../fixtures'
+import { echo, pattern, Received, sha, until, writeGathered } from '../fixtures'
 import { createRingOn } from '../ring-on'
 
 /** How long a receiver reads nothing: a minute says no more than this, but takes longer. */
@@ -177,7 +177,7 @@ export const pressureTests: Record<string, Test> = {
     const connections: Transport[] = []
     for (const handler of told) connections.push(await bench.connect(ring, listener, handler))
     for (const [index, connection] of connections.entries()) {
-      connection.write(pattern(sizeBytes, index + 1))
+      writeGathered(connection, pattern(sizeBytes, index + 1))
       connection.end()
     }
     await until(() => ring.usage.sendBlocks === limits.sendBlocksPerRegion, 'all send memory to be in use')

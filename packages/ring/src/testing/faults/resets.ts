@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import type { Ring, StreamHandler, Transport } from '@sheaf/ring'
 import type { Bench, Test } from './bench'
-import { pattern, Received, until } from '../fixtures'
+import { pattern, Received, until, writeGathered } from '../fixtures'
 import type { FaultFamily } from './family'
 
 /** The two ends of a connection, and what this end is told. */
@@ -16,6 +16,8 @@ interface Pair {
 }
 
 const large = pattern(3_000_000, 1)
+/** More than the kernel has room for. */
+const huge = Buffer.concat(Array<Buffer>(10).fill(large))
 
 /** States in which a connection may be reset: each brings `local` there. */
 const states: Record<string, (pair: Pair) => Promise<void> | void> = {
@@ -38,8 +40,13 @@ const states: Record<string, (pair: Pair) => Promise<void> | void> = {
   },
   'with a bundle in flight': async ({ local, remote, outcomes, ring }) => {
     remote.pause()
-    local.write(large, (error) => outcomes.push(error))
+    writeGathered(local, large, (error) => outcomes.push(error))
     await until(() => ring.usage.groups > 0, 'a leased group')
+  },
+  'with a part of a large chunk sent': async ({ local, remote, outcomes, ring }) => {
+    remote.pause()
+    local.write(huge, (error) => outcomes.push(error))
+    await until(() => ring.metrics.sendsInPlace > 0 && ring.usage.sendBlocks > 0, 'a part to wait in the kernel')
   },
   'half-closed, waiting for the peer\'s end': async ({ local }) => {
     await new Promise<unknown>((resolve) => local.end(resolve))
@@ -50,14 +57,14 @@ const states: Record<string, (pair: Pair) => Promise<void> | void> = {
   },
   'ended, with its queue not out': async ({ local, remote, outcomes }) => {
     remote.pause()
-    local.write(large, (error) => outcomes.push(error))
+    local.write(huge, (error) => outcomes.push(error))
     local.end((error) => outcomes.push(error))
     await nextTurn()
   },
   'both sides sending and neither reading': async ({ local, remote, outcomes, ring }) => {
     for (const side of [local, remote]) {
       side.pause()
-      side.write(large, (error) => side === local && outcomes.push(error))
+      writeGathered(side, large, (error) => side === local && outcomes.push(error))
     }
     await until(() => ring.usage.groups === 2, 'both to have begun')
   },
