@@ -6,8 +6,8 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
+#include <array>
 #include <cerrno>
-#include <iterator>
 #include <string>
 
 #include "napi/addon.h"
@@ -184,11 +184,12 @@ Napi::Value Send(const Napi::CallbackInfo& info) {
       !Read(info[3], "flags", 0, kMaxInt32, &flags)) {
     return {};
   }
-  iovec pieces[] = {{first.data, first.size}, {second.data, second.size}};
+  std::array<iovec, 2> pieces{{{first.data, first.size}, {second.data, second.size}}};
   msghdr message{};
-  message.msg_iov = pieces;
-  message.msg_iovlen = std::size(pieces);
-  return Result(info, sendmsg(fd, &message, flags));
+  message.msg_iov = pieces.data();
+  message.msg_iovlen = pieces.size();
+  // At most `MAX_RW_COUNT`, which is less than 2 GB.
+  return Result(info, static_cast<int>(sendmsg(fd, &message, flags)));
 }
 
 Napi::Value InterfaceIndex(const Napi::CallbackInfo& info) {
