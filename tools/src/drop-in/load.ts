@@ -5,9 +5,10 @@
 import { connect as connectTcp, type Socket } from 'node:net'
 import { connect as connectTls } from 'node:tls'
 
-const [application = '', port = '', connections = '1', seconds = '1', pipelined = '1'] = process.argv.slice(2)
-const message = Buffer.alloc(32, 'sheaf')
-const batch = Buffer.alloc(32 * Number(pipelined), 'sheaf')
+const [application = '', port = '', connections = '1', seconds = '1', pipelined = '1', size = '0']
+  = process.argv.slice(2)
+const messageBytes = size === '0' ? 32 : Number(size)
+const batch = Buffer.alloc(messageBytes * Number(pipelined), 'sheaf')
 let received = 0
 let running = true
 
@@ -43,6 +44,6 @@ for (const socket of sockets) {
 setTimeout(() => {
   running = false
   const elapsedSeconds = (performance.now() - startedMs) / 1000
-  console.log(received / message.byteLength / elapsedSeconds)
+  console.log(received / messageBytes / elapsedSeconds)
   process.exit()
 }, Number(seconds) * 1000)

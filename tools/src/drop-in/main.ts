@@ -19,19 +19,52 @@ const run = promisify(execFile)
 
 interface Scenario {
   readonly name: string
-  readonly application: 'http' | 'echo' | 'tls' | 'stream'
+  readonly application: 'http' | 'https' | 'echo' | 'tls' | 'stream'
   readonly connections: number
   /** Messages that a connection has under way. */
   readonly pipelined: number
+  /** Of a message written, or of an HTTP answer's body; 32, and a short greeting, if absent. */
+  readonly sizeBytes?: number
 }
+
+const kib = 1024
 
 const scenarios: readonly Scenario[] = [
   { name: 'http, 64 connections', application: 'http', connections: 64, pipelined: 1 },
   { name: 'http, 512 connections', application: 'http', connections: 512, pipelined: 1 },
+  {
+    name: 'http, answers of 256 KB, 64 connections',
+    application: 'http',
+    connections: 64,
+    pipelined: 1,
+    sizeBytes: 256 * kib,
+  },
+  { name: 'https, 64 connections', application: 'https', connections: 64, pipelined: 1 },
+  {
+    name: 'https, answers of 16 KB, 64 connections',
+    application: 'https',
+    connections: 64,
+    pipelined: 1,
+    sizeBytes: 16 * kib,
+  },
   { name: 'TLS echo of 32 bytes, 64 connections', application: 'tls', connections: 64, pipelined: 1 },
   { name: 'echo of 32 bytes, 64 connections', application: 'echo', connections: 64, pipelined: 1 },
   { name: 'echo of pipelines of 100, 8 connections', application: 'echo', connections: 8, pipelined: 100 },
   { name: 'writes of 32 bytes, 1 connection', application: 'stream', connections: 1, pipelined: 1 },
+  {
+    name: 'writes of 64 KB, 8 connections',
+    application: 'stream',
+    connections: 8,
+    pipelined: 1,
+    sizeBytes: 64 * kib,
+  },
+  {
+    name: 'writes of 256 KB, 8 connections',
+    application: 'stream',
+    connections: 8,
+    pipelined: 1,
+    sizeBytes: 256 * kib,
+  },
 ]
 
 interface Flags {
@@ -41,7 +74,7 @@ interface Flags {
 
 const command = new Command('drop-in')
   .description('Applications on stock sockets and on Sheaf, alternating: messages per second, and server CPU for each.')
-  .argument('[names...]', 'parts of the names of what to measure: http, TLS, echo, writes', ['http'])
+  .argument('[names...]', 'parts of the names of what to measure: http, https, TLS, echo, writes', ['http'])
   .option('--seconds <s>', 'length of one measurement', '1')
   .option('--rounds <n>', 'measurements of each', '15')
   .parse()
@@ -66,7 +99,8 @@ interface Application {
 
 async function start(kind: Kind, scenario: Scenario, certificate: string): Promise<Application> {
   const flag = kind === 'sheaf' ? ['--import', register] : []
-  const words = [process.execPath, ...flag, program('drop-in-server'), scenario.application, certificate]
+  const { application, sizeBytes = 0 } = scenario
+  const words = [process.execPath, ...flag, program('drop-in-server'), application, certificate, String(sizeBytes)]
   const server = spawn('taskset', onCpu(1, words), { stdio: ['pipe', 'pipe', 'inherit'] })
   const [port] = await once(createInterface(server.stdout), 'line') as [string]
   await load(scenario, port, warmUpSeconds)
@@ -100,15 +134,16 @@ async function compare(scenario: Scenario, certificate: string): Promise<void> {
 }
 
 /** @returns messages per second. */
-async function load({ application, connections, pipelined }: Scenario, port: string, seconds: number): Promise<number> {
-  if (application !== 'http') {
-    const words = [application, port, String(connections), String(seconds), String(pipelined)]
+async function load(scenario: Scenario, port: string, seconds: number): Promise<number> {
+  const { application, connections, pipelined, sizeBytes = 0 } = scenario
+  if (application !== 'http' && application !== 'https') {
+    const words = [application, port, String(connections), String(seconds), String(pipelined), String(sizeBytes)]
     const { stdout } = await run('taskset', onCpu(0, [process.execPath, program('drop-in-load'), ...words]))
     return Number(stdout)
   }
   // Some of many connections to Node's sockets wait for two seconds, at which wrk would give them up.
   const words = [
-    'wrk', '-t1', '--timeout', '10s', `-c${connections}`, `-d${seconds}s`, `http://127.0.0.1:${port}/`,
+    'wrk', '-t1', '--timeout', '10s', `-c${connections}`, `-d${seconds}s`, `${application}://127.0.0.1:${port}/`,
   ]
   const { stdout } = await run('taskset', onCpu(0, words))
   const errors = /Socket errors.*|Non-2xx.*/.exec(stdout)

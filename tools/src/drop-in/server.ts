@@ -3,11 +3,14 @@
  * Sheaf's. Prints its port; ends when its standard input does.
  */
 import { readFileSync } from 'node:fs'
-import { createServer as createHttpServer } from 'node:http'
+import { createServer as createHttpServer, type RequestListener } from 'node:http'
+import { createServer as createHttpsServer } from 'node:https'
 import { type AddressInfo, createServer, type Server, type Socket } from 'node:net'
 import { createServer as createTlsServer } from 'node:tls'
 
-const [application = '', certificate = ''] = process.argv.slice(2)
+const [application = '', certificate = '', size = '0'] = process.argv.slice(2)
+const sizeBytes = Number(size)
+const body = sizeBytes === 0 ? 'hello, world\n' : Buffer.alloc(sizeBytes, 'sheaf')
 
 function echo(socket: Socket): void {
   socket.on('error', () => socket.destroy())
@@ -20,7 +23,7 @@ function echo(socket: Socket): void {
 
 /** Streams messages, each a `write` of its own, for as long as the socket takes them. */
 function stream(socket: Socket): void {
-  const message = Buffer.alloc(32, 'sheaf')
+  const message = Buffer.alloc(sizeBytes === 0 ? 32 : sizeBytes, 'sheaf')
   const fill = (): void => {
     while (socket.write(message)) {
       // As long as there is room.
@@ -30,14 +33,19 @@ function stream(socket: Socket): void {
   fill()
 }
 
+const answer: RequestListener = (_request, response) => response.end(body)
+
+function identity(): { key: Buffer, cert: Buffer } {
+  const pem = readFileSync(certificate)
+  return { key: pem, cert: pem }
+}
+
 const applications: Record<string, () => Server> = {
-  http: () => createHttpServer((_request, response) => response.end('hello, world\n')),
+  http: () => createHttpServer(answer),
+  https: () => createHttpsServer(identity(), answer),
   echo: () => createServer(echo),
   stream: () => createServer(stream),
-  tls: () => {
-    const pem = readFileSync(certificate)
-    return createTlsServer({ key: pem, cert: pem }, echo)
-  },
+  tls: () => createTlsServer(identity(), echo),
 }
 
 const server = applications[application]()
