@@ -61,7 +61,8 @@ export const limits = {
   copyAtOnceBytes: 16 * 1024,
   /**
    * A chunk of this size is sent from where it lies, by a system call of its own: copying it would cost more. Less is
-   * sent together with what others have to send; 16 KB so were 1.2 times slower.
+   * sent together with what others have to send; 16 KB so were 1.2 times slower. It is no less than the high-water
+   * mark: a `net.Socket` takes a chunk below that for one that may be changed.
    */
   sendInPlaceBytes: 64 * 1024,
   /** A peer that takes all that is written as fast as it is written must not have the event loop to itself. */

@@ -3,6 +3,7 @@ import { once } from 'node:events'
 import type { Ring, RingOptions } from '@sheaf/ring'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { connect, type TcpConnection } from '../src/index'
+import { createServer as createNetServer, Socket } from '../src/net'
 import { client, echo, loopback, pattern, Random, server, sha, testRing, until, untilIdle, Writer } from './support'
 
 const kib = 1024
@@ -156,6 +157,26 @@ describe('what rarely happens does happen here', () => {
     expect(arrived.digest('hex')).toBe(sent.digest('hex'))
     expect(ring.metrics.sendsInPlace).toBeGreaterThan(100)
     expect(ring.metrics.bytesWritten).toBe(connection.bytesWritten)
+  })
+
+  it('a net.Socket of any high-water mark calls back when a chunk sent in place may be changed', async () => {
+    const arrived = sha()
+    const sent = sha()
+    const listener = createNetServer((socket) => socket.on('data', (chunk: Buffer) => void arrived.update(chunk)))
+    listener.listen(0, loopback)
+    await once(listener, 'listening')
+    const { port } = listener.address() as AddressInfo
+    const socket = new Socket({ writableHighWaterMark: 64 * mib } as object).connect(port, loopback)
+    await once(socket, 'connect')
+    for (let round = 0; round < 200; round++) {
+      const chunk = pattern([64 * kib, 300 * kib, mib][round % 3], round)
+      sent.update(chunk)
+      socket.write(chunk, () => chunk.fill(0))
+    }
+    socket.end()
+    await once(socket, 'close')
+    listener.close()
+    expect(arrived.digest('hex')).toBe(sent.digest('hex'))
   })
 
   it('completions that overflow the completion queue are not lost', async () => {
