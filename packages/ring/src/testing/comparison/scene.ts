@@ -154,7 +154,7 @@ export class Scene {
   }
 }
 
-export function whereOf(server: Server): Where {
+function whereOf(server: Server): Where {
   const address = server.address() as AddressInfo | string
   return typeof address === 'string' ? { path: address } : { host: address.address, port: address.port }
 }
