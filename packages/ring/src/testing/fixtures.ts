@@ -49,9 +49,10 @@ export class Received implements StreamHandler {
   }
 }
 
-const gatheredBytes = 40_000
+/** Chunks of this size leave by requests, in bundles if there are many, not each by a call of its own. */
+export const gatheredBytes = 40_000
 
-/** Writes `bytes` in chunks that leave by requests, in bundles if there are many, not each by a call of its own. */
+/** Writes `bytes` in chunks of {@link gatheredBytes}. */
 export function writeGathered(connection: Transport, bytes: Buffer, callback?: (error?: Error) => void): void {
   for (let offset = 0; offset < bytes.byteLength; offset += gatheredBytes) {
     const isLast = offset + gatheredBytes >= bytes.byteLength

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import type { Address, StreamHandler, Transport } from '@sheaf/ring'
 import type { Bench, Test } from './bench'
-import { echo, pattern, Received, until } from '../fixtures'
+import { echo, gatheredBytes, pattern, Received, until } from '../fixtures'
 import { type FaultFamily, prelude } from './family'
 import { Program } from '../program'
 
@@ -10,8 +10,6 @@ import { Program } from '../program'
 const seed = 5
 const patternBytes = 1_000_000
 const expected = pattern(patternBytes, seed)
-/** What of it leaves by requests when it is written, not by a call of its own. */
-const gatheredBytes = 60_000
 const enoughBytes = 20_000_000
 
 /** Checks that what arrives is the pattern, however often. */
