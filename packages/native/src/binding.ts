@@ -30,6 +30,12 @@ export interface Binding {
 /** All that the compiled addon has. */
 export interface Addon extends Binding {
   /**
+   * Takes the memory of `buffer`, which is empty from then on, and gives it back now: the collector would, later.
+   * `ArrayBuffer.prototype.transfer` of Node 22 does that, too.
+   * @throws Error if the memory must stay, as WebAssembly's must.
+   */
+  readonly detach: (buffer: ArrayBuffer) => void
+  /**
    * Reports `error` as an uncaught exception now, as if it had been thrown with no other JavaScript on the stack: who
    * listens for `uncaughtException` is told, and with nobody listening the process ends. Leaves every async context.
    */

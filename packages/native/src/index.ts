@@ -24,6 +24,9 @@ export function probe(): KernelProbe {
 /** The native half; undefined where io_uring can't be had. */
 export const binding: Binding | undefined = kernel.available ? loaded.addon : undefined
 
+/** See `Addon.detach`; undefined where {@link binding} is. */
+export const detach: Addon['detach'] | undefined = kernel.available ? loaded.addon?.detach : undefined
+
 /** See `Addon.raise`; undefined where {@link binding} is. */
 export const raise: Addon['raise'] | undefined = kernel.available ? loaded.addon?.raise : undefined
 

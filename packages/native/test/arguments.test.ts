@@ -1,5 +1,6 @@
 import { afterAll, describe, expect, it } from 'vitest'
 import { openRing, usualFlags } from './fixtures/queue.mjs'
+import { detach } from '../src/index.js'
 import { theBinding } from './the-binding.js'
 
 const binding = theBinding()
@@ -9,7 +10,7 @@ const ring = openRing(binding)
 afterAll(() => ring.close())
 
 type Call = (...values: unknown[]) => unknown
-type Kind = 'integer' | 'power of two' | 'boolean' | 'string' | 'bytes' | 'function' | 'int32s'
+type Kind = 'integer' | 'power of two' | 'boolean' | 'string' | 'bytes' | 'function' | 'int32s' | 'buffer'
 
 /** One parameter: its kind, a value that is fine, and for numbers the first ones that are not. */
 type Parameter = readonly [kind: Kind, fine: unknown, below?: number, above?: number]
@@ -23,6 +24,7 @@ const turn: Parameter = ['function', () => undefined]
 
 /** Every function of the contract that takes arguments: whose it is, its name, its parameters. */
 const functions: readonly [owner: object, name: string, ...Parameter[]][] = [
+  [{ detach }, 'detach', ['buffer', new ArrayBuffer(16)]],
   [binding, 'createRegion', ['integer', 1, 0, 2 ** 31 + 1]],
   [ring, 'enter', uint, uint],
   [ring, 'registerBufferRing', ['integer', 0, -1, 2 ** 53], ['power of two', 1, 0, 65536], group, group],
@@ -55,6 +57,7 @@ const samples: Record<string, unknown> = {
 const accepted: Record<Kind, string[]> = {
   'integer': ['a number'], 'power of two': ['a number'], 'boolean': ['a boolean'], 'string': ['a string'],
   'function': ['a function'], 'bytes': ['a Uint8Array'], 'int32s': ['an Int32Array'],
+  'buffer': ['an ArrayBuffer'],
 }
 
 function method(owner: object, name: string): Call {

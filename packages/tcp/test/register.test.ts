@@ -125,6 +125,31 @@ describe('an application that is not changed, with @sheaf/tcp/register', () => {
     expect(bytesRead).toBeGreaterThan(40_000_000)
   })
 
+  it('gives the memory of what TLS has encrypted back as it is sent', async () => {
+    const { result, bytesWritten } = await carried<number>(`
+      const tls = require('tls')
+      const { Worker } = require('worker_threads')
+      const client = (port) => require('tls').connect({ port, host: '127.0.0.1', rejectUnauthorized: false }).resume()
+      const server = tls.createServer(${tlsOptions()}, (socket) => {
+        const data = Buffer.alloc(40_000)
+        let left = 2000
+        result = -process.memoryUsage().arrayBuffers
+        let most = 0
+        const write = () => {
+          most = Math.max(most, process.memoryUsage().arrayBuffers)
+          if (left-- > 0) socket.write(data, write)
+          else socket.end()
+        }
+        write()
+        socket.resume().on('close', () => { result += most; server.close() })
+      })
+      server.listen(0, '127.0.0.1', () => {
+        new Worker('(' + client + ')(' + server.address().port + ')', { eval: true })
+      })`)
+    expect(bytesWritten).toBeGreaterThan(80_000_000)
+    expect(result).toBeLessThan(2_000_000)
+  })
+
   it.each([
     ['https', 'https', "get({ port, host: '127.0.0.1', rejectUnauthorized: false }, (response) => take(response))"],
     ['http2', 'http2', "connect('http://127.0.0.1:' + port).request({ ':path': '/' })"],

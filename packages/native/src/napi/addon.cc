@@ -1,5 +1,6 @@
 #include "napi/addon.h"
 
+#include "napi/arguments.h"
 #include "napi/probe_object.h"
 #include "napi/region_object.h"
 #include "napi/ring_object.h"
@@ -67,6 +68,15 @@ void Raise(const Napi::CallbackInfo& info) {
   napi_fatal_exception(info.Env(), info[0]);
 }
 
+void Detach(const Napi::CallbackInfo& info) {
+  if (!info[0].IsArrayBuffer()) {
+    ThrowType(info.Env(), "buffer", "an instance of ArrayBuffer");
+    return;
+  }
+  auto buffer = info[0].As<Napi::ArrayBuffer>();
+  if (!buffer.IsDetached()) buffer.Detach();
+}
+
 Napi::Object Init(Napi::Env env, Napi::Object exports) {
   auto* const addon = new Addon(env);
   env.SetInstanceData<Addon>(addon);
@@ -75,6 +85,7 @@ Napi::Object Init(Napi::Env env, Napi::Object exports) {
   exports.Set("createRegion", Napi::Function::New<CreateRegion>(env, "createRegion"));
   exports.Set("createRing", Napi::Function::New<CreateRing>(env, "createRing"));
   exports.Set("sockets", SocketCalls(env));
+  exports.Set("detach", Napi::Function::New<Detach>(env, "detach"));
   exports.Set("raise", Napi::Function::New<Raise>(env, "raise"));
   return exports;
 }

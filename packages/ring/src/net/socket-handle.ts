@@ -165,12 +165,11 @@ export class SocketHandle {
     else this.#writeDone = done
   }
 
-  /** As {@link write}, of bytes that nobody else has. */
-  writeBytes(chunks: readonly Uint8Array[], done: WriteDone): void {
-    const connection = this.#connection as StreamConnection
-    let room = true
-    for (const chunk of chunks) room = connection.write(chunk)
-    if (room) done()
+  /**
+   * Writes chunks that nobody else has. @param done called when they are not read any more and there is room for more.
+   */
+  writeOwn(chunks: readonly Uint8Array[], done: WriteDone): void {
+    if ((this.#connection as StreamConnection).writeOwn(chunks)) done()
     else this.#writeDone = done
   }
 

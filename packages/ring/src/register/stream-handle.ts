@@ -1,6 +1,7 @@
 import { constants } from 'node:os'
 import { Duplex } from 'node:stream'
 import tls from 'node:tls'
+import { detach } from '@sheaf/native'
 import { defaultRing, timers } from '@sheaf/ring'
 import { divert, handleOf, type Receiver, type Socket } from '@sheaf/ring/net'
 
@@ -31,6 +32,19 @@ function findJsStream(): new () => JsStream {
   return constructor
 }
 
+/**
+ * Below that the collector is cheaper. Above, memory that waits for it is missed: C++ encrypts the next answer in pages
+ * that the kernel has to find first, and that are in no cache.
+ */
+const giveBackBytes = 1024
+
+/** Frees the memory of a chunk that nobody reads any more. */
+function giveBack(chunk: Uint8Array): void {
+  if (chunk.byteLength >= giveBackBytes && chunk.byteLength === chunk.buffer.byteLength) {
+    detach?.(chunk.buffer as ArrayBuffer)
+  }
+}
+
 /** What of Node's goes on in C++ with a connection. */
 type StreamUser = 'tls' | 'http2'
 
@@ -44,6 +58,8 @@ class StreamEnd implements Receiver {
   readonly #socket: Socket
   readonly #user: StreamUser
   #writing: Request | undefined
+  /** What that is to write: copies that C++ has made for it. */
+  #chunks: readonly Uint8Array[] = []
   /** C++ is asking for a write, and must have returned from that before it is told that it is done. */
   #asking = false
   /** How the write went that is done, of which C++ is still to be told. */
@@ -151,9 +167,10 @@ class StreamEnd implements Receiver {
     if (handle === null) return -ECANCELED
     if (this.#ended) return -EPIPE
     this.#writing = request
+    this.#chunks = chunks
     this.#asking = true
     try {
-      handle.writeBytes(chunks, this.#written)
+      handle.writeOwn(chunks, this.#written)
     } catch {
       // The socket itself was ended.
       this.#writing = undefined
@@ -187,6 +204,9 @@ class StreamEnd implements Receiver {
   }
 
   #finishWrite(status: number): void {
+    // First: what C++ writes next is put where they were.
+    for (const chunk of this.#chunks) giveBack(chunk)
+    this.#chunks = []
     const writing = this.#writing
     this.#writing = this.#outcome = undefined
     if (writing !== undefined) this.#stream.finishWrite(writing, status)

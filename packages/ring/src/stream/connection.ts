@@ -159,6 +159,19 @@ export abstract class StreamConnection implements Transport, ForwardingTarget, O
     return this.#written(told)
   }
 
+  /**
+   * Writes chunks whose memory somebody waits to have back: large ones are sent at once, while they are in the caches.
+   * @returns false if some of it is still to be read, or the queue is full: `drain` comes when neither is so.
+   */
+  writeOwn(chunks: readonly Uint8Array[]): boolean {
+    for (const chunk of chunks) this.write(chunk)
+    const send = this.#send
+    if (send.waiting && this.#active()) this.#steerSend()
+    if (!send.waiting && send.queuedBytes < this.writableHighWaterMark) return true
+    this.#needsDrain = true
+    return false
+  }
+
   #written(callback: WriteCallback | undefined): boolean {
     const send = this.#send
     if (callback !== undefined) (this.#callbacks ??= new WriteCallbacks()).add(send.acceptedBytes, callback)
