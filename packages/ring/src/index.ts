@@ -48,11 +48,12 @@ export { nodeMajor } from './node-version'
 export { stockDatagram, stockNet } from './stock'
 export { ConnectAttempt, type ConnectHandler } from './stream/connect-attempt'
 export { type DetailReader } from './stream/detail-receiver'
-export { type ConnectionOptions, StreamConnection } from './stream/connection'
+export { StreamConnection } from './stream/connection'
 export { type AcceptedSocket, StreamListener } from './stream/listener'
 export { runTicks } from './ticks'
 export * as timers from './timers'
 export {
+  type ConnectionOptions,
   checkStreamConnectOptions,
   checkStreamListenOptions,
   checkStreamOptions,

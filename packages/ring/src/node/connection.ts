@@ -3,7 +3,7 @@ import type { Socket } from 'node:net'
 import { unsupported } from '../backend'
 import { invariant, SheafError } from '../errors'
 import { limits } from '../limits'
-import type { ConnectionOptions } from '../stream/connection'
+import type { ConnectionOptions } from '../stream/options'
 import { checkForwarding, Forwarding, type ForwardingOrigin, type ForwardingSource, type ForwardingTarget }
   from '../stream/forwarding'
 import { assertTransition } from '../stream/state'

@@ -3,17 +3,17 @@ import { Errno, shutdownWrite } from '../abi'
 import { invalidArgumentValue, invariant, SheafError, systemError } from '../errors'
 import { limits } from '../limits'
 import type { SendBlock } from '../memory/send-memory'
-import { Cancellation } from '../queue/cancellation'
 import { Operation, type OperationOwner } from '../queue/operation-table'
 import { checkInteger } from '../option-checks'
 import type { Ring } from '../ring'
 import { commonSocketOption, getSocketOption, setSocketOption } from '../socket/socket-option'
 import { closeUnclaimed, SentDescriptors } from '../socket/rights'
-import { clearImmediate, setImmediate } from '../timers'
 import type {
   Address, Chunk, ReceivedDetails, StreamHandler, Transport, TransportState, WriteCallback,
 } from '../transport'
+import { Closing } from './closing'
 import { checkForwarding, type ForwardingSource, type ForwardingTarget } from './forwarding'
+import type { ConnectionOptions } from './options'
 import { PoolForwarding } from './pool-forwarding'
 import { type DetailReader, DetailReceiver } from './detail-receiver'
 import { Receiver, type ReceiverOwner } from './receiver'
@@ -21,22 +21,6 @@ import { SendQueue } from './send-queue'
 import { assertTransition } from './state'
 import { checkCallback, checkWrite } from './write-arguments'
 import { WriteCallbacks } from './write-callbacks'
-
-/** How a connection behaves, whatever its address family. */
-export interface ConnectionOptions {
-  /**
-   * Keep sending possible after the peer has ended. Otherwise this side ends by itself, after what is queued. Default
-   * false.
-   */
-  allowHalfOpen?: boolean
-  /** `write` returns false from this many queued bytes on. Default 65536. */
-  writableHighWaterMark?: number
-  /**
-   * Enter an async context of the connection's own for every call of the handler (`AsyncLocalStorage`). Default
-   * false.
-   */
-  asyncContext?: boolean
-}
 
 /**
  * A connected stream on a ring: the state machine that TCP and Unix sockets share.
@@ -65,8 +49,6 @@ export abstract class StreamConnection implements Transport, ForwardingTarget, O
   #referenced = false
   /** See {@link serveSocket}. */
   #underSocket = false
-  /** Destroyed, but what is queued has until then to leave. */
-  #lastChance: NodeJS.Immediate | undefined
 
   /** `end` has been told. */
   #endTold = false
@@ -77,8 +59,8 @@ export abstract class StreamConnection implements Transport, ForwardingTarget, O
   /** Forwardings that end here. */
   #sources: ForwardingSource[] | undefined
 
-  readonly #cancellation = new Cancellation()
-  #closeSubmitted = false
+  /** From `closing` on. */
+  #closing: Closing | undefined
   #error: Error | undefined
   /** Holds the `sockaddr` until the kernel has copied it. */
   #connectBlock: SendBlock | undefined
@@ -222,10 +204,9 @@ export abstract class StreamConnection implements Transport, ForwardingTarget, O
   destroy(error?: Error): void {
     if (this.#state === 'closing' || this.#state === 'closed') return
     this.#error = error
-    if (this.#underSocket && this.#active() && this.#send.queuedBytes !== 0) {
-      this.#lastChance = setImmediate(this.#takeLastChance)
-    }
-    this.#enter('closing')
+    const lastChance = this.#underSocket && this.#active() && this.#send.queuedBytes !== 0
+    const closing = this.#close()
+    if (lastChance) closing.giveLastChance()
     this.#receiver.unpark()
     this.ring.sendMemory.leave(this)
     this.#receiver.discard()
@@ -385,7 +366,7 @@ export abstract class StreamConnection implements Transport, ForwardingTarget, O
         this.#receiver.cancelled()
         break
       case Operation.CancelAll:
-        this.#cancellation.answered(result)
+        this.#closing?.cancelled(result)
         break
       case Operation.Close:
         this.#finish()
@@ -409,7 +390,7 @@ export abstract class StreamConnection implements Transport, ForwardingTarget, O
     if (!this.scheduled) this.ring.schedule(this)
     if (result < 0) {
       const queued = this.#send.completeEmpty(flags)
-      this.#giveUpLastChance()
+      this.#closing?.giveUpLastChance()
       if (result !== -Errno.ENOBUFS && result !== -Errno.ECANCELED) this.destroy(systemError(result, 'write'))
       // Of a plain send it says that the system is out of memory: the peer must not take a part for the whole.
       else if (!queued) this.reset(systemError(result, 'write'))
@@ -457,7 +438,7 @@ export abstract class StreamConnection implements Transport, ForwardingTarget, O
   #steer(): void {
     if (this.#active()) this.#receiver.steer()
     if (this.#active()) this.#steerSend()
-    if (this.#state === 'closing') this.#steerClose()
+    if (this.#state === 'closing') this.#closing?.steer()
     if (this.#underSocket) this.#settleReference()
   }
 
@@ -497,51 +478,7 @@ export abstract class StreamConnection implements Transport, ForwardingTarget, O
         this.ring.schedule(this)
       }
     }
-    if (this.#endTold && !this.#underSocket) this.#enter('closing')
-  }
-
-  #steerClose(): void {
-    if (this.#closeSubmitted || (this.#lastChance !== undefined && this.#sendLast())) return
-    const outstanding = this.ring.operations.outstanding(this.#slot)
-    if (outstanding === 0) {
-      this.#closeSubmitted = true
-      this.ring.submissions.close(this.#slot, this.fd)
-    } else if (this.#cancellation.isDue(outstanding)) {
-      this.ring.submissions.cancelDescriptor(this.#slot, this.fd)
-    }
-  }
-
-  /**
-   * The turn that was to send may be still to come: the kernel is entered, and given until the turn after that to say
-   * what it has taken.
-   */
-  readonly #takeLastChance = (): void => {
-    if (this.#sendLast()) {
-      this.ring.submit()
-      this.#lastChance = setImmediate(() => {
-        this.#lastChance = undefined
-        if (this.#state === 'closing') this.ring.schedule(this)
-      })
-    } else if (this.#state === 'closing') {
-      this.ring.schedule(this)
-    }
-  }
-
-  /** @returns false when all has been sent. */
-  #sendLast(): boolean {
-    try {
-      this.#send.submit()
-    } catch {
-      // A chunk that was taken away: what came before it has been sent.
-      this.#giveUpLastChance()
-    }
-    if (this.#send.queuedBytes === 0) this.#giveUpLastChance()
-    return this.#lastChance !== undefined
-  }
-
-  #giveUpLastChance(): void {
-    clearImmediate(this.#lastChance)
-    this.#lastChance = undefined
+    if (this.#endTold && !this.#underSocket) this.#close()
   }
 
   /** The kernel holds nothing of this connection any more, and the descriptor is closed. */
@@ -554,7 +491,7 @@ export abstract class StreamConnection implements Transport, ForwardingTarget, O
 
   #tellClosed(): void {
     this.#enter('closed')
-    this.#giveUpLastChance()
+    this.#closing?.giveUpLastChance()
     this.ring.operations.release(this.#slot)
     this.ring.members.delete(this)
     this.ring.metrics.closed++
@@ -576,9 +513,9 @@ export abstract class StreamConnection implements Transport, ForwardingTarget, O
   /** The ring is closed: nothing is in the kernel any more. Closes the descriptor, and tells the owner. */
   ringClosed(error: Error): void {
     this.#error ??= error
-    if (this.#state !== 'closing') this.#enter('closing')
+    if (this.#state !== 'closing') this.#close()
     this.ring.operations.abandon(this.#slot)
-    if (!this.#closeSubmitted) this.ring.sockets.close(this.fd)
+    if (this.#closing?.submitted !== true) this.ring.sockets.close(this.fd)
     this.#send.closeDescriptors()
     this.#tellClosed()
   }
@@ -659,6 +596,12 @@ export abstract class StreamConnection implements Transport, ForwardingTarget, O
 
   #closedError(): SheafError {
     return new SheafError('ERR_SHEAF_CLOSED', 'The connection is closed')
+  }
+
+  #close(): Closing {
+    this.#enter('closing')
+    this.#closing = new Closing(this.ring, this, this.#slot, this.fd, this.#send)
+    return this.#closing
   }
 
   #enter(state: TransportState): void {

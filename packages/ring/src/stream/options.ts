@@ -1,7 +1,22 @@
 import { type BackendOptions, checkBackendOptions } from '../backend'
 import { checkCallbacks, checkDescriptorOption, checkIntegerOption, checkObject, checkOption, checkSignalOption }
   from '../option-checks'
-import type { ConnectionOptions } from './connection'
+
+/** How a connection behaves, whatever its address family. */
+export interface ConnectionOptions {
+  /**
+   * Keep sending possible after the peer has ended. Otherwise this side ends by itself, after what is queued. Default
+   * false.
+   */
+  allowHalfOpen?: boolean
+  /** `write` returns false from this many queued bytes on. Default 65536. */
+  writableHighWaterMark?: number
+  /**
+   * Enter an async context of the connection's own for every call of the handler (`AsyncLocalStorage`). Default
+   * false.
+   */
+  asyncContext?: boolean
+}
 
 /** What `listen`, `connect` and `adopt` have in common in every address family. */
 export type StreamOptions = ConnectionOptions & BackendOptions
