@@ -44,7 +44,7 @@ export { createRing, defaultRing, openDefaultRing, Ring, type RingUsage, turnTim
 export { ReceivedDescriptors, rightsType, socketLevel } from './socket/rights'
 export { adoptDescriptor, openSocket, prepared, type SocketKind } from './socket/descriptor'
 export { getSocketOption, getSocketOptionBytes, setSocketOption, type SocketOption } from './socket/socket-option'
-export { nodeMajor } from './node-version'
+export { nodeIsAtLeast, nodeMajor } from './node-version'
 export { stockDatagram, stockNet } from './stock'
 export { ConnectAttempt, type ConnectHandler } from './stream/connect-attempt'
 export { type DetailReader } from './stream/detail-receiver'

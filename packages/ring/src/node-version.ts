@@ -1,2 +1,8 @@
+const [major, minor] = process.versions.node.split('.', 2).map(Number)
+
 /** The major version of Node that runs: where its versions differ, a stand-in does as the one that it stands in for. */
-export const nodeMajor = Number(process.versions.node.split('.', 1)[0])
+export const nodeMajor = major
+
+export function nodeIsAtLeast(leastMajor: number, leastMinor: number): boolean {
+  return major > leastMajor || (major === leastMajor && minor >= leastMinor)
+}

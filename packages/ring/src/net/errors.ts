@@ -1,6 +1,7 @@
 import { BlockList } from 'node:net'
 import { getSystemErrorMap, getSystemErrorName, inspect } from 'node:util'
-import { invalidArgumentType, outOfRange, type SystemError } from '@sheaf/ring'
+import { invalidArgumentType, nodeIsAtLeast, outOfRange, type SystemError } from '@sheaf/ring'
+import { Errno } from '../abi'
 
 /** An error of Node's own kind: `code` says which. */
 function nodeError<E extends Error>(error: E, code: string): E & { code: string } {
@@ -67,6 +68,13 @@ export function aggregateError(errors: readonly Error[]): Error {
 export function callError(errno: number, syscall: string): SystemError {
   const code = getSystemErrorName(errno)
   return Object.assign(new Error(`${syscall} ${code}`), { errno, code, syscall })
+}
+
+const saysWhatWasCutOff = nodeIsAtLeast(22, 9)
+
+/** Of a write whose connection is closed before it has left. Earlier versions of Node call back as if it had. */
+export function writeCutOff(): SystemError | undefined {
+  return saysWhatWasCutOff ? callError(-Errno.ECANCELED, 'write') : undefined
 }
 
 /** `connect ECONNREFUSED 127.0.0.1:1 - Local (127.0.0.1:2)`. */

@@ -3,7 +3,7 @@ import {
   type Chunk, defaultRing, type Ring, runTicks, type StreamConnection, type StreamHandler, timers,
 } from '@sheaf/ring'
 import type { AddressFamily, Endpoint, SocketName } from './address-family'
-import { callError, notABuffer } from './errors'
+import { callError, notABuffer, writeCutOff } from './errors'
 import type { Socket } from './socket'
 import type { Receiver } from './socket-state'
 
@@ -418,7 +418,7 @@ export class SocketHandle {
     const written = this.#writeDone
     const closed = this.#closed
     this.#writeDone = this.#closed = undefined
-    if (written !== undefined) this.#resource.runInAsyncScope(written)
+    if (written !== undefined) this.#resource.runInAsyncScope(written, undefined, writeCutOff())
     if (closed !== undefined) this.#resource.runInAsyncScope(closed)
   }
 

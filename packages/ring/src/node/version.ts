@@ -1,7 +1,4 @@
-function atLeast(major: number, minor: number): boolean {
-  const [ownMajor, ownMinor] = process.versions.node.split('.', 2).map(Number)
-  return ownMajor > major || (ownMajor === major && ownMinor >= minor)
-}
+import { nodeIsAtLeast } from '../node-version'
 
 /** `net.Server` and `dgram.Socket` take it from 22.12 on; before, they would do without and say nothing. */
-export const hasReusePort = atLeast(22, 12)
+export const hasReusePort = nodeIsAtLeast(22, 12)

@@ -79,6 +79,26 @@ export const ending: Record<string, Scenario> = {
     outcome('destroyed', () => [again.client.localAddress, again.client.remoteAddress, again.client.bytesWritten])
     for (let turns = 0; turns < 5; turns++) await turn()
   },
+
+  async 'writes that `destroy` cuts off'(scene) {
+    const { pair, watch } = scene
+    const large = pattern(moreThanQueuesHold, 7)
+    for (const how of ['at once', 'later', 'for a reason', 'corked', 'text', 'ended'] as const) {
+      const { client, accepted } = await pair()
+      accepted.pause()
+      watch(how, client).on('error', () => undefined)
+      if (how === 'corked') client.cork()
+      if (how === 'text') client.write(large.toString('latin1'), 'latin1', callbackOf(scene, how, 'first'))
+      else client.write(large, callbackOf(scene, how, 'first'))
+      if (how === 'ended') client.end(callbackOf(scene, how, 'ended'))
+      else client.write('second', callbackOf(scene, how, 'second'))
+      client.uncork()
+      if (how !== 'at once') for (let turns = 0; turns < 20; turns++) await turn()
+      client.destroy(how === 'for a reason' ? new Error('a reason') : undefined)
+      await scene.gone(client)
+      scene.log(how, ...remains(client))
+    }
+  },
 }
 
 export const endingOverTcp: Record<string, Scenario> = {
@@ -100,12 +120,12 @@ export const endingOverTcp: Record<string, Scenario> = {
     const { client, accepted } = await pair()
     watch('client', client)
     accepted.pause()
-    client.write(pattern(moreThanQueuesHold, 5), () => log('client', 'first'))
-    client.write('second', () => log('client', 'second'))
+    client.write(pattern(moreThanQueuesHold, 5), callbackOf(scene, 'client', 'first'))
+    client.write('second', callbackOf(scene, 'client', 'second'))
     for (let turns = 0; turns < 20; turns++) await turn()
     client.resetAndDestroy()
     await drained(scene, client)
-    log('client', client.destroyed, client.closed, client.readyState)
+    log('client', ...remains(client))
   },
 
   async '`resetAndDestroy` of a socket that has ended'(scene) {
