@@ -1,5 +1,6 @@
 import type { BlockList } from 'node:net'
 import { timers } from '@sheaf/ring'
+import { Errno } from '../abi'
 import type { Endpoint } from './address-family'
 import { addressError, aggregateError, blockedAddress, connectionTimeout } from './errors'
 import type { Socket } from './socket'
@@ -20,8 +21,6 @@ function isConnecting(socket: Socket): boolean {
 }
 
 const anyAddress = { 4: '0.0.0.0', 6: '::' } as const
-const timedOut = -110
-const canceled = -125
 
 /**
  * The attempts to connect one socket: to one address, or to several in turn (`autoSelectFamily`, RFC 8305), of which
@@ -105,7 +104,7 @@ export class ConnectAttempts {
   cancelled(): void {
     timers.clearTimeout(this.#timer)
     if (this.#several && this.#handle !== undefined) {
-      this.#socket.emit('connectionAttemptFailed', ...this.#where(), this.#error(canceled))
+      this.#socket.emit('connectionAttemptFailed', ...this.#where(), this.#error(-Errno.ECANCELED))
     }
   }
 
@@ -134,7 +133,7 @@ export class ConnectAttempts {
   readonly #timeOut = (): void => {
     if (!this.#socket.connecting) return
     this.#socket.emit('connectionAttemptTimeout', ...this.#where())
-    this.#errors.push(this.#error(timedOut))
+    this.#errors.push(this.#error(-Errno.ETIMEDOUT))
     this.#handle?.close()
     this.#handle = undefined
     if (isConnecting(this.#socket)) this.next()

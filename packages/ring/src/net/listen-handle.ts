@@ -1,5 +1,6 @@
 import { AsyncResource } from 'node:async_hooks'
 import { defaultRing, limits, type ListenerHandler, type Ring, type StreamListener, timers } from '@sheaf/ring'
+import { Errno } from '../abi'
 import type { AddressFamily, ListenRequest, SocketName } from './address-family'
 import type { PrimaryHandle } from './cluster'
 import { callError } from './errors'
@@ -10,8 +11,6 @@ import { handleEvents } from './socket-events'
 import { SocketHandle } from './socket-handle'
 
 const resourceTypes = { tcp: 'TCPSERVERWRAP', pipe: 'PIPESERVERWRAP' } as const
-const ebadf = -9
-const einval = -22
 const shutdownBoth = 2
 
 /**
@@ -92,10 +91,10 @@ export class ListenHandle {
   share(): PrimaryHandle {
     const dealt = this.#dealer
     // What the primary of a cluster deals out is no socket.
-    if (dealt !== undefined && dealt.fd === undefined) throw callError(einval, 'dup')
+    if (dealt !== undefined && dealt.fd === undefined) throw callError(-Errno.EINVAL, 'dup')
     if (dealt !== undefined) return dealt
     const listener = this.#listener
-    if (listener === undefined || this.#closed) throw callError(ebadf, 'dup')
+    if (listener === undefined || this.#closed) throw callError(-Errno.EBADF, 'dup')
     const fd = this.#ring.sockets.dup(listener.fd)
     if (fd < 0) throw callError(fd, 'dup')
     const dealer = nodeListenHandle(this.#ring, fd)
@@ -117,7 +116,7 @@ export class ListenHandle {
    */
   lend(): number {
     const fd = this.#closed ? undefined : this.#listener?.fd
-    return fd === undefined ? ebadf : this.#ring.sockets.dup(fd)
+    return fd === undefined ? -Errno.EBADF : this.#ring.sockets.dup(fd)
   }
 
   /** Closes it for somebody else to go on: what had been accepted meanwhile is told, and nothing after that. */
@@ -173,7 +172,7 @@ export class ListenHandle {
   /** @returns 0 or `-errno`. */
   getsockname(out: SocketName): number {
     if (this.#dealer?.getsockname !== undefined) return this.#dealer.getsockname(out)
-    if (this.#listener === undefined || this.#closed) return ebadf
+    if (this.#listener === undefined || this.#closed) return -Errno.EBADF
     const name = this.family.name(this.#ring, this.#listener.fd, 'getsockname')
     if (typeof name === 'number') return name
     Object.assign(out, name)

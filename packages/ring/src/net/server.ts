@@ -4,6 +4,7 @@ import { channel, tracingChannel } from 'node:diagnostics_channel'
 import type { BlockList } from 'node:net'
 import { getDefaultHighWaterMark } from 'node:stream'
 import { defaultRing, invalidArgumentType, limits, nodeMajor, stockNet } from '@sheaf/ring'
+import { Errno } from '../abi'
 import type { FamilyKind, ListenRequest, SocketName } from './address-family'
 import { countOf, isPath, type NetOptions, normalizeArguments } from './arguments'
 import { kindOfBound, takeBound } from './bound-socket'
@@ -40,8 +41,6 @@ const listenChannel = tracingChannel('net.server.listen')
 /** Word for word what Node says. */
 const abstractHasNoMode = 'can not set readableAll or writableAllt to true when path is abstract unix socket'
 
-const einval = -22
-const eaddrinuse = -98
 const anyAddress = '0.0.0.0'
 const anyAddress6 = '::'
 
@@ -347,7 +346,7 @@ function listenOnDescriptor(server: Server, fd: number, backlog: number): void {
   const kind = kindOfDescriptor(defaultRing(), fd)
   const handle = kind === undefined ? undefined : newHandle(kind)
   if (handle === undefined) {
-    failToListen(server, listenError(einval, null))
+    failToListen(server, listenError(-Errno.EINVAL, null))
     return
   }
   const result = handle.adopt(fd, backlog || limits.backlog)
@@ -367,7 +366,7 @@ function listenOnDescriptor(server: Server, fd: number, backlog: number): void {
 function listenOnHandle(server: Server, given: NodeListenHandle, backlog: number): void {
   const kind = kindOfDescriptor(defaultRing(), given.fd)
   const handle = kind === undefined ? undefined : newHandle(kind)
-  const result = handle === undefined ? einval : given.listen(backlog || limits.backlog)
+  const result = handle === undefined ? -Errno.EINVAL : given.listen(backlog || limits.backlog)
   if (handle === undefined || result < 0) {
     failToListen(server, listenError(result, null))
     return
@@ -381,7 +380,7 @@ function listenInPlaceOf(server: Server, kind: FamilyKind, given: ForeignHandle,
   const { sockets } = defaultRing()
   const handle = newHandle(kind)
   const fd = sockets.dup(given.fd)
-  const result = fd < 0 ? fd : handle?.adopt(fd, backlog || limits.backlog, false) ?? einval
+  const result = fd < 0 ? fd : handle?.adopt(fd, backlog || limits.backlog, false) ?? -Errno.EINVAL
   if (handle === undefined || result < 0) {
     if (fd >= 0) sockets.close(fd)
     given.close()
@@ -401,7 +400,7 @@ function listenInPlaceOf(server: Server, kind: FamilyKind, given: ForeignHandle,
 function listen(server: Server, kind: FamilyKind, requests: readonly ListenRequest[]): boolean {
   const handle = newHandle(kind)
   if (handle === undefined) {
-    failToListen(server, listenError(einval, requests[0].address))
+    failToListen(server, listenError(-Errno.EINVAL, requests[0].address))
     return false
   }
   let tried = requests[0]
@@ -409,7 +408,7 @@ function listen(server: Server, kind: FamilyKind, requests: readonly ListenReque
   for (const request of requests) {
     tried = request
     result = handle.listen(request)
-    if (result === 0 || result === eaddrinuse) break
+    if (result === 0 || result === -Errno.EADDRINUSE) break
   }
   if (result < 0) {
     failToListen(server, listenError(result, tried.address, kind === 'pipe' ? -1 : tried.port))
@@ -451,7 +450,8 @@ function listenBesideWorkers(server: Server, address: string | null, requests: r
 /** @returns a handle that listens as the first request asks that can be done. It does not keep the process alive. */
 function holdPort(requests: readonly ListenRequest[]): ListenHandle | number {
   const handle = newHandle('tcp')
-  const result = requests.reduce((before, request) => before < 0 ? handle?.listen(request) ?? einval : before, einval)
+  let result: number = -Errno.EINVAL
+  for (const request of requests) if (result < 0) result = handle?.listen(request) ?? result
   if (handle === undefined || result < 0) return result
   handle.unref()
   return handle

@@ -2,6 +2,7 @@ import { AsyncResource } from 'node:async_hooks'
 import {
   type Chunk, defaultRing, type Ring, runTicks, type StreamConnection, type StreamHandler, timers,
 } from '@sheaf/ring'
+import { Errno } from '../abi'
 import type { AddressFamily, Endpoint, SocketName } from './address-family'
 import { callError, notABuffer, writeCutOff } from './errors'
 import type { Socket } from './socket'
@@ -24,9 +25,6 @@ export interface HandleEvents {
 const resourceTypes = { tcp: 'TCPWRAP', pipe: 'PIPEWRAP' } as const
 /** What libuv reads at a time: programs rely on it, such as those that put two bytes of length before a chunk. */
 const readBytesMax = 64 * 1024
-const ebadf = -9
-const ebusy = -16
-const einval = -22
 
 /**
  * What a socket has in `_handle`: a connection, or the descriptor that is to become one, with the surface that a handle
@@ -88,7 +86,7 @@ export class SocketHandle {
     try {
       address = this.family.encode(this.#ring, endpoint)
     } catch (error) {
-      return (error as NodeJS.ErrnoException).errno ?? einval
+      return (error as NodeJS.ErrnoException).errno ?? -Errno.EINVAL
     }
     this.#connecting = true
     const connection = this.attach(this.fd)
@@ -144,7 +142,7 @@ export class SocketHandle {
    */
   write(chunk: Uint8Array | string, encoding: BufferEncoding | undefined, done: WriteDone): void {
     if (typeof chunk === 'string' && encoding === undefined) throw notABuffer()
-    if (this.#closing) done(callError(ebadf, 'write'))
+    if (this.#closing) done(callError(-Errno.EBADF, 'write'))
     else if ((this.#connection as StreamConnection).write(chunk, encoding)) done()
     else this.#writeDone = done
   }
@@ -152,7 +150,7 @@ export class SocketHandle {
   /** As {@link write}, of all chunks at once. */
   writev(chunks: readonly { chunk: Uint8Array | string, encoding: BufferEncoding }[], done: WriteDone): void {
     if (this.#closing) {
-      done(callError(ebadf, 'write'))
+      done(callError(-Errno.EBADF, 'write'))
       return
     }
     const connection = this.#connection as StreamConnection
@@ -197,7 +195,7 @@ export class SocketHandle {
    * @returns a descriptor of it, or `-errno`.
    */
   release(): number {
-    if (this.#connecting || !this.#usable) return ebadf
+    if (this.#connecting || !this.#usable) return -Errno.EBADF
     const fd = this.#ring.sockets.dup(this.fd)
     if (fd < 0) return fd
     const connection = this.#connection as StreamConnection
@@ -213,8 +211,8 @@ export class SocketHandle {
    * @returns `-errno` if there is none.
    */
   offer(): number {
-    if (this.#connecting || !this.#usable) return ebadf
-    return this.#connection?.pauseNow() === true ? this.#ring.sockets.dup(this.fd) : ebusy
+    if (this.#connecting || !this.#usable) return -Errno.EBADF
+    return this.#connection?.pauseNow() === true ? this.#ring.sockets.dup(this.fd) : -Errno.EBUSY
   }
 
   /** The descriptor, for another process to have too. What was written leaves before anything of its. */
@@ -284,7 +282,7 @@ export class SocketHandle {
   }
 
   #name(call: 'getsockname' | 'getpeername', out: SocketName): number {
-    if (this.fd === -1 || this.#closing || (this.#connection !== undefined && !this.#usable)) return ebadf
+    if (this.fd === -1 || this.#closing || (this.#connection !== undefined && !this.#usable)) return -Errno.EBADF
     const name = this.family.name(this.#ring, this.fd, call)
     if (typeof name === 'number') return name
     Object.assign(out, name)
