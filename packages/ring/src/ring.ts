@@ -238,6 +238,14 @@ export class Ring {
   }
 
   /**
+   * Has immediates of the event loop come before anything that the kernel has posted and nobody has been told of: in
+   * libuv, what a socket has left to tell of its closing comes before the next poll.
+   */
+  immediatesFirst(): void {
+    this.#wanted[2] = 1
+  }
+
+  /**
    * Receives without bundles must be told of resets: one that is armed when data and a reset are there already delivers
    * more than 32 buffers and then waits for ever (6.18; with bundles the reset is always seen).
    */
@@ -297,8 +305,13 @@ export class Ring {
     turnMs = undefined
     try {
       if (this.submissions.completionsOverflowed) this.metrics.completionOverflows++
-      this.#completions.drain()
-      this.#advance()
+      this.#wanted[2] = 0
+      // What was asked for in the meantime is done before more is told.
+      if (this.#scheduled.length !== 0 && this.#completions.waiting) this.#advance()
+      if (this.#wanted[2] === 0) {
+        this.#completions.drain()
+        this.#advance()
+      }
     } catch (error) {
       if (afterTurn.length !== 0) this.wake()
       throw error

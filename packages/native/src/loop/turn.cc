@@ -176,7 +176,10 @@ bool TurnHook::Run(bool forced, bool may_block) {
   if (suppresses_wakeups_) ring_->SetEventfdDisabled(true);
   // Something has happened since the loop ran what was waiting.
   bool dispatched = Wanted() && ring_->HasCompletions();
-  if (Wanted() && !TakeTurn()) return false;
+  if (Wanted()) {
+    if (!TakeTurn()) return false;
+    dispatched = dispatched || ImmediatesFirst();
+  }
   for (uint32_t round = 0; round < max_rounds_; round++) {
     if (!forced && Settle(may_block)) return false;
     if (forced || ring_->Unsubmitted() != 0 || ring_->KernelHasMore()) {
@@ -252,6 +255,10 @@ void TurnHook::FinishChains() {
 
 bool TurnHook::Wanted() const {
   return __atomic_load_n(&wishes_->turn, __ATOMIC_RELAXED) != 0;
+}
+
+bool TurnHook::ImmediatesFirst() const {
+  return __atomic_load_n(&wishes_->immediates_first, __ATOMIC_RELAXED) != 0;
 }
 
 bool TurnHook::HasWork() const {

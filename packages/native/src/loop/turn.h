@@ -30,6 +30,8 @@ struct Wishes {
   uint32_t turn;
   /** Requests submitted since the last enter that wait for the one before them. */
   uint32_t linked;
+  /** Not 0: immediates come before anything that the kernel has posted. */
+  uint32_t immediates_first;
 };
 
 /**
@@ -75,6 +77,7 @@ class TurnHook {
   void FinishChains();
   bool EnterFailed(int error);
   [[nodiscard]] bool Wanted() const;
+  [[nodiscard]] bool ImmediatesFirst() const;
   [[nodiscard]] bool HasWork() const;
   [[nodiscard]] bool LoopIsBusy() const;
   void HandleClosed();

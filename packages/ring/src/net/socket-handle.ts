@@ -173,7 +173,10 @@ export class SocketHandle {
 
   /** Sends the FIN after what has been written. @param done when it has been sent, or there is nobody to send it to. */
   shutdown(done: () => void): void {
-    this.#connection?.end(() => this.#resource.runInAsyncScope(done))
+    this.#connection?.end(() => {
+      this.#resource.runInAsyncScope(done)
+      runTicks()
+    })
   }
 
   /** @param closed when the kernel has let go of the connection. */
@@ -237,8 +240,9 @@ export class SocketHandle {
     return true
   }
 
-  /** As libuv does it: after the immediates that are waiting. */
+  /** As libuv does it: after the immediates that are waiting, and before anything else is received. */
   #tellClosedLater(): void {
+    this.#ring.immediatesFirst()
     timers.setImmediate(() => this.#tellClosed())
   }
 

@@ -56,7 +56,7 @@ export class SimulatedRing implements NativeRing, RequestRing {
   readonly rings: ArrayBuffer
   readonly offsets = offsets
   readonly submissions: ArrayBuffer
-  readonly wanted = new ArrayBuffer(8)
+  readonly wanted = new ArrayBuffer(12)
   readonly descriptors = new ArrayBuffer(descriptorBytes)
   readonly memory: SimulatedMemory
   readonly named: NamedMemory

@@ -39,6 +39,14 @@ export class Closing {
     }
   }
 
+  /** Closes the descriptor by a system call. @returns false if that must wait for something in the kernel. */
+  closeNow(): boolean {
+    if (this.submitted || this.#ring.operations.outstanding(this.#slot) !== 0) return false
+    this.submitted = true
+    this.#ring.sockets.close(this.#fd)
+    return true
+  }
+
   /** @param found how many requests the kernel has found to cancel, or `-errno`. */
   cancelled(found: number): void {
     this.#cancellation.answered(found)

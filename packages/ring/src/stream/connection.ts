@@ -426,13 +426,19 @@ export abstract class StreamConnection implements Transport, ForwardingTarget, O
       told = true
     } finally {
       this.scheduled = false
-      this.#steer()
+      if (this.#isOver && this.#closing?.closeNow() === true) this.#finish()
+      else this.#steer()
       if (!told) this.ring.schedule(this)
     }
   }
 
   #active(): boolean {
     return this.#state === 'open' || this.#state === 'ended'
+  }
+
+  /** Both directions have ended: as libuv does it, a socket is told that it is closed before anything else is told. */
+  get #isOver(): boolean {
+    return this.#underSocket && this.#finished && this.#receiver.ended
   }
 
   #steer(): void {

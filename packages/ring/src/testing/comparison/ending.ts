@@ -1,4 +1,5 @@
 import { once } from 'node:events'
+import { writeSync } from 'node:fs'
 import type { Socket } from 'node:net'
 import { setImmediate as turn } from 'node:timers/promises'
 import { pattern, until } from '../fixtures'
@@ -98,6 +99,23 @@ export const ending: Record<string, Scenario> = {
       await scene.gone(client)
       scene.log(how, ...remains(client))
     }
+  },
+
+  // A relay that pipes both ways would still be writing to a socket whose peer has ended.
+  async 'whose peer has ended is closed before what comes of that is received'(scene) {
+    const { log, pair } = scene
+    const ended = await pair()
+    const other = await pair()
+    ended.client.on('end', () => {
+      log('order', 'end')
+      setImmediate(() => log('order', 'immediate'))
+      writeSync((other.accepted as unknown as { _handle: { fd: number } })._handle.fd, 'reply')
+    })
+    for (const event of ['finish', 'close']) ended.client.on(event, () => log('order', event))
+    other.client.on('data', (data) => log('order', String(data)))
+    ended.client.resume()
+    ended.accepted.end()
+    await Promise.all([once(ended.client, 'close'), once(other.client, 'data')])
   },
 }
 
