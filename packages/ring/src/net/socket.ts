@@ -1,44 +1,26 @@
-import type { BlockList } from 'node:net'
-import { Duplex, type DuplexOptions } from 'node:stream'
-import { defaultRing, nodeMajor, SheafError, socketAddressBytesMax, stockNet, timers } from '@sheaf/ring'
-import type { AddressFamily, Endpoint, FamilyKind, SocketName } from './address-family'
+import { Duplex } from 'node:stream'
+import { defaultRing, nodeMajor, stockNet, timers } from '@sheaf/ring'
+import type { Endpoint, SocketName } from './address-family'
 import { isNormalized, normalizeArguments } from './arguments'
-import { kindOfBound, takeBound } from './bound-socket'
+import { kindOfBound } from './bound-socket'
 import { callableClass, construct } from './callable-class'
 import { announceClient, announcesConnecting } from './client-channel'
 import { connectToHost, connectToPath } from './connect'
 import { type AttemptOptions, ConnectAttempts } from './connect-attempts'
 import {
-  addressMissing, callError, checkInt32, checkKeepAliveDelay, checkSignal, checkTimeout, checkTypeOfService,
-  closedBeforeConnection,
-  endedByPeer, invalidHandleType, notSupported, socketClosed,
+  addressMissing, callError, checkSignal, checkTimeout, checkTypeOfService, closedBeforeConnection, endedByPeer,
+  invalidHandleType, socketClosed,
 } from './errors'
-import { familyOfKind, kindOfDescriptor } from './families'
 import { isForeignHandle, takeDescriptor } from './foreign-handle'
 import { becomeNodes } from './foreign-socket'
+import { adopt, adoptBound, giveHandle, setHandle } from './give-handle'
 import { IdleTimer } from './idle-timer'
 import { isOnReadOptions, ReadBuffer } from './read-buffer'
 import type { Server } from './server'
-import { handleEvents } from './socket-events'
 import { knownEncoding, SocketHandle, type WriteDone } from './socket-handle'
+import { checkOptions, isNodes, type SocketOptions } from './socket-options'
 import { type Receiver, type SocketState, state } from './socket-state'
 import { markTransferable } from './transfer-mode'
-
-export interface SocketOptions extends DuplexOptions {
-  readable?: boolean
-  fd?: number
-  handle?: unknown
-  onread?: unknown
-  noDelay?: boolean
-  keepAlive?: boolean
-  keepAliveInitialDelay?: number
-  typeOfService?: number
-  blockList?: BlockList
-  /** Of a connection that was accepted: it does not receive before `resume`. */
-  pauseOnCreate?: boolean
-  /** It does not receive before somebody reads. */
-  manualStart?: boolean
-}
 
 interface KeepAliveOptions {
   enable?: boolean
@@ -517,77 +499,6 @@ function initialise(socket: Socket, given?: SocketOptions | number): object | un
 
 function wholeSeconds(timeMs = 0): number {
   return Math.trunc(timeMs / 1000) | 0
-}
-
-function checkOptions(options: SocketOptions): void {
-  if (options.typeOfService !== undefined) checkTypeOfService('options.typeOfService', options.typeOfService)
-  if (options.objectMode === true) throw notSupported('options.objectMode', options.objectMode)
-  for (const name of ['readableObjectMode', 'writableObjectMode'] as const) {
-    if (options[name] === true) throw notSupported(`options.${name}`, options[name])
-  }
-  options.keepAliveInitialDelay = checkKeepAliveDelay(options.keepAliveInitialDelay)
-}
-
-/**
- * Whether the descriptor or handle is left to Node, being no socket of a family that is there: a FIFO, a terminal, a
- * handle of JavaScript. @throws as Node does if there can be no socket of it.
- */
-function isNodes(options: SocketOptions): boolean {
-  const { fd, handle } = options
-  if (handle instanceof SocketHandle) return false
-  if (handle === undefined) checkInt32('fd', fd, 0)
-  const boundKind = kindOfBound(handle)
-  if (boundKind !== undefined) return familyOfKind(boundKind) === undefined
-  const descriptor = isForeignHandle(handle) ? handle.fd : fd
-  const kind = descriptor === undefined ? undefined : kindOfDescriptor(defaultRing(), descriptor)
-  return kind === undefined || familyOfKind(kind) === undefined
-}
-
-/** Makes the socket's handle of a descriptor, connected or not. */
-export function adopt(socket: Socket, fd: number): void {
-  const ring = defaultRing()
-  const handle = new SocketHandle(familyFor(kindOfDescriptor(ring, fd) as FamilyKind), handleEvents)
-  setHandle(socket, handle)
-  const blocking = ring.sockets.setBlocking(fd, true)
-  if (blocking < 0) throw callError(blocking, 'open')
-  if (ring.sockets.getpeername(fd, new Uint8Array(socketAddressBytesMax)) < 0) handle.fd = fd
-  else handle.adopt(fd)
-}
-
-/** Makes the socket's handle of one that is bound, and to be connected. */
-function adoptBound(socket: Socket, given: unknown): void {
-  const { kind, path, handle } = takeBound(given, kindOfBound(given) as FamilyKind)
-  const fd = defaultRing().sockets.dup(handle.fd)
-  if (fd < 0) {
-    handle.close()
-    throw callError(fd, 'open')
-  }
-  // Closing removes the file of a path.
-  if (kind === 'pipe') socket.once('close', () => handle.close())
-  else handle.close()
-  socket[state].boundPath = path
-  adopt(socket, fd)
-}
-
-function familyFor(kind: FamilyKind): AddressFamily {
-  const family = familyOfKind(kind)
-  if (family === undefined) throw new SheafError('ERR_SHEAF_UNAVAILABLE', `@sheaf/${packages[kind]} is not installed`)
-  return family
-}
-
-const packages = { tcp: 'tcp', pipe: 'unix' } as const
-
-function giveHandle(socket: Socket, kind: FamilyKind): void {
-  setHandle(socket, new SocketHandle(familyFor(kind), handleEvents))
-}
-
-function setHandle(socket: Socket, handle: SocketHandle): void {
-  (socket as unknown as { _undestroy(): void })._undestroy()
-  socket._sockname = null
-  handle.owner = socket
-  const own = socket[state]
-  own.handle = handle
-  if (own.receiver !== undefined) handle.divert(own.receiver)
 }
 
 /** A socket for a connection that a server has accepted. */

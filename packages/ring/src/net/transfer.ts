@@ -1,10 +1,11 @@
 import { defaultRing } from '@sheaf/ring'
 import { notTransferable } from './errors'
 import { type ForeignHandle, isForeignHandle, takeDescriptor } from './foreign-handle'
+import { adopt } from './give-handle'
 import { ListenHandle } from './listen-handle'
 import { nodeListenHandle } from './node-handle'
 import { Server } from './server'
-import { adopt, handleOf, Socket } from './socket'
+import { handleOf, Socket } from './socket'
 import {
   canBeTransferred, handlesSymbol, letMark, markTransferable, receiveSymbol, sendSymbol,
 } from './transfer-mode'
