@@ -143,13 +143,14 @@ export abstract class StreamConnection implements Transport, ForwardingTarget, O
 
   /**
    * Writes chunks whose memory somebody waits to have back: large ones are sent at once, while they are in the caches.
-   * @returns false if some of it is still to be read, or the queue is full: `drain` comes when neither is so.
+   * @returns false if some of it is still to be read, or the queue is full: `drain` comes when neither is so; or if the
+   * connection is closing: `close` comes.
    */
   writeOwn(chunks: readonly Uint8Array[]): boolean {
     for (const chunk of chunks) this.write(chunk)
     const send = this.#send
     if (send.waiting && this.#active()) this.#steerSend()
-    if (!send.waiting && send.queuedBytes < this.writableHighWaterMark) return true
+    if (this.#state === 'open' && !send.waiting && send.queuedBytes < this.writableHighWaterMark) return true
     this.#needsDrain = true
     return false
   }
