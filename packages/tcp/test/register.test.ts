@@ -328,6 +328,29 @@ describe('an application that is not changed, with @sheaf/tcp/register', () => {
     expect(result).toBe('true secret')
   })
 
+  it('finishes what TLS writes while it renegotiates', async () => {
+    // Asked for while something is received, a write without bytes is still under way when the handshake has its own.
+    const { result } = await carried<string[]>(`
+      const tls = require('tls')
+      const options = { maxVersion: 'TLSv1.2', ...${tlsOptions()} }
+      const server = tls.createServer(options, (socket) => {
+        socket.once('data', () => socket.end('end')).write('begin')
+      })
+      server.listen(0, '127.0.0.1', () => {
+        const client = tls.connect({ port: server.address().port, host: '127.0.0.1', rejectUnauthorized: false })
+        result = []
+        client.once('data', () => {
+          client.renegotiate({}, (error) => {
+            result.push('renegotiated ' + error)
+            client.write('text', () => result.push('written'))
+          })
+        })
+        client.on('finish', () => result.push('finished'))
+        client.on('close', () => server.close())
+      })`)
+    expect(result).toEqual(['renegotiated null', 'written', 'finished'])
+  })
+
   it('makes sockets and subclasses of them in every way there is', async () => {
     const { result } = await carried<unknown[]>(`
       const net = require('net'), util = require('util')

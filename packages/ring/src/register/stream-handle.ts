@@ -166,6 +166,11 @@ class StreamEnd implements Receiver {
     const handle = handleOf(this.#socket)
     if (handle === null) return -ECANCELED
     if (this.#ended) return -EPIPE
+    if (chunks.every((chunk) => chunk.byteLength === 0)) {
+      // With one of no bytes TLS only asks when a write would be done, and does not wait for it with others.
+      timers.setImmediate(() => this.#stream.finishWrite(request, 0))
+      return 0
+    }
     this.#writing = request
     this.#chunks = chunks
     this.#asking = true
