@@ -39,9 +39,13 @@ export class Closing {
     }
   }
 
-  /** Closes the descriptor by a system call. @returns false if that must wait for something in the kernel. */
+  /**
+   * Closes the descriptor by a system call, as libuv does it: a socket is told that it is closed before its peer in the
+   * same process hears of it. @returns false if that must wait for something in the kernel.
+   */
   closeNow(): boolean {
-    if (this.submitted || this.#ring.operations.outstanding(this.#slot) !== 0) return false
+    if (this.submitted || this.#lastChance !== undefined) return false
+    if (this.#ring.operations.outstanding(this.#slot) !== 0) return false
     this.submitted = true
     this.#ring.sockets.close(this.#fd)
     return true

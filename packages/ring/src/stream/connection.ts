@@ -427,7 +427,7 @@ export abstract class StreamConnection implements Transport, ForwardingTarget, O
       told = true
     } finally {
       this.scheduled = false
-      if (this.#isOver && this.#closing?.closeNow() === true) this.#finish()
+      if (this.#underSocket && this.#closing?.closeNow() === true) this.#finish()
       else this.#steer()
       if (!told) this.ring.schedule(this)
     }
@@ -435,11 +435,6 @@ export abstract class StreamConnection implements Transport, ForwardingTarget, O
 
   #active(): boolean {
     return this.#state === 'open' || this.#state === 'ended'
-  }
-
-  /** Both directions have ended: as libuv does it, a socket is told that it is closed before anything else is told. */
-  get #isOver(): boolean {
-    return this.#underSocket && this.#finished && this.#receiver.ended
   }
 
   #steer(): void {

@@ -3,7 +3,7 @@ import { writeSync } from 'node:fs'
 import type { Socket } from 'node:net'
 import { setImmediate as turn } from 'node:timers/promises'
 import { pattern, until } from '../fixtures'
-import type { Scenario, Scene } from './scene'
+import type { Pair, Scenario, Scene } from './scene'
 
 /** Reads what comes, and waits for the end, which may be an error. */
 async function drained(scene: Scene, ...sockets: Socket[]): Promise<void> {
@@ -79,6 +79,54 @@ export const ending: Record<string, Scenario> = {
     outcome('destroyed', () => again.client.pause().resume() === again.client)
     outcome('destroyed', () => [again.client.localAddress, again.client.remoteAddress, again.client.bytesWritten])
     for (let turns = 0; turns < 5; turns++) await turn()
+  },
+
+  async 'the order in which both ends and the server tell that they are closed'(scene) {
+    const orders: Record<string, (pair: Pair) => void> = {
+      'client destroys': ({ client, server }) => {
+        client.destroy()
+        server.close()
+      },
+      'accepted destroys': ({ accepted, server }) => {
+        accepted.destroy()
+        server.close()
+      },
+      'client ends': ({ client, server }) => {
+        client.end('text')
+        server.close()
+      },
+      'accepted ends': ({ accepted, server }) => {
+        accepted.end('text')
+        server.close()
+      },
+      'client ends, and destroys then': ({ client, server }) => {
+        client.write('text')
+        client.destroySoon()
+        server.close()
+      },
+      'accepted ends when it is asked to': ({ client, accepted, server }) => {
+        client.write('text')
+        accepted.once('data', () => {
+          accepted.end()
+          server.close()
+        })
+      },
+      'the server closes when the client has ended': ({ client, accepted, server }) => {
+        client.end()
+        accepted.once('end', () => server.close())
+      },
+    }
+    for (const [name, begin] of Object.entries(orders)) {
+      const both = await scene.pair()
+      for (const who of ['client', 'accepted', 'server'] as const) {
+        for (const event of ['finish', 'end', 'close']) both[who].on(event, () => scene.log(name, who, event))
+      }
+      both.client.resume()
+      both.accepted.resume()
+      const serverClosed = once(both.server, 'close')
+      begin(both)
+      await Promise.all([scene.gone(both.client, both.accepted), serverClosed])
+    }
   },
 
   async 'writes that `destroy` cuts off'(scene) {
