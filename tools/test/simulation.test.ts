@@ -1,9 +1,43 @@
 import { describe, expect, it } from 'vitest'
 import { runCampaign, type Subject } from '../src/simulation/campaign'
+import type { StreamProgram } from '../src/simulation/program'
 import { datagrams, streams } from '../src/simulation/subjects'
 
 /** So many that a slow machine has time for them in one test. */
 const runsPerTest = 1000
+
+/**
+ * Two listeners, and room for one connection. Who comes last is accepted when all others have ended, and was left open:
+ * whoever still waited to be accepted then never was.
+ */
+const acceptedLast: StreamProgram = {
+  family: 'tcp',
+  seed: 1115594171,
+  temperament: { sendCapacityBytes: 64, receiveCapacityBytes: 50 },
+  ring: {
+    receiveBufferBytes: 16, receiveBuffers: 600, receiveBuffersMax: 600, groupEntries: 512, mergeAdjacent: false,
+  },
+  writableHighWaterMark: 1,
+  allowHalfOpen: true,
+  descriptorsMax: 4,
+  pausesEvery: 1,
+  resumes: false,
+  rests: false,
+  steps: [
+    { do: 'open', ring: 0, pair: false },
+    { do: 'open', ring: 0, pair: true },
+    { do: 'run', iterations: 6 },
+    { do: 'listenAnew', ring: 1 },
+    { do: 'write', at: 0, sizeBytes: 1, times: 2 },
+    { do: 'open', ring: 2, pair: false },
+    { do: 'destroy', at: 4 },
+    { do: 'run', iterations: 1 },
+    { do: 'destroy', at: 0 },
+    { do: 'run', iterations: 1 },
+    { do: 'open', ring: 2, pair: false },
+    { do: 'run', iterations: 1 },
+  ],
+}
 
 function runs<P>(subject: Subject<P>, tests: number): void {
   const seeds = Array.from({ length: tests }, (_, index) => index + 1)
@@ -20,6 +54,11 @@ function runs<P>(subject: Subject<P>, tests: number): void {
 
 describe('streams on a simulated kernel', () => {
   runs(streams, 8)
+
+  it('come to rest when the last are only accepted after the others have ended', async () => {
+    const { metrics } = await streams.run(acceptedLast)
+    expect(metrics.get('acceptPauses')).toBeGreaterThan(0)
+  })
 
   it('run the same whenever they run from the same seed', async () => {
     const [first, second] = [

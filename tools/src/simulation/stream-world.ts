@@ -278,33 +278,37 @@ class StreamWorld extends World<Step> {
     this.#giveUpUnmatched()
     for (const end of this.#ends) end.transport?.resume()
     await this.#settleOpen()
-    for (const end of this.#ends) {
-      if (end.target || end.forwarding || end.state !== 'open') continue
-      end.transport?.end()
-      await this.settleBetween()
-    }
-    await this.#settleOpen()
-    await this.#destroyCut()
+    await this.#endAll()
     for (const listener of [...this.#listeners.values(), ...this.#ownListeners]) void listener.close()
     await this.settle()
     check(this.#failures.length === 0, 'connecting succeeds', () => String(this.#failures[0]))
     for (const end of this.#ends) end.checkFinally()
   }
 
-  /** A connection that was cut may leave the one it was joined with waiting for ever for more. */
-  async #destroyCut(): Promise<void> {
+  /** Ends who is open, and destroys who was cut: that may leave who it was joined with waiting for ever for more. */
+  async #endAll(): Promise<void> {
     let ends: number
     do {
       ends = this.#ends.length
+      for (const end of this.#ends) {
+        end.pausesEvery = 0
+        end.transport?.resume()
+        if (end.target || end.forwarding || end.state !== 'open') continue
+        end.transport?.end()
+        await this.settleBetween()
+      }
+      await this.#settleOpen()
       this.#giveUpUnmatched()
       for (const end of this.#ends) {
         if (!end.link.cut) continue
         end.transport?.destroy()
         await this.settleBetween()
       }
-      await this.settle()
-      // Descriptors that are free again may have let others be accepted.
+      await this.#settleOpen()
+      // Descriptors that are free again may have let others be accepted, who end as well.
     } while (ends !== this.#ends.length)
+    // Nobody holds a descriptor that a listener could wait for.
+    await this.settle()
   }
 
   /** As long as there are connections, a listener may try in vain to accept more. */
