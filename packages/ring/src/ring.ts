@@ -81,6 +81,7 @@ export class Ring {
   readonly #descriptors: Uint8Array
   #scheduled: Scheduled[] = []
   #advanced = 0
+  #advancesFirst = false
   #references = 0
   #closed = false
 
@@ -237,6 +238,11 @@ export class Ring {
     if (turning !== undefined && turning !== this) disturbed.add(this)
   }
 
+  /** Has what was asked for done before anything that the kernel has posted is told. */
+  advanceFirst(): void {
+    this.#advancesFirst = true
+  }
+
   /**
    * Has immediates of the event loop come before anything that the kernel has posted and nobody has been told of: in
    * libuv, what a socket has left to tell of its closing comes before the next poll.
@@ -306,8 +312,10 @@ export class Ring {
     try {
       if (this.submissions.completionsOverflowed) this.metrics.completionOverflows++
       this.#wanted[2] = 0
-      // What was asked for in the meantime is done before more is told.
-      if (this.#scheduled.length !== 0 && this.#completions.waiting) this.#advance()
+      if (this.#advancesFirst) {
+        this.#advancesFirst = false
+        this.#advance()
+      }
       if (this.#wanted[2] === 0) {
         this.#completions.drain()
         this.#advance()

@@ -33,11 +33,6 @@ export class CompletionQueue {
     this.#stopped = true
   }
 
-  /** There is something to hand over. */
-  get waiting(): boolean {
-    return this.#head !== Atomics.load(this.#tailWord, 0)
-  }
-
   /**
    * Hands over what is there. An entry counts as taken before its owner is called, so that an owner that throws loses
    * nothing: the next call goes on with the completion after it.

@@ -199,6 +199,8 @@ export abstract class StreamConnection implements Transport, ForwardingTarget, O
     }
     if (this.#state !== 'open') return
     this.#enter('ended')
+    // It is over, then: see {@link #closeNow}.
+    if (this.#underSocket && this.#receiver.ended) this.ring.advanceFirst()
     this.#schedule()
   }
 
