@@ -1,3 +1,4 @@
+import type { AsyncResource } from 'node:async_hooks'
 import { raise } from '@sheaf/native'
 
 /** What Node's own modules run between two timers, or two immediates, that are called from one loop of JavaScript. */
@@ -15,7 +16,30 @@ export function runTicks(): void {
   } catch (error) {
     // It has left its async context entered. Thrown on, the turn's call would end in another context than it began in,
     // for which Node aborts; reported here, all contexts are left first.
-    if (raise === undefined) throw error
-    raise(error)
+    report(error)
   }
+}
+
+/**
+ * Calls what may call the application, in the async context of `resource`. What it throws is an `uncaughtException`
+ * while that is still entered, as when Node calls it: by the context `node:test` knows whose error it is, and a logger
+ * whose request.
+ */
+export function callInScope<Self, Args extends unknown[]>(
+  resource: AsyncResource, call: (this: Self, ...args: Args) => unknown, self?: Self, ...args: Args
+): void {
+  resource.runInAsyncScope(reporting, self, call, args)
+}
+
+function reporting(this: unknown, call: (...args: unknown[]) => unknown, args: unknown[]): void {
+  try {
+    Reflect.apply(call, this, args)
+  } catch (error) {
+    report(error)
+  }
+}
+
+function report(error: unknown): void {
+  if (raise === undefined) throw error
+  raise(error)
 }

@@ -44,6 +44,37 @@ it('what was written before process.exit arrives', async () => {
   expect(output).toBe('first last')
 })
 
+it('errors of listeners are reported in the async context that they are in', async () => {
+  const { output } = await run(`
+    import { AsyncLocalStorage } from 'node:async_hooks'
+    import { once } from 'node:events'
+    const storage = new AsyncLocalStorage()
+    const fail = (what) => { throw new Error(what) }
+    process.on('uncaughtException', (error) => console.log(error.message, 'in', storage.getStore()))
+    for (const { connect, createServer } of [stock, net]) {
+      const server = storage.run('server', () => createServer((socket) => {
+        socket.on('error', () => undefined).on('data', () => socket.end('answer'))
+        fail('connection')
+      })).listen(0, '127.0.0.1')
+      await once(server, 'listening')
+      for (const event of ['connect', 'data', 'end', 'finish', 'close']) {
+        const socket = storage.run('client', () => connect(server.address().port, '127.0.0.1'))
+        socket.on('connect', () => socket.write('question')).resume()
+        const closed = once(socket, 'close')
+        socket.on(event, () => {
+          socket.destroy()
+          fail(event)
+        })
+        await closed
+      }
+      server.close()
+      console.log('---')
+    }`)
+  const [expected, actual] = output.split('---').map((part) => part.trim())
+  expect(expected).toContain('data in client')
+  expect(actual).toBe(expected)
+})
+
 it('a socket that is paused does not keep the process alive, one that reads does', async () => {
   const { code, output } = await run(`
     const server = net.createServer((socket) => socket.unref()).listen(0, '127.0.0.1', () => {

@@ -1,5 +1,7 @@
 import { AsyncResource } from 'node:async_hooks'
-import { defaultRing, limits, type ListenerHandler, type Ring, type StreamListener, timers } from '@sheaf/ring'
+import {
+  callInScope, defaultRing, limits, type ListenerHandler, type Ring, type StreamListener, timers,
+} from '@sheaf/ring'
 import { Errno } from '../abi'
 import type { AddressFamily, ListenRequest, SocketName } from './address-family'
 import type { PrimaryHandle } from './cluster'
@@ -144,12 +146,12 @@ export class ListenHandle {
     for (const leave of this.#leave) leave()
     this.#dealer?.close()
     if (listener === undefined) {
-      if (closed !== undefined) timers.setImmediate(() => this.#resource.runInAsyncScope(closed))
+      if (closed !== undefined) timers.setImmediate(() => callInScope(this.#resource, closed))
       return
     }
     if (!this.#shared) this.#ring.sockets.shutdown(listener.fd, shutdownBoth)
     void listener.close().then(() => {
-      if (closed !== undefined) this.#resource.runInAsyncScope(closed)
+      if (closed !== undefined) callInScope(this.#resource, closed)
     })
   }
 
@@ -186,6 +188,6 @@ export class ListenHandle {
   readonly #accept = (fd: number) => new SocketHandle(this.family, handleEvents, this.#ring).attach(fd, this.#opened)
 
   readonly #opened = (handle: SocketHandle): void => {
-    this.#resource.runInAsyncScope(this.onconnection, this, 0, handle)
+    callInScope(this.#resource, this.onconnection, this, 0, handle)
   }
 }

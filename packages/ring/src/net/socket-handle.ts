@@ -1,6 +1,6 @@
 import { AsyncResource } from 'node:async_hooks'
 import {
-  type Chunk, defaultRing, type Ring, runTicks, type StreamConnection, type StreamHandler, timers,
+  callInScope, type Chunk, defaultRing, type Ring, runTicks, type StreamConnection, type StreamHandler, timers,
 } from '@sheaf/ring'
 import { Errno } from '../abi'
 import type { AddressFamily, Endpoint, SocketName } from './address-family'
@@ -174,7 +174,7 @@ export class SocketHandle {
   /** Sends the FIN after what has been written. @param done when it has been sent, or there is nobody to send it to. */
   shutdown(done: () => void): void {
     this.#connection?.end(() => {
-      this.#resource.runInAsyncScope(done)
+      callInScope(this.#resource, done)
       runTicks()
     })
   }
@@ -356,7 +356,7 @@ export class SocketHandle {
     this.#opened = undefined
     if (!this.#connecting) return
     this.#connecting = false
-    this.#resource.runInAsyncScope(this.#events.connect, this.owner, this)
+    callInScope(this.#resource, this.#events.connect, this.owner, this)
   }
 
   /** @internal @returns whether something of the application's may have been called. */
@@ -366,7 +366,7 @@ export class SocketHandle {
       return this.#receiver.received(chunk)
     }
     if (this.#guarded) this.owner.destroy()
-    else if (chunk.byteLength <= readBytesMax) this.#resource.runInAsyncScope(this.#events.data, this.owner, chunk)
+    else if (chunk.byteLength <= readBytesMax) callInScope(this.#resource, this.#events.data, this.owner, chunk)
     else this.#tellInPieces(chunk)
     return true
   }
@@ -376,7 +376,7 @@ export class SocketHandle {
     const rest = chunk.subarray(readBytesMax)
     this.#bytesUntold = rest.byteLength
     try {
-      this.#resource.runInAsyncScope(this.#events.data, this.owner, chunk.subarray(0, readBytesMax))
+      callInScope(this.#resource, this.#events.data, this.owner, chunk.subarray(0, readBytesMax))
     } finally {
       if (rest.byteLength !== 0 && !this.#closing) {
         runTicks()
@@ -390,7 +390,7 @@ export class SocketHandle {
     const done = this.#writeDone
     if (done === undefined) return
     this.#writeDone = undefined
-    this.#resource.runInAsyncScope(this.#events.written, this.owner, done)
+    callInScope(this.#resource, this.#events.written, this.owner, done)
   }
 
   /** @internal */
@@ -402,7 +402,7 @@ export class SocketHandle {
 
   #tellEnd(): void {
     if (this.#guarded) this.owner.destroy()
-    else if (!this.#closing) this.#resource.runInAsyncScope(this.#events.end, this.owner)
+    else if (!this.#closing) callInScope(this.#resource, this.#events.end, this.owner)
   }
 
   /** @internal */
@@ -412,16 +412,16 @@ export class SocketHandle {
       return
     }
     const lost = error ?? new Error('The connection was closed')
-    if (this.#connecting) this.#resource.runInAsyncScope(this.#events.connect, this.owner, this, lost)
-    else this.#resource.runInAsyncScope(this.#events.lost, this.owner, lost)
+    if (this.#connecting) callInScope(this.#resource, this.#events.connect, this.owner, this, lost)
+    else callInScope(this.#resource, this.#events.lost, this.owner, lost)
   }
 
   #tellClosed(): void {
     const written = this.#writeDone
     const closed = this.#closed
     this.#writeDone = this.#closed = undefined
-    if (written !== undefined) this.#resource.runInAsyncScope(written, undefined, writeCutOff())
-    if (closed !== undefined) this.#resource.runInAsyncScope(closed)
+    if (written !== undefined) callInScope(this.#resource, written, undefined, writeCutOff())
+    if (closed !== undefined) callInScope(this.#resource, closed)
   }
 
   /** Takes the write that waits for room away. */

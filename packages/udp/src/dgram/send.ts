@@ -1,5 +1,5 @@
 import { AsyncResource } from 'node:async_hooks'
-import type { SystemError, WriteCallback } from '@sheaf/ring'
+import { callInScope, type SystemError, type WriteCallback } from '@sheaf/ring'
 import { addressError, blocked } from './errors'
 import { ConnectState, type SocketState } from './state'
 
@@ -75,11 +75,11 @@ function tell(
   return (error) => {
     if (forgotten?.() === true) return
     if (error === undefined) {
-      resource.runInAsyncScope(callback, undefined, null, sizeBytes)
+      callInScope(resource, callback, undefined, null, sizeBytes)
       return
     }
     // What has no number is Sheaf's: the socket was closed with the datagram in its queue.
     const { errno = cancelled } = error as Partial<SystemError>
-    resource.runInAsyncScope(callback, undefined, addressError(errno, 'send', address, port))
+    callInScope(resource, callback, undefined, addressError(errno, 'send', address, port))
   }
 }

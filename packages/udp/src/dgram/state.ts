@@ -2,7 +2,7 @@ import { AsyncResource } from 'node:async_hooks'
 import dns from 'node:dns'
 import { EventEmitter } from 'node:events'
 import { type BlockList, isIP } from 'node:net'
-import { type InternetAddress, nodeMajor } from '@sheaf/ring'
+import { callInScope, type InternetAddress, nodeMajor } from '@sheaf/ring'
 import { Endpoint, type EndpointOwner } from './endpoint'
 import { notRunning } from './errors'
 
@@ -162,17 +162,17 @@ export class SocketState implements EndpointOwner {
     const { address, family, port } = from
     if (this.options.receiveBlockList?.check(address, this.ipv6 ? 'ipv6' : 'ipv4') === true) return
     const remote = { address, family, port, size: chunk.byteLength }
-    this.#resource.runInAsyncScope(emit, this.socket, 'message', chunk, remote)
+    callInScope(this.#resource, emit, this.socket, 'message', chunk, remote)
   }
 
   receiveFailed(error: Error): void {
-    this.#resource.runInAsyncScope(emit, this.socket, 'error', error)
+    callInScope(this.#resource, emit, this.socket, 'error', error)
   }
 
   closed(error: Error | undefined): void {
     this.endpoint = undefined
     const resource = this.#closing ?? this.#resource
     if (this.#closing === undefined && error !== undefined) this.receiveFailed(error)
-    resource.runInAsyncScope(emit, this.socket, 'close')
+    callInScope(resource, emit, this.socket, 'close')
   }
 }

@@ -135,3 +135,36 @@ describe('programs under @sheaf/udp/register', () => {
     expect(code).toBe(0)
   })
 })
+
+it('errors of listeners and callbacks are reported in the async context that they are in', async () => {
+  const { output } = await runScript(`
+    const { AsyncLocalStorage } = require('node:async_hooks')
+    const storage = new AsyncLocalStorage()
+    process.on('uncaughtException', (error) => console.log(error.message, 'in', storage.getStore()))
+    const fail = (what) => { throw new Error(what) }
+    async function lines(dgram) {
+      const socket = storage.run('socket', () => dgram.createSocket('udp4'))
+      await new Promise((done) => socket.bind(0, '127.0.0.1', done))
+      await new Promise((done) => {
+        socket.once('message', () => {
+          setImmediate(done)
+          fail('message')
+        })
+        socket.send('datagram', socket.address().port, '127.0.0.1')
+      })
+      await new Promise((done) => storage.run('send', () => {
+        socket.send('datagram', socket.address().port, '127.0.0.1', () => {
+          setImmediate(done)
+          fail('sent')
+        })
+      }))
+      const closed = new Promise((done) => { process.once('uncaughtException', done) })
+      socket.on('close', () => fail('close')).close()
+      await closed
+      console.log('---')
+    }
+    lines(require('node:dgram')).then(() => lines(require('@sheaf/udp/dgram')))`)
+  const [expected, actual] = output.split('---').map((part) => part.trim())
+  expect(expected).toContain('message in socket')
+  expect(actual).toBe(expected)
+})
