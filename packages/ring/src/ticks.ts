@@ -39,7 +39,8 @@ function reporting(this: unknown, call: (...args: unknown[]) => unknown, args: u
   }
 }
 
-function report(error: unknown): void {
+/** Reports what a listener has thrown as an `uncaughtException` now, in the async context that is entered. */
+export function report(error: unknown): void {
   if (raise === undefined) throw error
   raise(error)
 }

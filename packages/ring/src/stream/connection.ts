@@ -147,10 +147,12 @@ export abstract class StreamConnection implements Transport, ForwardingTarget, O
    * connection is closing: `close` comes.
    */
   writeOwn(chunks: readonly Uint8Array[]): boolean {
-    for (const chunk of chunks) this.write(chunk)
+    if (this.#state !== 'open') return this.#refuseWrite(undefined)
     const send = this.#send
-    if (send.waiting && this.#active()) this.#steerSend()
-    if (this.#state === 'open' && !send.waiting && send.queuedBytes < this.writableHighWaterMark) return true
+    for (const chunk of chunks) send.write(chunk)
+    if (send.waiting) this.#steerSend()
+    if (!this.scheduled) this.#schedule()
+    if (!send.waiting && send.queuedBytes < this.writableHighWaterMark && this.#active()) return true
     this.#needsDrain = true
     return false
   }
@@ -199,7 +201,7 @@ export abstract class StreamConnection implements Transport, ForwardingTarget, O
     }
     if (this.#state !== 'open') return
     this.#enter('ended')
-    // It is over, then: see {@link #closeNow}.
+    // It is over, then, and is to be told so before anything else is told.
     if (this.#underSocket && this.#receiver.ended) this.ring.advanceFirst()
     this.#schedule()
   }
