@@ -49,13 +49,10 @@ export const handleEvents: HandleEvents = {
   },
 
   lost(error) {
-    const done = this[state].handle?.takeWrite()
-    if (done !== undefined && error.syscall === 'write') {
-      done(error)
-      return
-    }
-    this.destroy(error)
-    done?.()
+    const done = error.syscall === 'write' ? this[state].handle?.takeWrite() : undefined
+    if (done !== undefined) done(error)
+    // A write that waits is cut off.
+    else this.destroy(error)
   },
 }
 

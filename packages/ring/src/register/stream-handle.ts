@@ -179,6 +179,7 @@ class StreamEnd implements Receiver {
     } catch {
       // The socket itself was ended.
       this.#writing = undefined
+      this.#chunks = []
       return -EPIPE
     } finally {
       this.#asking = false

@@ -62,6 +62,8 @@ export abstract class StreamConnection implements Transport, ForwardingTarget, O
   /** From `closing` on. */
   #closing: Closing | undefined
   #error: Error | undefined
+  /** `-errno` of a send that has failed, of which the receive may be about to say more. */
+  #sendFailure = 0
   /** Holds the `sockaddr` until the kernel has copied it. */
   #connectBlock: SendBlock | undefined
   /** For whoever handles many connections with one handler: what belongs to this one. */
@@ -396,7 +398,7 @@ export abstract class StreamConnection implements Transport, ForwardingTarget, O
     if (result < 0) {
       const queued = this.#send.completeEmpty(flags)
       this.#closing?.giveUpLastChance()
-      if (result !== -Errno.ENOBUFS && result !== -Errno.ECANCELED) this.destroy(systemError(result, 'write'))
+      if (result !== -Errno.ENOBUFS && result !== -Errno.ECANCELED) this.#failSend(result)
       // Of a plain send it says that the system is out of memory: the peer must not take a part for the whole.
       else if (!queued) this.reset(systemError(result, 'write'))
       return
@@ -406,6 +408,16 @@ export abstract class StreamConnection implements Transport, ForwardingTarget, O
     } catch (error) {
       this.reset(error as Error)
     }
+  }
+
+  /**
+   * libuv reads first, and what a socket is told is what that says. The kernel tells of a reset once, to whoever asks
+   * first; and where it has broken a pipe, whoever receives may be told of a reset, in the same turn.
+   */
+  #failSend(result: number): void {
+    const receives = this.#underSocket && this.#receiver.armed
+    if (receives && result === -Errno.EPIPE) this.#sendFailure = result
+    else this.destroy(systemError(result, receives && result === -Errno.ECONNRESET ? 'read' : 'write'))
   }
 
   #completeConnect(result: number): void {
@@ -428,6 +440,7 @@ export abstract class StreamConnection implements Transport, ForwardingTarget, O
       if (this.#active()) this.#tellWritten()
       if (this.#active()) this.#tellKept()
       if (this.#active()) this.#tellEnd()
+      if (this.#sendFailure !== 0) this.destroy(systemError(this.#sendFailure, 'write'))
       told = true
     } finally {
       this.scheduled = false
@@ -454,6 +467,7 @@ export abstract class StreamConnection implements Transport, ForwardingTarget, O
   }
 
   #steerSend(): void {
+    if (this.#sendFailure !== 0) return
     if (!this.#finished) {
       try {
         const { sentBytes } = this.#send

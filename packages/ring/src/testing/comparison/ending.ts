@@ -149,6 +149,25 @@ export const ending: Record<string, Scenario> = {
     }
   },
 
+  async 'whose peer goes without having read what it is being sent'(scene) {
+    const { pair, watch } = scene
+    const large = pattern(moreThanQueuesHold, 8)
+    for (const reads of [true, false]) {
+      const who = reads ? 'reads' : 'is paused'
+      const { client, accepted } = await pair()
+      watch(who, client).on('error', () => undefined)
+      accepted.pause()
+      if (reads) client.resume()
+      else client.pause()
+      client.write(large, callbackOf(scene, who, 'first'))
+      client.write('second', callbackOf(scene, who, 'second'))
+      for (let turns = 0; turns < 20; turns++) await turn()
+      accepted.destroy()
+      await scene.gone(client, accepted)
+      scene.log(who, ...remains(client))
+    }
+  },
+
   // A relay that pipes both ways would still be writing to a socket whose peer has ended.
   async 'whose peer has ended is closed before what comes of that is received'(scene) {
     const { log, pair } = scene
