@@ -32,6 +32,8 @@ export class BufferWaiters<W extends BufferWaiter> {
   #left = 0
   /** In this turn sockets that forward may use the reserve of the pool. */
   reserveOpen = false
+  /** In this turn somebody has found no buffer: it comes before those who have had some. */
+  passedOver = false
 
   constructor(pool: ReceivePool, metrics: Metrics, wake: () => void) {
     this.#pool = pool
@@ -70,13 +72,14 @@ export class BufferWaiters<W extends BufferWaiter> {
   /**
    * Ends a turn.
    * @param refilled buffers came back in it after {@link release}.
-   * @returns whether those who wait should have their try in another at once: more buffers came, or those let go did
-   *   not all come back, so somebody can use what there is.
+   * @returns whether those who wait should have their try in another at once: more buffers came, those let go did not
+   *   all come back, so somebody can use what there is, or some wait only to be armed after others.
    */
   settle(refilled: boolean): boolean {
-    this.reserveOpen = false
+    const { passedOver } = this
+    this.reserveOpen = this.passedOver = false
     if (this.#waiting.length === 0) return false
-    const usable = refilled || this.#released > this.#waiting.length - this.#left
+    const usable = passedOver || refilled || this.#released > this.#waiting.length - this.#left
     if (usable && this.#pool.available !== 0) return true
     // Nothing may be left that would bring about another turn.
     this.#watchStarvation()

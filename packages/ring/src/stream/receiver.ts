@@ -36,6 +36,8 @@ export class Receiver {
   protected readonly slab = new Slab()
   #armed = false
   #cancelling = false
+  /** Since it was armed last it has found no buffer, or has waited for one. */
+  #passedOver = false
   #heldBack = false
   /** What arrived while paused. */
   #kept: Kept[] | undefined
@@ -109,6 +111,7 @@ export class Receiver {
       if ((flags & CompletionFlag.Buffer) !== 0) pool.reconcile(flags >>> bufferIdShift)
       this.end()
     } else if (result === -Errno.ENOBUFS) {
+      this.#passedOver = this.ring.waiters.passedOver = true
       this.exhausted()
     } else if (result !== -Errno.ECANCELED) {
       return result
@@ -150,10 +153,13 @@ export class Receiver {
 
   #arm(): void {
     const { ring } = this
-    if (!this.mayArm()) {
+    // Whoever has had buffers is armed after those who found none: it may take all there are, again and again.
+    if (!this.mayArm() || (ring.waiters.passedOver && !this.#passedOver)) {
+      this.#passedOver = true
       this.park()
       return
     }
+    this.#passedOver = false
     if (this.#hangUp === 'unknown' && this.missesResets) {
       this.#hangUp = 'awaited'
       ring.submissions.hangUp(this.slot, this.owner.fd)

@@ -68,8 +68,7 @@ export function peerTests(family: FaultFamily): Record<string, Test> {
       const checked = Array.from({ length: 4 }, () => new Checked())
       const address = await addressOf(program)
       for (const handler of checked) await bench.connectTo(ring, address, handler)
-      // To each: how the kernel shares what the sender's thread has out is not in our hands.
-      await until(() => checked.every(({ bytes }) => bytes > enoughBytes / 4), 'bytes to flow', 60_000)
+      await until(() => checked.every(({ bytes }) => bytes > enoughBytes / 4), 'bytes to flow')
       program.kill()
       await Promise.all(checked.map(({ closed }) => closed))
       for (const { closes, wrong, error } of checked) assert.ok(closes === 1 && !wrong && passes(error))
