@@ -29,6 +29,7 @@ const waiters = 'ring/src/memory/buffer-waiters.ts'
 const sendMemory = 'ring/src/memory/send-memory.ts'
 const sendQueue = 'ring/src/stream/send-queue.ts'
 const receiver = 'ring/src/stream/receiver.ts'
+const closing = 'ring/src/stream/closing.ts'
 const connection = 'ring/src/stream/connection.ts'
 const forwarding = 'ring/src/stream/pool-forwarding.ts'
 const backlog = 'ring/src/stream/backlog.ts'
@@ -154,10 +155,10 @@ export const mutations: readonly Mutation[] = [
       pool.skip(bytes)`,
     `    if (payload === 0 || this.owner.state === 'closing') {
       if (payload !== 0) pool.takeRun(bytes, 0); else pool.skip(bytes)`),
-  mutation('the descriptor is closed before the last completion', connection,
+  mutation('the descriptor is closed before the last completion', closing,
     '    if (outstanding === 0) {', '    if (outstanding <= 1) {'),
-  mutation('what is in flight is not cancelled when closing', connection,
-    '      this.ring.submissions.cancelDescriptor(this.#slot, this.fd)\n', ''),
+  mutation('what is in flight is not cancelled when closing', closing,
+    '      this.#ring.submissions.cancelDescriptor(this.#slot, this.#fd)\n', ''),
   mutation('what a cancellation has missed is left in the kernel', cancellation,
     '    if (found < this.#sought) this.#sought = 0\n', ''),
   mutation('drain is told while the queue is full', connection,
