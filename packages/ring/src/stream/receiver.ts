@@ -111,7 +111,6 @@ export class Receiver {
       if ((flags & CompletionFlag.Buffer) !== 0) pool.reconcile(flags >>> bufferIdShift)
       this.end()
     } else if (result === -Errno.ENOBUFS) {
-      this.#passedOver = this.ring.waiters.passedOver = true
       this.exhausted()
     } else if (result !== -Errno.ECANCELED) {
       return result
@@ -153,13 +152,10 @@ export class Receiver {
 
   #arm(): void {
     const { ring } = this
-    // Whoever has had buffers is armed after those who found none: it may take all there are, again and again.
-    if (!this.mayArm() || (ring.waiters.passedOver && !this.#passedOver)) {
-      this.#passedOver = true
+    if (!this.mayArm()) {
       this.park()
       return
     }
-    this.#passedOver = false
     if (this.#hangUp === 'unknown' && this.missesResets) {
       this.#hangUp = 'awaited'
       ring.submissions.hangUp(this.slot, this.owner.fd)
@@ -170,15 +166,18 @@ export class Receiver {
 
   /**
    * There are buffers for it: armed on an empty pool it would fail at once. What is forwarded leaves the reserve to
-   * others, unless nothing else has been there for a while: then it is copied.
+   * others, unless nothing else has been there for a while: then it is copied. And whoever has had buffers comes after
+   * those who found none: it may take all there are, again and again.
    */
   protected mayArm(): boolean {
     const { pool, waiters } = this.ring
+    if (waiters.passedOver && !this.#passedOver) return false
     const mayUseReserve = this.forwarding === undefined || (waiters.reserveOpen && this.owner.starving)
     return pool.available > (mayUseReserve ? 0 : pool.reserve)
   }
 
   protected park(): void {
+    this.#passedOver = true
     this.ring.waiters.park(this.owner)
   }
 
@@ -187,10 +186,12 @@ export class Receiver {
   }
 
   protected arm(): void {
+    this.#passedOver = false
     this.ring.receive(this.slot, this.owner.fd)
   }
 
   protected exhausted(): void {
+    this.#passedOver = this.ring.waiters.passedOver = true
     this.ring.pool.exhausted()
   }
 
