@@ -91,6 +91,28 @@ describe('what rarely happens does happen here', () => {
     expect(metrics.staleCompletions).toBe(0)
   })
 
+  it('whoever takes all of the pool does not keep it from those who found it empty', async () => {
+    const flood = Buffer.alloc(64 * kib)
+    const sender = createNodeServer((socket) => {
+      const write = (): void => { while (socket.write(flood)); }
+      socket.on('drain', write).on('error', () => undefined)
+      write()
+    })
+    sender.listen(0, loopback)
+    await once(sender, 'listening')
+    onTestFinished(() => void sender.close())
+    const { port } = sender.address() as AddressInfo
+    const ring = testRing({ receiveBuffers: 4, receiveBuffersMax: 4 })
+    const bytes = [0, 0, 0, 0]
+    const connections = await Promise.all(bytes.map((_, index) => connect({ host: loopback, port, ring }, {
+      data: (_connection, chunk) => { bytes[index] += chunk.byteLength },
+    })))
+    await until(() => Math.max(...bytes) > 16 * mib, 'bytes to flow')
+    expect(Math.min(...bytes)).toBeGreaterThan(4 * mib)
+    for (const connection of connections) connection.destroy()
+    await untilIdle(ring)
+  })
+
   it('a bundle over 256 buffers is sent in a chain of completions, and the peer\'s back-pressure holds', async () => {
     const ring = testRing({
       receiveBufferBytes: 32,

@@ -390,3 +390,35 @@ client.send(b'x')
   await until(() => pids.length === 2, 'both')
   expect(pids).toEqual([child.pid, process.pid])
 })
+
+it('details are told while others find the receive pool empty, again and again', async () => {
+  const ring = testRing({ receiveBuffers: 4, receiveBuffersMax: 4 })
+  const path = join(directory(), 'flood')
+  const flood = Buffer.alloc(64 * 1024)
+  const sender = createServer((socket) => {
+    const write = (): void => { while (socket.write(flood)); }
+    socket.on('drain', write).on('error', () => undefined)
+    write()
+  })
+  sender.listen(path)
+  await once(sender, 'listening')
+  onTestFinished(() => void sender.close())
+  let flooded = 0
+  const flooding = await Promise.all(Array.from({ length: 4 }, () => connect({ path, ring }, {
+    data: (_connection, chunk) => { flooded += chunk.byteLength },
+  })))
+  await until(() => flooded > 2 ** 20, 'the flood')
+  for (let told = 0; told < 20; told++) {
+    let credentials: ReceivedDetails['credentials']
+    const [one, two] = socketpair({ ring, receiveCredentials: true }, {}, {
+      data: (_connection, _chunk, details) => { credentials = details?.credentials },
+    })
+    one.write('x')
+    await until(() => credentials !== undefined, 'details')
+    expect(credentials?.pid).toBe(process.pid)
+    one.destroy()
+    two.destroy()
+  }
+  for (const connection of flooding) connection.destroy()
+  await untilIdle(ring)
+})
