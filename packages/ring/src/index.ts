@@ -50,7 +50,7 @@ export { ConnectAttempt, type ConnectHandler } from './stream/connect-attempt'
 export { type DetailReader } from './stream/detail-receiver'
 export { StreamConnection } from './stream/connection'
 export { type AcceptedSocket, StreamListener } from './stream/listener'
-export { callInScope, report, runTicks } from './ticks'
+export { callInScope, runTicks } from './ticks'
 export * as timers from './timers'
 export {
   type ConnectionOptions,

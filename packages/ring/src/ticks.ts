@@ -28,10 +28,10 @@ export function runTicks(): void {
 export function callInScope<Self, Args extends unknown[]>(
   resource: AsyncResource, call: (this: Self, ...args: Args) => unknown, self?: Self, ...args: Args
 ): void {
-  resource.runInAsyncScope(reporting, self, call, args)
+  resource.runInAsyncScope(reporting, self, call, ...args)
 }
 
-function reporting(this: unknown, call: (...args: unknown[]) => unknown, args: unknown[]): void {
+function reporting(this: unknown, call: (...args: unknown[]) => unknown, ...args: unknown[]): void {
   try {
     Reflect.apply(call, this, args)
   } catch (error) {
@@ -39,8 +39,7 @@ function reporting(this: unknown, call: (...args: unknown[]) => unknown, args: u
   }
 }
 
-/** Reports what a listener has thrown as an `uncaughtException` now, in the async context that is entered. */
-export function report(error: unknown): void {
+function report(error: unknown): void {
   if (raise === undefined) throw error
   raise(error)
 }

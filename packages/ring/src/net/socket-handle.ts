@@ -1,6 +1,6 @@
 import { AsyncResource } from 'node:async_hooks'
 import {
-  callInScope, type Chunk, defaultRing, report, type Ring, runTicks, type StreamConnection, type StreamHandler, timers,
+  callInScope, type Chunk, defaultRing, type Ring, runTicks, type StreamConnection, type StreamHandler, timers,
 } from '@sheaf/ring'
 import { Errno } from '../abi'
 import type { AddressFamily, Endpoint, SocketName } from './address-family'
@@ -366,18 +366,9 @@ export class SocketHandle {
       return this.#receiver.received(chunk)
     }
     if (this.#guarded) this.owner.destroy()
-    else if (chunk.byteLength <= readBytesMax) this.#resource.runInAsyncScope(this.#tell, this, chunk)
+    else if (chunk.byteLength <= readBytesMax) callInScope(this.#resource, this.#events.data, this.owner, chunk)
     else this.#tellInPieces(chunk)
     return true
-  }
-
-  /** As {@link callInScope} does it, and without arrays of arguments for each chunk. */
-  #tell(chunk: Chunk): void {
-    try {
-      this.#events.data.call(this.owner, chunk)
-    } catch (error) {
-      report(error)
-    }
   }
 
   /** A socket that is paused meanwhile keeps the rest in its stream, and one whose listener throws is told it too. */
@@ -385,7 +376,7 @@ export class SocketHandle {
     const rest = chunk.subarray(readBytesMax)
     this.#bytesUntold = rest.byteLength
     try {
-      this.#resource.runInAsyncScope(this.#tell, this, chunk.subarray(0, readBytesMax))
+      callInScope(this.#resource, this.#events.data, this.owner, chunk.subarray(0, readBytesMax))
     } finally {
       if (rest.byteLength !== 0 && !this.#closing) {
         runTicks()
