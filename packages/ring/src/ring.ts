@@ -23,7 +23,7 @@ export interface Scheduled {
 }
 
 /** Something with a descriptor that has to go when the ring does. */
-export interface RingMember {
+export interface RingMember extends Scheduled {
   ringClosed(error: Error): void
 }
 
@@ -82,6 +82,7 @@ export class Ring {
   #scheduled: Scheduled[] = []
   #advanced = 0
   #advancesFirst = false
+  #finishing = false
   #references = 0
   #closed = false
 
@@ -236,6 +237,7 @@ export class Ring {
     this.#wanted[0] = 1
     // The loop may have been past this ring's hook already, and would block.
     if (turning !== undefined && turning !== this) disturbed.add(this)
+    if (exiting && !this.#finishing) this.#finish()
   }
 
   /** Has what was asked for done before anything that the kernel has posted is told. */
@@ -306,6 +308,7 @@ export class Ring {
 
   readonly #turn = (): (() => void) | undefined => {
     this.metrics.turns++
+    exiting = false
     // eslint-disable-next-line @typescript-eslint/no-this-alias -- it is the current ring, not a way around scoping
     turning = this
     turnMs = undefined
@@ -361,22 +364,43 @@ export class Ring {
     this.submit()
   }
 
-  /** Has the kernel do what it puts off until it is entered again, such as the rest of a chain. */
-  finishSubmitted(): void {
-    for (let round = 0; round < limits.exitRounds && this.submissions.workWaits; round++) {
-      this.#native.enter(0, EnterFlag.GetEvents)
+  /** The event loop may not turn again: what was asked for is done now, and from now on when it is asked for. */
+  finish(): void {
+    for (const member of this.members) {
+      // One that is being advanced is among them.
+      member.scheduled = true
+      this.#scheduled.push(member)
+    }
+    this.#finish()
+  }
+
+  /** Does what was scheduled, and what comes of that, as far as the kernel has it done without waiting. */
+  #finish(): void {
+    this.#finishing = true
+    try {
+      // What is in the queue already may be a chain, of which the kernel does a step each time.
+      let busy = true
+      for (let round = 0; round < limits.exitRounds && busy && !this.#closed; round++) {
+        this.#advance()
+        this.reap()
+        busy = this.#scheduled.length !== 0 || this.submissions.workWaits
+      }
+    } finally {
+      this.#finishing = false
     }
   }
 }
 
 const openRings = new Set<Ring>()
 
-// What was written just before the process ends leaves, as it would have by a system call of `node:net`.
+/** The process ends, or somebody has only said so: then there is another turn. */
+let exiting = false
+
+// What was written before the process ends leaves, as it would have by system calls of `node:net`; also what is written
+// by those who are told of the end after this.
 process.on('exit', () => {
-  for (const ring of openRings) {
-    ring.advanceNow()
-    ring.finishSubmitted()
-  }
+  exiting = true
+  for (const ring of openRings) ring.finish()
 })
 
 /** See {@link Ring.afterTurn}. */

@@ -44,6 +44,51 @@ it('what was written before process.exit arrives', async () => {
   expect(output).toBe('first last')
 })
 
+it.each([
+  ['in many writes, just before process.exit', 'many(); process.exit()', 1_000_000],
+  ['by a listener of `exit`', 'process.on(\'exit\', () => socket.write(\'bye\')); process.exit()', 3],
+  ['by a listener of `exit` that comes of nothing being left to do', `
+    process.on('exit', () => socket.write('bye'))
+    socket.unref()`, 3],
+  ['by listeners of `exit` after others', `
+    process.on('exit', () => { socket.write('bye '); socket.write('bye ') })
+    process.on('exit', () => socket.end('bye'))
+    socket.write('hello ')
+    process.exit()`, 17],
+  ['in many writes, by a listener of `exit`', 'process.on(\'exit\', many); process.exit()', 1_000_000],
+  ['by a listener of `exit` that destroys the socket', `
+    process.on('exit', () => { socket.write('bye'); socket.destroy() })
+    process.exit()`, 3],
+  ['by a listener of `drain` that ends the process', `
+    socket.on('drain', () => { socket.write('bye'); process.exit() })
+    socket.write(Buffer.alloc(20_000_000))`, 20_000_003],
+  ['within the callback of a write', 'socket.write(\'hello \', () => { socket.write(\'bye\'); process.exit() })', 9],
+])('what is written %s arrives', async (_when, ending, bytes) => {
+  const { output } = await run(`
+    import { fork } from 'node:child_process'
+    import { once } from 'node:events'
+    if (process.argv[2] !== undefined) {
+      const { connect } = process.argv[3] === 'net' ? net : stock
+      const socket = connect(Number(process.argv[2]), '127.0.0.1', () => {
+        const many = () => { for (let index = 0; index < 100; index++) socket.write(Buffer.alloc(10_000)) }
+        ${ending}
+      })
+    } else {
+      for (const module of ['stock', 'net']) {
+        let bytes = 0
+        const server = stock.createServer((socket) => {
+          socket.on('data', (chunk) => { bytes += chunk.byteLength })
+          socket.on('close', () => server.close())
+        }).listen(0, '127.0.0.1')
+        await once(server, 'listening')
+        fork(process.argv[1], [server.address().port, module])
+        await once(server, 'close')
+        console.log(bytes)
+      }
+    }`)
+  expect(output).toBe(`${bytes}\n${bytes}`)
+})
+
 it('errors of listeners are reported in the async context that they are in', async () => {
   const { output } = await run(`
     import { AsyncLocalStorage } from 'node:async_hooks'

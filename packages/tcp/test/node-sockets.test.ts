@@ -187,13 +187,16 @@ describe('TCP on Node\'s own sockets', () => {
     await expect(server({ ring: testRing() })).rejects.toMatchObject(refused)
   })
 
-  it('sends what was written just before the process ends', async () => {
+  it.each([
+    ['just before', 'connection.write(\'last words\'); process.exit()'],
+    ['by a listener of `exit`', 'process.on(\'exit\', () => connection.write(\'last words\')); process.exit()'],
+  ])('sends what was written when the process ends, %s', async (_when, ending) => {
     const received = new Received()
     const listener = await server({ backend: 'ring' }, received)
     const program = `
       import { connect } from '@sheaf/tcp'
       const port = ${listener.address.port}
-      const open = (connection) => { connection.write('last words'); process.exit() }
+      const open = (connection) => { ${ending} }
       await connect({ host: '${loopback}', port }, { open })
     `
     const env = { ...process.env, SHEAF_DISABLE: '1' }

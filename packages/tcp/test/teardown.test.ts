@@ -72,6 +72,22 @@ describe('a process that ends', () => {
     expect(sink.bytes).toBe(10_000)
   })
 
+  it('by process.exit loses nothing that a listener of `exit` writes after what is in flight', async () => {
+    const sink = await Sink.open()
+    const ended = await run(`
+      const connection = await connect({ port, host: '127.0.0.1' }, {})
+      process.on('exit', () => {
+        for (let index = 0; index < 100; index++) connection.write('x'.repeat(1000))
+      })
+      connection.write('x'.repeat(10_000))
+      connection.flush()
+      process.exit(7)
+    `, String(sink.port))
+    expect(ended).toMatchObject({ code: 7, signal: null, errors: '' })
+    await until(() => sink.closed === 1, 'the close')
+    expect(sink.bytes).toBe(110_000)
+  })
+
   it('by process.exit in the handler of data, with sends in flight to a peer that does not read', async () => {
     const sink = await Sink.open((socket) => {
       socket.pause()

@@ -172,6 +172,19 @@ describe('a process that ends', () => {
     await until(() => texts.length === 20, 'all datagrams')
   })
 
+  it('by process.exit loses nothing that a listener of `exit` sends after what is queued', async () => {
+    const { port, texts } = await sink()
+    const ended = await run(`
+      const socket = await connect({ host: '127.0.0.1', port }, {})
+      const send = (count) => { for (let index = 0; index < count; index++) socket.send('datagram') }
+      process.on('exit', () => send(10))
+      send(200)
+      process.exit(7)
+    `, port)
+    expect(ended).toMatchObject({ code: 7, signal: null, errors: '' })
+    await until(() => texts.length === 210, 'all datagrams')
+  })
+
   it('by an uncaught exception in message', async () => {
     const ended = await run(`
       const socket = await bind({ host: '127.0.0.1' }, { message() { throw new Error('thrown in message') } })

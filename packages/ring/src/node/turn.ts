@@ -11,11 +11,15 @@ export interface Turning {
 }
 
 let waiting: Turning[] = []
+/** The process ends: there may be no other turn. */
+let exiting = false
 
 export function scheduleForEndOfTurn(member: Turning): void {
   if (member.scheduled) return
   member.scheduled = true
-  if (waiting.push(member) === 1) setImmediate(endTurn)
+  if (waiting.push(member) !== 1) return
+  if (exiting) endTurn()
+  else setImmediate(endTurn)
 }
 
 function endTurn(): void {
@@ -41,5 +45,8 @@ export function guarded(call: () => void): void {
   }
 }
 
-// What was written just before the process ends leaves: the first try of Node's streams is a system call.
-process.on('exit', endTurn)
+// What was written before the process ends leaves: the first try of Node's streams is a system call.
+process.on('exit', () => {
+  exiting = true
+  endTurn()
+})

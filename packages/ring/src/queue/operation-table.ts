@@ -32,7 +32,7 @@ export function userDataLow(slot: number, operation: Operation): number {
 
 /** Whoever has requests in the kernel. */
 export interface OperationOwner {
-  /** `complete` calls nothing of the application's, so it may be called at any time. */
+  /** `complete` calls nothing of the application's, so it may be called at any time. A send's never does. */
   readonly quiet?: boolean
   /** Its receives may bring descriptors. Never changes. */
   readonly receivesDescriptors?: boolean
@@ -103,9 +103,10 @@ export class OperationTable {
     return userDataLow(slot, operation)
   }
 
-  /** Whether the owner of a completion is quiet. */
-  isQuiet(userDataLow: number): boolean {
-    return this.#owners[userDataLow >>> operationBits]?.quiet === true
+  /** Whether a completion makes its owner call nothing of the application's. */
+  isQuiet(low: number): boolean {
+    const slot = low >>> operationBits
+    return low === userDataLow(slot, Operation.Send) || this.#owners[slot]?.quiet === true
   }
 
   /** Hands a completion to its owner. */

@@ -42,8 +42,8 @@ export abstract class StreamConnection implements Transport, ForwardingTarget, O
   /** On the ring's list of those to advance. */
   scheduled = false
   /** On the ring's list of those that wait for receive buffers. */
-  readonly receivesDescriptors: boolean
   parked = false
+  readonly receivesDescriptors: boolean
   /** The owner wants the process kept alive, and it is kept alive. */
   #wantsReference = false
   #referenced = false
