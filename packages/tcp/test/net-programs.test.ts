@@ -89,6 +89,64 @@ it.each([
   expect(output).toBe(`${bytes}\n${bytes}`)
 })
 
+it.each([
+  ['destroy', 'many(100, 10_000); socket.destroy()', 1_000_000],
+  ['destroy, in small pieces', 'many(5000, 100); socket.destroy()', 500_000],
+  ['destroy, in large pieces', 'many(5, 200_000); socket.destroy()', 1_000_000],
+  ['destroy in an immediate', 'many(100, 10_000); setImmediate(() => socket.destroy())', 1_000_000],
+  ['end and destroy', 'many(100, 10_000); socket.end(\'bye\'); socket.destroy()', 1_000_003],
+])('what is written before %s arrives, as far as the kernel has room', async (_what, ending, bytes) => {
+  const { output } = await run(`
+    import { once } from 'node:events'
+    for (const { connect } of [stock, net]) {
+      let bytes = 0
+      const server = stock.createServer((socket) => {
+        socket.on('data', (chunk) => { bytes += chunk.byteLength })
+        socket.on('close', () => server.close())
+      }).listen(0, '127.0.0.1')
+      await once(server, 'listening')
+      const socket = connect(server.address().port, '127.0.0.1', () => {
+        const many = (count, size) => { for (let index = 0; index < count; index++) socket.write(Buffer.alloc(size)) }
+        ${ending}
+      })
+      await once(server, 'close')
+      console.log(bytes)
+    }`)
+  expect(output).toBe(`${bytes}\n${bytes}`)
+})
+
+it('a peer that reads faster than is written to it leaves the event loop to others', async () => {
+  const { output } = await run(`
+    import { fork } from 'node:child_process'
+    if (process.argv[2] !== undefined) {
+      const onread = { buffer: Buffer.alloc(1 << 20), callback: () => true }
+      stock.connect({ port: Number(process.argv[2]), host: '127.0.0.1', onread }).on('error', () => undefined)
+    } else {
+      const chunk = Buffer.alloc(50_000)
+      const writeSlowly = (socket) => {
+        const until = performance.now() + 0.3
+        while (performance.now() < until) {}
+        return !socket.destroyed && socket.write(chunk)
+      }
+      const server = net.createServer((socket) => {
+        let ticks = 0
+        const timer = setInterval(() => {
+          if (++ticks < 5) return
+          clearInterval(timer)
+          socket.destroy()
+          server.close()
+          console.log('told of time')
+        })
+        const fill = () => {
+          while (writeSlowly(socket)) {}
+        }
+        socket.on('drain', fill).on('error', () => undefined)
+        fill()
+      }).listen(0, '127.0.0.1', () => fork(process.argv[1], [server.address().port]))
+    }`)
+  expect(output).toBe('told of time')
+})
+
 it('errors of listeners are reported in the async context that they are in', async () => {
   const { output } = await run(`
     import { AsyncLocalStorage } from 'node:async_hooks'

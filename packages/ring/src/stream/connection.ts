@@ -159,6 +159,21 @@ export abstract class StreamConnection implements Transport, ForwardingTarget, O
     return false
   }
 
+  /**
+   * Has the kernel take what has been written at once, as far as it has room: what a program wrote before it destroys a
+   * `net.Socket` has left. Nobody is told of anything in it.
+   * @returns whether there is room for more, and no `drain` comes.
+   */
+  sendNow(): boolean {
+    const send = this.#send
+    if (this.#state !== 'open' || send.sentEnough) return false
+    this.#steerSend()
+    if (send.inFlight) this.ring.reap()
+    if (!this.#active() || send.waiting || send.queuedBytes >= this.writableHighWaterMark) return false
+    this.#needsDrain = false
+    return true
+  }
+
   #written(callback: WriteCallback | undefined): boolean {
     const send = this.#send
     if (callback !== undefined) (this.#callbacks ??= new WriteCallbacks()).add(send.acceptedBytes, callback)

@@ -46,9 +46,9 @@ export class SendQueue implements BlockHolder {
   /** Bytes put where the kernel can be shown them, and bytes that it has taken, since the connection was made. */
   #placedBytes = 0
   sentBytes = 0
-  /** What has been sent in place in the ring's turn of that number. */
-  #inPlaceBytes = 0
-  #inPlaceTurn = 0
+  /** What had been sent when the ring's turn of that number began. */
+  #sentBeforeTurn = 0
+  #turn = 0
   /** `-errno` if sending in place has failed: the connection has. */
   failure = 0
   /** Blocks of send memory that have bytes of this connection. */
@@ -76,6 +76,16 @@ export class SendQueue implements BlockHolder {
 
   get inFlight(): boolean {
     return this.#flying || (this.#group !== undefined && this.#group.inFlight)
+  }
+
+  /** It has sent as much in this turn as one connection may. */
+  get sentEnough(): boolean {
+    const { turns } = this.#ring.metrics
+    if (this.#turn !== turns) {
+      this.#turn = turns
+      this.#sentBeforeTurn = this.sentBytes
+    }
+    return this.sentBytes - this.#sentBeforeTurn >= limits.sendBytesPerTurn
   }
 
   write(chunk: Uint8Array): void {
@@ -316,11 +326,7 @@ export class SendQueue implements BlockHolder {
    */
   #sendInPlace(chunk: Uint8Array): number {
     const { metrics, sockets } = this.#ring
-    if (this.#inPlaceTurn !== metrics.turns) {
-      this.#inPlaceTurn = metrics.turns
-      this.#inPlaceBytes = 0
-    }
-    if (this.#inPlaceBytes >= limits.sendInPlaceBytesPerTurn || this.failure !== 0) return 0
+    if (this.sentEnough || this.failure !== 0) return 0
     const before = this.#end - this.#start
     const open = before === 0 ? nothing : (this.#block as SendBlock).bytes.subarray(this.#start, this.#end)
     const sent = sockets.send(this.#fd, open, chunk, MessageFlag.DontWait | MessageFlag.NoSignal)
@@ -332,7 +338,6 @@ export class SendQueue implements BlockHolder {
     metrics.sendsInPlace++
     metrics.bytesWritten += sent
     this.sentBytes += sent
-    this.#inPlaceBytes += sent
     this.#start += Math.min(sent, before)
     const ofChunk = Math.max(0, sent - before)
     this.#placedBytes += ofChunk
