@@ -15,6 +15,22 @@ export function isNodesConnect({ name }: typeof nodeNet.connect): boolean {
   return name === 'connect'
 }
 
+/** What `http2.connect` is called with, so that a socket which the application makes for it is what one of its own is. */
+function givingHandles(parameters: Parameters<typeof nodeHttp2.connect>): typeof parameters {
+  const [authority, options, listener] = parameters as [string, nodeHttp2.SecureClientSessionOptions?, never?]
+  // A listener may be in that place, and what is wrong there Node says.
+  const createConnection = typeof options === 'object' ? options?.createConnection : undefined
+  if (typeof createConnection !== 'function') return parameters
+  return [authority, {
+    ...options,
+    createConnection(...details) {
+      const socket = createConnection.apply(this, details)
+      giveStreamHandle(socket, 'http2')
+      return socket
+    },
+  }, listener]
+}
+
 /**
  * Has `http` and `http2` serve and connect with what `net` is to have.
  * @returns what is to be in `net.connect`.
@@ -40,7 +56,7 @@ export function replaceHttp(
   const connectOnSheaf = (...parameters: Parameters<typeof connectSession>): nodeHttp2.ClientHttp2Session => {
     connectingSession = true
     try {
-      return connectSession(...parameters)
+      return connectSession(...givingHandles(parameters))
     } finally {
       connectingSession = false
     }
