@@ -206,6 +206,35 @@ describe('an application that is not changed, with @sheaf/tcp/register', () => {
     ])
   })
 
+  it('waits for the socket that an application connects for its HTTP/2 session', async () => {
+    const { result } = await carried<unknown[]>(`
+      const http2 = require('http2'), net = require('net')
+      const server = http2.createServer()
+      server.on('stream', (stream) => {
+        stream.respond({ ':status': 200 })
+        stream.end('body')
+      })
+      server.listen(0, '127.0.0.1', () => {
+        const { port } = server.address()
+        const socket = net.connect(port, '127.0.0.1')
+        function createConnection(authority, options) {
+          result = [authority.port === String(port), this === options, options.given]
+          return socket
+        }
+        const session = http2.connect('http://127.0.0.1:' + port, { createConnection, given: 'given' }, (made) => {
+          result.push(made === session)
+        })
+        const request = session.request({ ':path': '/' })
+        result.push(session.connecting, request.pending)
+        for (const event of ['ready', 'response', 'data', 'end']) request.on(event, () => result.push(event))
+        request.on('close', () => {
+          session.close()
+          server.close()
+        })
+      })`)
+    expect(result).toEqual([true, true, 'given', true, true, true, 'ready', 'response', 'data', 'end'])
+  })
+
   it('gives its sockets and servers to the programs that it starts', async () => {
     const { result } = await carried<string[]>(`
       const net = require('net'), { spawn } = require('child_process'), { once } = require('events')

@@ -15,20 +15,19 @@ export function isNodesConnect({ name }: typeof nodeNet.connect): boolean {
   return name === 'connect'
 }
 
-/** What `http2.connect` is called with, so that a socket which the application makes for it is what one of its own is. */
+/** What `http2.connect` is called with: a socket that the application makes for it is to be as one of its own. */
 function givingHandles(parameters: Parameters<typeof nodeHttp2.connect>): typeof parameters {
-  const [authority, options, listener] = parameters as [string, nodeHttp2.SecureClientSessionOptions?, never?]
-  // A listener may be in that place, and what is wrong there Node says.
-  const createConnection = typeof options === 'object' ? options?.createConnection : undefined
+  // A listener may be in the place of options, and what is wrong there Node says.
+  const [authority, given, listener] = parameters as [string, nodeHttp2.SecureClientSessionOptions?, never?]
+  const options = typeof given === 'object' ? { ...given } : {}
+  const { createConnection } = options
   if (typeof createConnection !== 'function') return parameters
-  return [authority, {
-    ...options,
-    createConnection(...details) {
-      const socket = createConnection.apply(this, details)
-      giveStreamHandle(socket, 'http2')
-      return socket
-    },
-  }, listener]
+  options.createConnection = function (...details) {
+    const socket = createConnection.apply(this, details)
+    giveStreamHandle(socket, 'http2')
+    return socket
+  }
+  return [authority, options, listener]
 }
 
 /**
