@@ -88,7 +88,7 @@ export async function open() {
 
     async 'connected socket'(chooser, there, here) {
       const server = tls.createServer(there)
-      const socket = net.connect({ port: await listen(server), host, allowHalfOpen: chooser.once(2) })
+      const socket = net.connect({ port: await listen(server), host, allowHalfOpen: true })
       await once(socket, 'connect')
       for (let turns = chooser.below(3); turns > 0; turns--) await turn()
       return { server, event: 'secureConnection', client: tls.connect({ socket, ...here }) }
@@ -272,6 +272,8 @@ export async function open() {
           there.log('secured')
           socket.on('error', () => undefined).on('end', () => socket.end()).resume()
         })
+    const over = []
+    server.on('connection', (raw) => over.push(closed(raw)))
     server.on('tlsClientError', (error) => there.log('tlsClientError', codeOf(error)))
     const port = await listen(server)
     const socket = way === 'no TLS'
@@ -289,7 +291,9 @@ export async function open() {
     socket.resume()
     client.log(way)
     await closed(socket)
-    await gone(server)
+    await Promise.all([gone(server), ...over])
+    // Whom the server has in place of that socket is told behind it.
+    for (let turns = 0; turns < 3; turns++) await turn()
   }
 
   /** Again, with the session of before. */
