@@ -147,6 +147,36 @@ it('a peer that reads faster than is written to it leaves the event loop to othe
   expect(output).toBe('told of time')
 })
 
+it.each([
+  ['no buffer groups', { groupsMax: 0 }], ['little send memory of a connection', { sendWindowBlocks: 2 }],
+])('what was written is not read after its callback, also where there is %s', async (_what, short) => {
+  const { output } = await run(`
+    import { limits } from '@sheaf/ring'
+    Object.assign(limits, ${JSON.stringify(short)})
+    const server = net.createServer((socket) => {
+      let bytes = 0
+      let changed = 0
+      socket.on('data', (chunk) => {
+        for (const byte of chunk) if (byte !== Math.floor(bytes++ / 60_000)) changed++
+      })
+      socket.on('end', () => {
+        console.log(bytes, changed)
+        server.close()
+      })
+    }).listen(0, '127.0.0.1', () => {
+      const socket = net.connect(server.address().port, '127.0.0.1')
+      const memory = Buffer.alloc(60_000)
+      let count = 0
+      const write = () => {
+        memory.fill(count)
+        if (count++ < 10) socket.write(memory, write)
+        else socket.end()
+      }
+      socket.on('connect', write)
+    })`)
+  expect(output).toBe('600000 0')
+})
+
 it('errors of listeners are reported in the async context that they are in', async () => {
   const { output } = await run(`
     import { AsyncLocalStorage } from 'node:async_hooks'

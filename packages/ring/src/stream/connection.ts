@@ -178,7 +178,9 @@ export abstract class StreamConnection implements Transport, ForwardingTarget, O
     const send = this.#send
     if (callback !== undefined) (this.#callbacks ??= new WriteCallbacks()).add(send.acceptedBytes, callback)
     if (!this.scheduled) this.#schedule()
-    if (send.queuedBytes < this.writableHighWaterMark) return true
+    // A socket takes true for leave to change what it wrote from.
+    const kept = this.#underSocket && send.waiting
+    if (send.queuedBytes < this.writableHighWaterMark && !kept) return true
     if (!this.#needsDrain) this.ring.metrics.backPressure++
     this.#needsDrain = true
     return false

@@ -132,28 +132,33 @@ class Actor {
       piece = kind === 'pooled' ? Buffer.allocUnsafe(bytes.byteLength) : new Uint8Array(bytes.byteLength)
     }
     piece.set(bytes)
-    this.#exchange.keep(`${this.name} wrote ${kind}`, piece, digest(bytes))
     return [piece]
   }
 
-  /** Writes all of `bytes`, in random pieces at random times. @returns whether all was called back without an error. */
+  /**
+   * Writes all of `bytes`, in random pieces at random times. @param options.withLast ends with the last of them.
+   * @returns whether all was called back without an error.
+   */
   send(stream, bytes, options) {
     return this.fork().#send(stream, bytes, options)
   }
 
-  async #send(stream, bytes, { end = true } = {}) {
+  async #send(stream, bytes, { end = true, withLast = this.once(2) } = {}) {
     const way = this.pick('at once', 'at once', 'drain', 'turns', 'cork', 'called back', 'delays')
     const most = Math.max(1, this.pick(bytes.byteLength, bytes.byteLength, 64 * 1024, 20_000, 1000))
     const least = Math.ceil(bytes.byteLength / 300)
-    const withLast = this.once(2)
+    // Some write the next bytes to where they had the last ones.
+    const reuses = this.once(3)
     let written = 0
     let called = 0
     let failed = 'none'
     let offset = 0
     while (offset < bytes.byteLength) {
       const count = Math.min(bytes.byteLength - offset, Math.max(least, 1 + this.below(most)))
-      const piece = this.#piece(bytes.subarray(offset, offset + count))
+      const part = bytes.subarray(offset, offset + count)
+      const piece = this.#piece(part)
       offset += count
+      if (!reuses) this.#exchange.keep(`${this.name} wrote`, piece[0], digest(part))
       if (end && withLast && offset === bytes.byteLength) {
         stream.end(...piece)
         break
@@ -163,6 +168,7 @@ class Actor {
       const index = written++
       const done = promised()
       const room = stream.write(...piece, (error) => {
+        if (reuses && typeof piece[0] !== 'string') piece[0].fill(0)
         if (error) failed = codeOf(error)
         else if (called++ !== index) failed = 'called back in another order'
         done.resolve()

@@ -64,11 +64,15 @@ export async function open(chooser) {
     }
     if (actor.once(6) && !raw) response.writeEarlyHints({ link: '</style.css>; rel=preload; as=style' })
     if (actor.once(6) && !raw) response.writeProcessing()
-    if (actor.once(6)) response.flushHeaders()
+    if (actor.once(6) && hasBody) response.flushHeaders()
     const received = actor.receive(request)
     if (!early) actor.log('received', await received)
     for (let turns = actor.below(4); turns > 0; turns--) await turn()
-    const outcome = await actor.send(response, bytes, { end: !early })
+    // Whoever has all of an answer may close the connection, before or after the server says that this was all.
+    const whole = !hasBody || framing === 'length'
+    const outcome = await actor.send(response, hasBody ? bytes : bytes.subarray(0, 0), {
+      end: !early, ...whole ? { withLast: true } : {},
+    })
     if (early) {
       await received
       response.end()
