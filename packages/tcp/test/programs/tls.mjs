@@ -2,7 +2,6 @@
 import { once } from 'node:events'
 import http from 'node:http'
 import net from 'node:net'
-import { Duplex } from 'node:stream'
 import { setImmediate } from 'node:timers'
 import tls from 'node:tls'
 import { certificates } from './certificates.mjs'
@@ -11,20 +10,6 @@ import { closed, codeOf, promised, turn, until } from './exchange.mjs'
 const host = '127.0.0.1'
 const { server: identity, other, client: clientIdentity } = certificates()
 const trusted = [identity.cert, other.cert]
-
-/** A stream of JavaScript's on top of a socket. */
-function wrapped(socket) {
-  const duplex = new Duplex({
-    read: () => socket.resume(),
-    write: (chunk, encoding, done) => socket.write(chunk, encoding, done),
-    final: (done) => socket.end(done),
-    destroy: (error, done) => { socket.destroy(); done(error) },
-  })
-  socket.on('data', (chunk) => { if (!duplex.push(chunk)) socket.pause() })
-  socket.on('end', () => duplex.push(null))
-  socket.on('error', (error) => duplex.destroy(error))
-  return duplex
-}
 
 export async function open() {
   const servers = new Set()
@@ -98,12 +83,6 @@ export async function open() {
       const server = tls.createServer(there)
       const socket = net.connect({ port: await listen(server), host, allowHalfOpen: true })
       return { server, event: 'secureConnection', client: tls.connect({ socket, ...here }) }
-    },
-
-    async 'stream of JavaScript'(chooser, there, here) {
-      const server = tls.createServer(there)
-      const socket = net.connect({ port: await listen(server), host, allowHalfOpen: true })
-      return { server, event: 'secureConnection', client: tls.connect({ socket: wrapped(socket), ...here }) }
     },
 
     /** Plain bytes both ways first, as with STARTTLS. */
