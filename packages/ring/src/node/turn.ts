@@ -49,4 +49,6 @@ export function guarded(call: () => void): void {
 process.on('exit', () => {
   exiting = true
   endTurn()
+  // Somebody has only said so.
+  setImmediate(() => { exiting = false })
 })
