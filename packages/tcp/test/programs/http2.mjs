@@ -241,8 +241,10 @@ export async function open(chooser) {
       else session.goaway(NGHTTP2_INTERNAL_ERROR)
     }
     const served = promised()
+    // Whether the end of a stream is sent before its reset is a matter of what else is being written.
+    const events = ['aborted', 'finish', 'error', 'close']
     handlers.set(index, async (stream) => {
-      watched(there, stream)
+      there.watch(stream, 'stream', ...events)
       goneAway(there, stream.session)
       there.watch(stream.session, 'session', 'error', 'close')
       served.resolve(Promise.all([closed(stream), closed(stream.session)]).then(() => {
@@ -257,7 +259,9 @@ export async function open(chooser) {
     const session = await connect(client)
     goneAway(client, session)
     client.watch(session, 'session', 'error', 'close')
-    const stream = answering(client, session.request({ ':path': `/${index}`, ':method': 'POST' }))
+    const stream = session.request({ ':path': `/${index}`, ':method': 'POST' })
+    client.watch(stream, 'stream', ...events)
+    stream.on('response', (headers) => client.log('response', headersOf(headers)))
     stream.write(question)
     const answered = count(stream, answer)
     const peer = await reached.promise
