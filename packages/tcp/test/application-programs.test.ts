@@ -48,4 +48,4 @@ it.each(Object.entries(counts))('random programs of %s come to the same as with 
     expect(logs, `node --import @sheaf/tcp/register test/programs/run.mjs ${protocol} ${seed}`)
       .toEqual(expected.programs[index].logs)
   }
-}, 60_000 + Number(process.env.SHEAF_PROGRAMS ?? 0) * 2000)
+}, 180_000 + Number(process.env.SHEAF_PROGRAMS ?? 0) * 2000)
