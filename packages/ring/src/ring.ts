@@ -10,6 +10,7 @@ import { receiveGroup, ReceivePool } from './memory/receive-pool'
 import { SendMemory } from './memory/send-memory'
 import { internetMessages, localMessages, MessageShare } from './message/share'
 import { Metrics } from './metrics'
+import { processEnds, whenProcessEnds } from './process-end'
 import { type ReceiveMethod, type ResolvedRingOptions, resolveRingOptions, type RingOptions } from './options'
 import { CompletionQueue } from './queue/completion-queue'
 import { Operation, OperationTable, userDataLow } from './queue/operation-table'
@@ -237,7 +238,7 @@ export class Ring {
     this.#wanted[0] = 1
     // The loop may have been past this ring's hook already, and would block.
     if (turning !== undefined && turning !== this) disturbed.add(this)
-    if (exiting && !this.#finishing) this.#finish()
+    if (processEnds && !this.#finishing) this.#doScheduled()
   }
 
   /** Has what was asked for done before anything that the kernel has posted is told. */
@@ -308,7 +309,6 @@ export class Ring {
 
   readonly #turn = (): (() => void) | undefined => {
     this.metrics.turns++
-    exiting = false
     // eslint-disable-next-line @typescript-eslint/no-this-alias -- it is the current ring, not a way around scoping
     turning = this
     turnMs = undefined
@@ -371,11 +371,11 @@ export class Ring {
       member.scheduled = true
       this.#scheduled.push(member)
     }
-    this.#finish()
+    this.#doScheduled()
   }
 
   /** Does what was scheduled, and what comes of that, as far as the kernel has it done without waiting. */
-  #finish(): void {
+  #doScheduled(): void {
     this.#finishing = true
     try {
       // What is in the queue already may be a chain, of which the kernel does a step each time.
@@ -393,13 +393,7 @@ export class Ring {
 
 const openRings = new Set<Ring>()
 
-/** The process ends, or somebody has only said so: then there is another turn. */
-let exiting = false
-
-// What was written before the process ends leaves, as it would have by system calls of `node:net`; also what is written
-// by those who are told of the end after this.
-process.on('exit', () => {
-  exiting = true
+whenProcessEnds(() => {
   for (const ring of openRings) ring.finish()
 })
 

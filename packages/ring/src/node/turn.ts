@@ -1,3 +1,4 @@
+import { processEnds, whenProcessEnds } from '../process-end'
 import { setImmediate } from '../timers'
 /*
  * The end of a turn of the event loop, for sockets that are not on a ring: what was asked of a connection in one turn
@@ -11,14 +12,12 @@ export interface Turning {
 }
 
 let waiting: Turning[] = []
-/** The process ends: there may be no other turn. */
-let exiting = false
 
 export function scheduleForEndOfTurn(member: Turning): void {
   if (member.scheduled) return
   member.scheduled = true
   if (waiting.push(member) !== 1) return
-  if (exiting) endTurn()
+  if (processEnds) endTurn()
   else setImmediate(endTurn)
 }
 
@@ -45,10 +44,5 @@ export function guarded(call: () => void): void {
   }
 }
 
-// What was written before the process ends leaves: the first try of Node's streams is a system call.
-process.on('exit', () => {
-  exiting = true
-  endTurn()
-  // Somebody has only said so.
-  setImmediate(() => { exiting = false })
-})
+// The first try of Node's streams is a system call.
+whenProcessEnds(endTurn)
