@@ -142,12 +142,8 @@ export class SocketHandle {
    */
   write(chunk: Uint8Array | string, encoding: BufferEncoding | undefined, done: WriteDone): void {
     if (typeof chunk === 'string' && encoding === undefined) throw notABuffer()
-    if (this.#closing) {
-      done(callError(-Errno.EBADF, 'write'))
-      return
-    }
-    const connection = this.#connection as StreamConnection
-    if (connection.write(chunk, encoding) || connection.sendNow()) done()
+    if (this.#closing) done(callError(-Errno.EBADF, 'write'))
+    else if ((this.#connection as StreamConnection).write(chunk, encoding)) done()
     else this.#writeDone = done
   }
 
@@ -163,7 +159,7 @@ export class SocketHandle {
       // An HTTP response ends with an empty one, whose callback says that it is finished.
       if (chunk.length !== 0) room = connection.write(chunk, knownEncoding(encoding))
     }
-    if (room || connection.sendNow()) done()
+    if (room) done()
     else this.#writeDone = done
   }
 

@@ -154,36 +154,37 @@ export abstract class StreamConnection implements Transport, ForwardingTarget, O
     for (const chunk of chunks) send.write(chunk)
     if (send.waiting) this.#steerSend()
     if (!this.scheduled) this.#schedule()
-    if (!send.waiting && send.queuedBytes < this.writableHighWaterMark && this.#active()) return true
+    if (this.#active() && this.#hasRoom()) return true
     this.#needsDrain = true
     return false
-  }
-
-  /**
-   * Has the kernel take what has been written at once, as far as it has room: what a program wrote before it destroys a
-   * `net.Socket` has left. Nobody is told of anything in it.
-   * @returns whether there is room for more, and no `drain` comes.
-   */
-  sendNow(): boolean {
-    const send = this.#send
-    if (this.#state !== 'open' || send.sentEnough) return false
-    this.#steerSend()
-    if (send.inFlight) this.ring.reap()
-    if (!this.#active() || send.waiting || send.queuedBytes >= this.writableHighWaterMark) return false
-    this.#needsDrain = false
-    return true
   }
 
   #written(callback: WriteCallback | undefined): boolean {
     const send = this.#send
     if (callback !== undefined) (this.#callbacks ??= new WriteCallbacks()).add(send.acceptedBytes, callback)
     if (!this.scheduled) this.#schedule()
-    // A socket takes true for leave to change what it wrote from.
-    const kept = this.#underSocket && send.waiting
-    if (send.queuedBytes < this.writableHighWaterMark && !kept) return true
+    if (this.#hasRoom() || (this.#underSocket && this.#sendNow())) return true
     if (!this.#needsDrain) this.ring.metrics.backPressure++
     this.#needsDrain = true
     return false
+  }
+
+  /** More may be written. A socket takes that for leave to change what it wrote from. */
+  #hasRoom(): boolean {
+    const send = this.#send
+    return send.queuedBytes < this.writableHighWaterMark && !(this.#underSocket && send.waiting)
+  }
+
+  /**
+   * Has the kernel take what has been written at once, as far as it has room: what a program wrote before it destroys
+   * a `net.Socket` has left. Nobody is told of anything in it. @returns whether there is room for more.
+   */
+  #sendNow(): boolean {
+    const send = this.#send
+    if (!this.#active() || send.sentEnough) return false
+    this.#steerSend()
+    if (send.inFlight) this.ring.reap()
+    return this.#active() && this.#hasRoom()
   }
 
   /**
