@@ -44,6 +44,15 @@ it('what was written before process.exit arrives', async () => {
   expect(output).toBe('first last')
 })
 
+/** Node's own server of one connection, of which it counts the bytes. */
+const countingServer = `
+  let bytes = 0
+  const server = stock.createServer((socket) => {
+    socket.on('data', (chunk) => { bytes += chunk.byteLength })
+    socket.on('close', () => server.close())
+  }).listen(0, '127.0.0.1')
+  await once(server, 'listening')`
+
 it.each([
   ['in many writes, just before process.exit', 'many(); process.exit()', 1_000_000],
   ['by a listener of `exit`', 'process.on(\'exit\', () => socket.write(\'bye\')); process.exit()', 3],
@@ -75,12 +84,7 @@ it.each([
       })
     } else {
       for (const module of ['stock', 'net']) {
-        let bytes = 0
-        const server = stock.createServer((socket) => {
-          socket.on('data', (chunk) => { bytes += chunk.byteLength })
-          socket.on('close', () => server.close())
-        }).listen(0, '127.0.0.1')
-        await once(server, 'listening')
+        ${countingServer}
         fork(process.argv[1], [server.address().port, module])
         await once(server, 'close')
         console.log(bytes)
@@ -99,12 +103,7 @@ it.each([
   const { output } = await run(`
     import { once } from 'node:events'
     for (const { connect } of [stock, net]) {
-      let bytes = 0
-      const server = stock.createServer((socket) => {
-        socket.on('data', (chunk) => { bytes += chunk.byteLength })
-        socket.on('close', () => server.close())
-      }).listen(0, '127.0.0.1')
-      await once(server, 'listening')
+      ${countingServer}
       const socket = connect(server.address().port, '127.0.0.1', () => {
         const many = (count, size) => { for (let index = 0; index < count; index++) socket.write(Buffer.alloc(size)) }
         ${ending}

@@ -53,6 +53,14 @@ const tlsOptions = (): string => `{
   cert: require('fs').readFileSync(${JSON.stringify(certificate)}),
 }`
 
+const http2Server = `
+      const http2 = require('http2')
+      const server = http2.createServer()
+      server.on('stream', (stream) => {
+        stream.respond({ ':status': 200 })
+        stream.end('body')
+      })`
+
 describe('an application that is not changed, with @sheaf/tcp/register', () => {
   const answer = 'x'.repeat(100_000)
   const httpApplication = (load: string): string => `
@@ -69,12 +77,7 @@ describe('an application that is not changed, with @sheaf/tcp/register', () => {
 
   it('tells the parts of an HTTP/2 answer one after the other, also if they come in one piece', async () => {
     const { result } = await carried<string[]>(`
-      const http2 = require('http2')
-      const server = http2.createServer()
-      server.on('stream', (stream) => {
-        stream.respond({ ':status': 200 })
-        stream.end('body')
-      })
+      ${http2Server}
       server.listen(0, '127.0.0.1', () => {
         const session = http2.connect('http://127.0.0.1:' + server.address().port)
         const request = session.request({ ':path': '/' })
@@ -208,12 +211,8 @@ describe('an application that is not changed, with @sheaf/tcp/register', () => {
 
   it('waits for the socket that an application connects for its HTTP/2 session', async () => {
     const { result } = await carried<unknown[]>(`
-      const http2 = require('http2'), net = require('net')
-      const server = http2.createServer()
-      server.on('stream', (stream) => {
-        stream.respond({ ':status': 200 })
-        stream.end('body')
-      })
+      const net = require('net')
+      ${http2Server}
       server.listen(0, '127.0.0.1', () => {
         const { port } = server.address()
         const socket = net.connect(port, '127.0.0.1')

@@ -187,6 +187,16 @@ class Actor {
     return () => failed === 'none' && called !== written ? `${called} of ${written} called back` : failed
   }
 
+  /** Sends up to so many bytes, at times a million, and receives all that comes; ends before or after that. */
+  async converse(stream, max, { endsFirst }) {
+    const received = this.receive(stream)
+    const outcome = await this.send(stream, this.bytes(this.once(3) ? 1_000_000 : max), { end: endsFirst })
+    this.log('received', await received)
+    if (!endsFirst) stream.end()
+    await closed(stream)
+    this.log('sent', outcome())
+  }
+
   /**
    * Receives all that there is, in a random way. @param options.whole of which it is to be the first part.
    * @param options.enough so many bytes, or more: leaves then.

@@ -238,12 +238,7 @@ export async function open(chooser) {
   async function bothWays(actor, socket, head, { endsFirst }) {
     actor.watch(socket, 'socket', 'end', 'finish', 'error', 'close')
     if (head.byteLength > 0) socket.unshift(head)
-    const received = actor.receive(socket)
-    const outcome = await actor.send(socket, actor.bytes(actor.once(3) ? 1_000_000 : 30_000), { end: endsFirst })
-    actor.log('received', await received)
-    if (!endsFirst) socket.end()
-    await closed(socket)
-    actor.log('sent', outcome())
+    await actor.converse(socket, 30_000, { endsFirst })
   }
 
   async function upgrade(exchange, index) {

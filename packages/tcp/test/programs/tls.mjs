@@ -168,16 +168,11 @@ export async function open() {
   /** Both sides send what they have, and end in either order. */
   async function talk(exchange) {
     const { client, there, chooser, secure, accepted, done } = await both(exchange)
-    const side = async (actor, socket, endsFirst) => {
-      const received = actor.receive(socket)
-      const outcome = await actor.send(socket, actor.bytes(actor.once(3) ? 1_000_000 : 40_000), { end: endsFirst })
-      actor.log('received', await received)
-      if (!endsFirst) socket.end()
-      await closed(socket)
-      actor.log('sent', outcome())
-    }
     const clientFirst = chooser.once(2)
-    await Promise.all([side(client, secure, clientFirst), side(there, accepted, !clientFirst)])
+    await Promise.all([
+      client.converse(secure, 40_000, { endsFirst: clientFirst }),
+      there.converse(accepted, 40_000, { endsFirst: !clientFirst }),
+    ])
     await done()
   }
 
