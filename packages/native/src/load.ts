@@ -38,7 +38,8 @@ export function loadAddon(): Loaded {
     process.dlopen(module, path)
     return { addon: module.exports as Addon, reason: '' }
   } catch (error) {
-    return refuse(`The addon ${path} can't be loaded: ${error instanceof Error ? error.message : String(error)}.`)
+    const why = error instanceof Error ? error.message : String(error)
+    return refuse(`The addon ${path} can't be loaded: ${why.replace(/\.$/, '')}.`)
   }
 }
 

@@ -1,8 +1,13 @@
 import type { AsyncResource } from 'node:async_hooks'
 import { raise } from '@sheaf/native'
 
-/** What Node's own modules run between two timers, or two immediates, that are called from one loop of JavaScript. */
+/**
+ * What Node's own modules run between two timers, or two immediates, that are called from one loop of JavaScript. With
+ * `--pending-deprecation` it comes in a function that warns, whose prototype is the real one.
+ */
 const { _tickCallback: tickCallback } = process as unknown as { _tickCallback?: () => void }
+const deprecatedTicks: unknown = tickCallback === undefined ? undefined : Object.getPrototypeOf(tickCallback)
+const ticks = deprecatedTicks === Function.prototype ? tickCallback : deprecatedTicks as typeof tickCallback
 
 /**
  * Runs what waits for the end of the event that was just told: `process.nextTick` and promise callbacks. To be called
@@ -12,7 +17,7 @@ const { _tickCallback: tickCallback } = process as unknown as { _tickCallback?: 
  */
 export function runTicks(): void {
   try {
-    tickCallback?.()
+    ticks?.()
   } catch (error) {
     // It has left its async context entered. Thrown on, the turn's call would end in another context than it began in,
     // for which Node aborts; reported here, all contexts are left first.

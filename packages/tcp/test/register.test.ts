@@ -312,6 +312,23 @@ describe('an application that is not changed, with @sheaf/tcp/register', () => {
     expect(result).toEqual(['data', 'end', 'close', 'closed'])
   })
 
+  it.each([
+    [['--pending-deprecation', '--throw-deprecation']],
+    [['--frozen-intrinsics', '--no-warnings']],
+    [['--disable-proto=throw', '--disallow-code-generation-from-strings']],
+  ])('runs with %s', async (flags) => {
+    const { result, bytesRead } = await carried<number>(`
+      const tls = require('tls')
+      result = 0
+      const server = tls.createServer(${tlsOptions()}, (socket) => socket.pipe(socket)).listen(0, '127.0.0.1', () => {
+        const socket = tls.connect({ port: server.address().port, rejectUnauthorized: false })
+        socket.on('data', (chunk) => { result += chunk.length }).on('end', () => server.close())
+        socket.end(Buffer.alloc(100_000))
+      })`, [...flags, ...asModule])
+    expect(result).toBe(100_000)
+    expect(bytesRead).toBeGreaterThan(2 * result)
+  })
+
   it('shows in an error which async functions were waiting', async () => {
     const { result } = await carried<string>(`
       const net = require('net'), { once } = require('events')

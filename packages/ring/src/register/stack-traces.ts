@@ -13,8 +13,8 @@ let before = 0
 export function deepenStackTraces(patches: Patches): void {
   if (users++ === 0) {
     before = Error.stackTraceLimit
-    // 0 is no traces.
-    if (before > 0) Error.stackTraceLimit = before + framesOfTurn
+    // 0 is no traces. Intrinsics can be frozen.
+    if (before > 0) Reflect.set(Error, 'stackTraceLimit', before + framesOfTurn)
   }
   patches.add(() => {
     if (--users === 0 && Error.stackTraceLimit === before + framesOfTurn) Error.stackTraceLimit = before
