@@ -7,7 +7,8 @@ import { defineConfig } from 'tsup'
  * Nobody may get two copies of a class (`instanceof` would fail, and a process would have two rings). Where
  * `require()` can load ES modules (Node 20.19, 22.12 and later) the `module-sync` condition gives both module systems
  * the ES module. Everywhere else both get the CommonJS one: `import` finds it behind `index.import.js`, whose names
- * Node reads from the list that esbuild leaves in the CommonJS file for that purpose.
+ * Node reads from the list that esbuild leaves in the CommonJS file for that purpose. `module` is for bundlers, which
+ * can put any of it into an ES module then.
  *
  * Dependencies stay imports: `@sheaf/tcp` must find the same `@sheaf/ring` as everybody else in the process. For the
  * same reason one entry of a package imports another by the package's name.
@@ -20,13 +21,15 @@ export function library(entries: Record<string, string> = {}) {
     format: ['esm', 'cjs'],
     platform: 'node',
     target: 'node20.12',
-    shims: true,
     external: [/^@sheaf\//],
     clean: true,
     silent: true,
     sourcemap: true,
-    // The sources are in the package beside the maps.
-    esbuildOptions: (options) => { options.sourcesContent = false },
+    esbuildOptions: (options, { format }) => {
+      // The sources are in the package beside the maps.
+      options.sourcesContent = false
+      if (format === 'cjs') options.define = { ...options.define, 'import.meta.filename': '__filename' }
+    },
     // tsup sets `baseUrl`, which TypeScript 6 calls deprecated.
     dts: { compilerOptions: { ignoreDeprecations: '6.0' } },
     onSuccess: async () => {

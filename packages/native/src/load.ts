@@ -1,5 +1,5 @@
 import { existsSync, readFileSync } from 'node:fs'
-import { fileURLToPath } from 'node:url'
+import { resolve } from 'node:path'
 import type { Addon } from './binding.js'
 
 export type Loaded
@@ -30,7 +30,8 @@ export function loadAddon(): Loaded {
   const path = candidates.find((candidate) => existsSync(candidate))
   if (path === undefined) {
     const where = candidates.join(' or ')
-    return refuse(`There is no compiled addon at ${where}; \`npx node-gyp rebuild\` in the package makes one.`)
+    return refuse(`There is no compiled addon at ${where}; \`npx node-gyp rebuild\` in @sheaf/native makes one, and `
+      + 'a bundler must leave @sheaf/native out of its bundle.')
   }
   try {
     // Not require(): it takes a file that is not called `.node` for JavaScript.
@@ -49,9 +50,11 @@ function refuse(reason: string): Loaded {
 
 /** This file is one folder below the package's root, as source (`src/`) and as built (`dist/`). */
 function shippedPaths(): string[] {
+  // Not there in a bundle of CommonJS.
+  const file = import.meta.filename as string | undefined ?? process.argv.at(1) ?? process.execPath
   const folder = `${process.platform}-${process.arch}${usesMusl() ? '-musl' : ''}`
   return [`../prebuilds/${folder}/sheaf_native.node`, '../build/Release/sheaf_native.node']
-    .map((path) => fileURLToPath(new URL(path, import.meta.url)))
+    .map((path) => resolve(file, '..', path))
 }
 
 /** Which C library this very process has mapped; `process.report` says the same, but takes milliseconds. */

@@ -9,7 +9,7 @@ import { loadFamilyBy, net, provideFamily } from '@sheaf/ring/net'
 import { internetFamily } from '@sheaf/tcp'
 
 provideFamily(internetFamily)
-loadFamilyBy('pipe', () => createRequire(import.meta.url)('@sheaf/unix/net') as unknown)
+loadFamilyBy('pipe', () => createRequire(import.meta.filename)('@sheaf/unix/net') as unknown)
 
 export default net
 // One by one: before Node 20.19 `import` reads the names from the text of the CommonJS file.

@@ -9,7 +9,7 @@ import { loadFamilyBy, net, provideFamily } from '@sheaf/ring/net'
 import { pathFamily } from '@sheaf/unix'
 
 provideFamily(pathFamily)
-loadFamilyBy('tcp', () => createRequire(import.meta.url)('@sheaf/tcp/net') as unknown)
+loadFamilyBy('tcp', () => createRequire(import.meta.filename)('@sheaf/tcp/net') as unknown)
 
 export default net
 // One by one: before Node 20.19 `import` reads the names from the text of the CommonJS file.

@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs'
 import { release } from 'node:os'
+import { resolve } from 'node:path'
 import { type Capabilities, capabilities, createRing, type Tier, tierOf } from '@sheaf/ring'
 
 /** What `sheaf doctor --json` prints. */
@@ -73,7 +74,7 @@ function ringCapabilities(): Capabilities {
 
 /** This file is built into the package's `dist`. */
 function ownVersion(): string {
-  const text = read(new URL('../package.json', import.meta.url))
+  const text = read(resolve(import.meta.filename, '../../package.json'))
   return text === undefined ? 'unknown' : (JSON.parse(text) as { version: string }).version
 }
 
@@ -92,7 +93,7 @@ function seccompFilter(): boolean | undefined {
   return found === null ? undefined : found[1] !== '0'
 }
 
-function read(path: string | URL): string | undefined {
+function read(path: string): string | undefined {
   try {
     return readFileSync(path, 'utf8')
   } catch {
