@@ -1,4 +1,5 @@
 import { AsyncLocalStorage } from 'node:async_hooks'
+import { stat } from 'node:fs'
 import { createRequire } from 'node:module'
 import { setImmediate as immediate, setTimeout as delay } from 'node:timers/promises'
 import { afterEach, describe, expect, it } from 'vitest'
@@ -367,6 +368,24 @@ describe('a turn', () => {
     const turns = await turnsAnIteration((iteration) => setImmediate(iteration))
     expect(turns).toBeGreaterThan(0.5)
     expect(turns).toBeLessThan(2.5)
+  })
+
+  it('leaves immediates that come before what it had others do, as events of libuv do', async () => {
+    const { ring, queue } = open()
+    const seen: string[] = []
+    ring.attach(() => {
+      queue.reap()
+      setImmediate(() => seen.push('immediate'))
+      stat('/', () => seen.push('file'))
+      // A thread has done that when this is over.
+      const until = performance.now() + 5
+      while (performance.now() < until);
+    }, 8)
+    for (let round = 0; round < 10; round++) {
+      queue.nop(round)
+      await until(() => seen.length === 2)
+      expect(seen.splice(0)).toEqual(['immediate', 'file'])
+    }
   })
 
   it('takes a whole burst, although the kernel hands over deferred work in small portions', async () => {

@@ -502,6 +502,37 @@ it('ends and closes when node:net does: after what is to be done immediately', a
   }
 })
 
+it('what an event leaves for an immediate comes before files and names that it asks for', async () => {
+  const program = (name: string): string => `
+    import dns from 'node:dns'
+    import fs from 'node:fs'
+    const seen = []
+    const server = ${name}.createServer((socket) => socket.pipe(socket)).listen(0, '127.0.0.1', () => {
+      const socket = ${name}.connect(server.address().port, '127.0.0.1', () => socket.write('it'))
+      socket.on('data', () => {
+        let first = true
+        const see = () => {
+          if (first) seen.push('late')
+        }
+        setImmediate(() => { first = false })
+        fs.stat('/', see)
+        dns.lookup('localhost', see)
+        const until = performance.now() + 5
+        while (performance.now() < until);
+        if (seen.push('told') < 10) {
+          setTimeout(() => socket.write('it'), 10)
+          return
+        }
+        socket.end()
+        server.close(() => console.log(...new Set(seen)))
+      })
+    })`
+  for (const name of ['net', 'stock']) {
+    const { output } = await run(program(name))
+    expect(output).toBe('told')
+  }
+})
+
 it('paths go to @sheaf/unix where that is installed', async () => {
   const { output } = await run(`
     import { tmpdir } from 'node:os'

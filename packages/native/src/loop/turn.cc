@@ -34,7 +34,7 @@ namespace sheaf::loop {
 // set when all has been run; the next enter, `Ring::Enter`, mends that, or the loop would never block.
 //
 // After a wake-up the word stays set although `OnWakeup` has returned: libuv comes past `BeforeBlocking` before it
-// blocks again.
+// blocks again. What the eventfd says is taken there before the word is cleared, never between that and blocking.
 
 namespace {
 
@@ -43,6 +43,11 @@ constexpr bool kLockedOrIsFullBarrier = true;
 #else
 constexpr bool kLockedOrIsFullBarrier = false;
 #endif
+
+/** An enter found no room or no memory for now. */
+bool IsBusy(int entered) {
+  return entered == -EBUSY || entered == -EAGAIN;
+}
 
 }  // namespace
 
@@ -53,7 +58,6 @@ const char* ErrorName(int error) {
 struct TurnHook::Handles {
   uv_prepare_t prepare;
   uv_poll_t poll;
-  uv_idle_t idle;
 };
 
 int TurnHook::Create(uv_loop_s* loop, std::shared_ptr<kernel::Ring> ring, Wishes* wishes, uint32_t max_rounds,
@@ -77,16 +81,11 @@ int TurnHook::Create(uv_loop_s* loop, std::shared_ptr<kernel::Ring> ring, Wishes
     return polled;
   }
   uv_prepare_init(loop, &handles->prepare);
-  uv_idle_init(loop, &handles->idle);
-  made->open_handles_ = 3;
+  made->open_handles_ = 2;
   handles->poll.data = made;
   handles->prepare.data = made;
-  handles->idle.data = made;
-  for (auto* handle :
-       {reinterpret_cast<uv_handle_t*>(&handles->poll), reinterpret_cast<uv_handle_t*>(&handles->prepare),
-        reinterpret_cast<uv_handle_t*>(&handles->idle)}) {
-    uv_unref(handle);
-  }
+  uv_unref(reinterpret_cast<uv_handle_t*>(&handles->poll));
+  uv_unref(reinterpret_cast<uv_handle_t*>(&handles->prepare));
   uv_poll_start(&handles->poll, UV_READABLE,
                 [](uv_poll_t* handle, int, int) { static_cast<TurnHook*>(handle->data)->OnWakeup(); });
   uv_prepare_start(&handles->prepare,
@@ -128,7 +127,6 @@ void TurnHook::Close() {
   const auto on_close = [](uv_handle_t* handle) { static_cast<TurnHook*>(handle->data)->HandleClosed(); };
   uv_close(reinterpret_cast<uv_handle_t*>(&handles_->poll), on_close);
   uv_close(reinterpret_cast<uv_handle_t*>(&handles_->prepare), on_close);
-  uv_close(reinterpret_cast<uv_handle_t*>(&handles_->idle), on_close);
   // libuv allows this as soon as uv_close() has returned.
   close(event_fd_);
   event_fd_ = -1;
@@ -142,64 +140,104 @@ void TurnHook::HandleClosed() {
   closed();
 }
 
+/** Has the kernel take what was staged. What it posts is told when libuv polls, where Node's own events are. */
 void TurnHook::BeforeBlocking() {
   if (stopped_) return;
-  uv_idle_stop(&handles_->idle);
   yielded_ = false;
-  const bool pending = Run(std::exchange(put_off_, false), true);
-  // An active idle handle is how libuv is told to poll without blocking.
-  if (pending && !stopped_) uv_idle_start(&handles_->idle, [](uv_idle_t*) {});
+  if (Submit() && !stopped_) Signal();
+}
+
+/** @returns whether the loop is not to block. */
+bool TurnHook::Submit() {
+  if (suppresses_wakeups_) ring_->SetEventfdDisabled(true);
+  for (uint32_t round = 0; round < max_rounds_ && !ring_->HasCompletions(); round++) {
+    if (Wanted()) {
+      if (!TakeTurn()) return false;
+      yielded_ = yielded_ || (ImmediatesFirst() && LoopIsBusy());
+    }
+    if (!HasWork()) {
+      if (signalled_) TakeSignals();
+      if (Settle()) return false;
+    }
+    if (ring_->Unsubmitted() == 0 && !ring_->KernelHasMore()) continue;
+    const int entered = Enter();
+    if (entered < 0 && !IsBusy(entered)) {
+      if (signalled_) TakeSignals();
+      return EnterFailed(entered);
+    }
+    // No room or no memory for now: it is tried again when the loop has polled.
+    if (entered < 0) return true;
+  }
+  return true;
+}
+
+int TurnHook::Enter() {
+  const int entered = ring_->Enter(0, abi::kEnterGetEvents);
+  if (entered < 0 && !IsBusy(entered)) return entered;
+  FinishChains();
+  error_reported_ = false;
+  return entered;
 }
 
 void TurnHook::OnWakeup() {
+  // What the hook has signalled stays, so that a loop with something to do needs no more system calls.
+  if (!signalled_) TakeSignals();
+  wakeups_++;
+  if (stopped_) return;
+  if (yielded_) {
+    Signal();
+  } else {
+    // Where the kernel does not show deferred work, a wake-up is the only sign of it.
+    Run(!taskrun_visible_);
+  }
+}
+
+/** Has libuv call the hook when it polls next, and not block before. */
+void TurnHook::Signal() {
+  if (signalled_) return;
+  signalled_ = true;
+  const uint64_t one = 1;
+  [[maybe_unused]] const ssize_t length = write(event_fd_, &one, sizeof(one));
+}
+
+void TurnHook::TakeSignals() {
   uint64_t signals = 0;
   // Empty when another wake-up has been merged with this one, which is as good.
   [[maybe_unused]] const ssize_t length = read(event_fd_, &signals, sizeof(signals));
-  wakeups_++;
-  if (stopped_) return;
-  // Where the kernel does not show deferred work, a wake-up is the only sign of it.
-  if (yielded_) {
-    put_off_ = !taskrun_visible_;
-  } else {
-    Run(!taskrun_visible_, false);
-  }
+  signalled_ = false;
 }
 
 /**
  * One turn: submit, reap and dispatch until nothing is left, or the loop has something to do before it would block, or
- * `max_rounds` are over, so that the loop's other handles get theirs.
+ * `max_rounds` are over, so that the loop's other handles get theirs. What is left comes before the loop blocks.
  * @param forced enter once even if there seems to be nothing to do.
- * @param may_block the loop blocks next if this returns false.
- * @returns whether there is work left.
  */
-bool TurnHook::Run(bool forced, bool may_block) {
+void TurnHook::Run(bool forced) {
   if (suppresses_wakeups_) ring_->SetEventfdDisabled(true);
   // Something has happened since the loop ran what was waiting.
   bool dispatched = Wanted() && ring_->HasCompletions();
   if (Wanted()) {
-    if (!TakeTurn()) return false;
+    if (!TakeTurn()) return;
     dispatched = dispatched || ImmediatesFirst();
   }
   for (uint32_t round = 0; round < max_rounds_; round++) {
-    if (!forced && Settle(may_block)) return false;
+    if (!forced && !HasWork()) return;
     if (forced || ring_->Unsubmitted() != 0 || ring_->KernelHasMore()) {
       forced = false;
-      const int entered = ring_->Enter(0, abi::kEnterGetEvents);
+      const int entered = Enter();
+      if (entered < 0 && !IsBusy(entered)) {
+        EnterFailed(entered);
+        return;
+      }
       // No room or no memory for now: after what can be dispatched has been, it is tried again.
-      const bool busy = entered == -EBUSY || entered == -EAGAIN;
-      if (entered < 0 && !busy) return EnterFailed(entered);
-      FinishChains();
-      error_reported_ = false;
-      if (busy && !ring_->HasCompletions() && !Wanted()) return true;
+      if (entered < 0 && !ring_->HasCompletions() && !Wanted()) return;
     }
     if (!ring_->HasCompletions() && !Wanted()) continue;
     // libuv polls once an iteration: immediates that an event has left come before whatever came of that event.
-    yielded_ = dispatched && LoopIsBusy();
-    if (yielded_) return true;
-    if (!TakeTurn()) return false;
+    if (dispatched && LoopIsBusy()) return;
+    if (!TakeTurn()) return;
     dispatched = true;
   }
-  return !Settle(may_block);
 }
 
 /** @returns whether the loop would not block: immediates are waiting, a timer is due, or a handle is closing. */
@@ -207,10 +245,10 @@ bool TurnHook::LoopIsBusy() const {
   return uv_backend_timeout(handles_->prepare.loop) == 0;
 }
 
-/** @returns whether nothing is left to do; if so and the loop may block next, the kernel may wake it again. */
-bool TurnHook::Settle(bool may_block) {
+/** @returns whether nothing is left to do; if so, the kernel may wake the loop again. */
+bool TurnHook::Settle() {
   if (HasWork()) return false;
-  if (!may_block || !suppresses_wakeups_) return true;
+  if (!suppresses_wakeups_) return true;
   ring_->SetEventfdDisabled(false);
   std::atomic_thread_fence(std::memory_order_seq_cst);
   if (!HasWork()) return true;

@@ -35,7 +35,7 @@ struct Wishes {
 };
 
 /**
- * Takes a ring's turns: before the loop blocks, and when the kernel has posted something. Lives on the heap until the
+ * Takes a ring's turns: submits before the loop polls, and dispatches when it does. Lives on the heap until the
  * loop has let go of its handles, which is some time after `Close`; frees itself then.
  */
 class TurnHook {
@@ -71,8 +71,12 @@ class TurnHook {
 
   void BeforeBlocking();
   void OnWakeup();
-  bool Run(bool forced, bool may_block);
-  bool Settle(bool may_block);
+  bool Submit();
+  int Enter();
+  void Run(bool forced);
+  void Signal();
+  void TakeSignals();
+  bool Settle();
   bool TakeTurn();
   void FinishChains();
   bool EnterFailed(int error);
@@ -96,10 +100,10 @@ class TurnHook {
   /** Nothing can be called any more, or the hook is closed. */
   bool stopped_ = false;
   bool error_reported_ = false;
-  /** The last run left what there is for the loop's next iteration. */
+  /** What was told before the loop polled has left immediates, which come before anything else. */
   bool yielded_ = false;
-  /** A wake-up came after that. */
-  bool put_off_ = false;
+  /** The eventfd is readable because the hook wants to be called. */
+  bool signalled_ = false;
   uint64_t turns_ = 0;
   uint64_t wakeups_ = 0;
 };
