@@ -13,6 +13,9 @@ const leftOut = [
   ['**/leaks.test.ts', 'minutes of connections, to see that JavaScript holds no more in the end than in the beginning'],
 ]
 
+/** For one test, in ms: a process takes seconds to end, as what it leaves is looked through. */
+const timeout = 120_000
+
 const root = fileURLToPath(new URL('..', import.meta.url))
 const packages = join(root, '..')
 const build = join(root, 'build-asan')
@@ -55,7 +58,7 @@ function runTests() {
   const tested = readdirSync(packages).filter((name) => existsSync(join(packages, name, 'vitest.config.ts')))
   return tested.filter((name) => {
     console.log(`@sheaf/${name} under the sanitizers`)
-    return !run('npx', ['vitest', 'run', ...exclude], join(packages, name))
+    return !run('npx', ['vitest', 'run', `--testTimeout=${timeout}`, ...exclude], join(packages, name))
   }).length === 0
 }
 
