@@ -30,6 +30,8 @@ interface Scenario {
 const kib = 1024
 
 const scenarios: readonly Scenario[] = [
+  { name: 'http, 1 connection', application: 'http', connections: 1, pipelined: 1 },
+  { name: 'http, 2 connections', application: 'http', connections: 2, pipelined: 1 },
   { name: 'http, 64 connections', application: 'http', connections: 64, pipelined: 1 },
   { name: 'http, 512 connections', application: 'http', connections: 512, pipelined: 1 },
   {
