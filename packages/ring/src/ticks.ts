@@ -6,8 +6,10 @@ import { raise } from '@sheaf/native'
  * `--pending-deprecation` it comes in a function that warns, whose prototype is the real one.
  */
 const { _tickCallback: tickCallback } = process as unknown as { _tickCallback?: () => void }
-const deprecatedTicks: unknown = tickCallback === undefined ? undefined : Object.getPrototypeOf(tickCallback)
-const ticks = deprecatedTicks === Function.prototype ? tickCallback : deprecatedTicks as typeof tickCallback
+const inner: unknown = tickCallback && Object.getPrototypeOf(tickCallback)
+// Else it is a Function.prototype, maybe of another realm: in a `vm` context `process` is that of the main one.
+const isInner = typeof inner === 'function' && typeof Object.getPrototypeOf(inner) === 'function'
+const ticks = isInner ? inner as () => void : tickCallback
 
 /**
  * Runs what waits for the end of the event that was just told: `process.nextTick` and promise callbacks. To be called
