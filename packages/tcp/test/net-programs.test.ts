@@ -1,4 +1,4 @@
-import { spawn } from 'node:child_process'
+import { execFileSync, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -577,4 +577,9 @@ it('a process that gets a server from its parent can listen with it', async () =
       })
     }`)
   expect(output).toBe('by the child')
+})
+
+it('runs process.nextTick after each event if it is loaded in a vm context', () => {
+  const program = join(import.meta.dirname, 'fixtures/in-vm-context.cjs')
+  expect(execFileSync(process.execPath, [program], { encoding: 'utf8' })).toBe('data tick data tick data tick\n')
 })
