@@ -155,14 +155,11 @@ bool TurnHook::Submit() {
       if (!TakeTurn()) return false;
       yielded_ = yielded_ || (ImmediatesFirst() && LoopIsBusy());
     }
-    bool forced = false;
     if (!HasWork()) {
-      // Where the kernel does not show deferred work, what is taken may be the only sign of it.
-      forced = signalled_ && !taskrun_visible_;
       if (signalled_) TakeSignals();
-      if (!forced && Settle()) return false;
+      if (Settle()) return false;
     }
-    if (!forced && ring_->Unsubmitted() == 0 && !ring_->KernelHasMore()) continue;
+    if (ring_->Unsubmitted() == 0 && !ring_->KernelHasMore()) continue;
     const int entered = Enter();
     if (entered < 0 && !IsBusy(entered)) {
       if (signalled_) TakeSignals();
