@@ -25,7 +25,8 @@ export interface DetailOptions {
   receiveDescriptors?: boolean
   /**
    * Tells with everything that is received who sent it: `details.credentials`, on the kernel's word. It costs the
-   * kernel some time for each message, and an unnamed socket gets an abstract name when it sends. Default false.
+   * kernel some time for each message, and an unnamed socket gets an abstract name when it sends. What was sent before
+   * a socket was adopted may have come without: process 0, and the user and group 65534. Default false.
    */
   receiveCredentials?: boolean
 }

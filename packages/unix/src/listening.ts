@@ -2,6 +2,7 @@ import {
   type AcceptedSocket, adoptDescriptor, limits, type ListenerHandler, openSocket, type PathAddress, prepared, type Ring,
   type SocketKind, systemError,
 } from '@sheaf/ring'
+import { type DetailOptions, receiveCredentials } from './details'
 import { RingUnixListener } from './listener'
 import type { ListenAddressOptions } from './options'
 import { bindFile } from './socket'
@@ -14,7 +15,7 @@ interface Bound {
 }
 
 /** What a listener takes, whatever the connections. */
-interface ListeningOptions extends ListenAddressOptions {
+interface ListeningOptions extends ListenAddressOptions, DetailOptions {
   fd?: number
   backlog?: number
 }
@@ -28,7 +29,7 @@ export function listenOnRing(
   accept: (fd: number) => AcceptedSocket,
 ): RingUnixListener {
   const { fd, file }
-    = options.fd === undefined ? listeningSocket(ring, kind, options) : adoptListening(ring, kind, options.fd)
+    = options.fd === undefined ? listeningSocket(ring, kind, options) : adoptListening(ring, kind, options.fd, options)
   const address = prepared(ring, fd, () => boundAddress(ring, fd))
   return new RingUnixListener(ring, fd, address, handler, accept, file)
 }
@@ -41,6 +42,7 @@ function listeningSocket(
   const path = options.path as string
   const fd = openSocket(ring, unixFamily, kind.type, 0)
   return prepared(ring, fd, () => {
+    prepareCredentials(ring, fd, options)
     const file = bindFile(ring, fd, kind, path, options, 'listen')
     const result = ring.sockets.listen(fd, options.backlog ?? limits.backlog)
     if (result >= 0) return { fd, file }
@@ -49,9 +51,17 @@ function listeningSocket(
   })
 }
 
-function adoptListening(ring: Ring, kind: SocketKind, fd: number): Bound {
+function adoptListening(ring: Ring, kind: SocketKind, fd: number, options: ListeningOptions): Bound {
   adoptDescriptor(ring, fd, kind, 'listening')
-  return { fd, file: undefined }
+  return prepared(ring, fd, () => {
+    prepareCredentials(ring, fd, options)
+    return { fd, file: undefined }
+  })
+}
+
+/** Connections have it from their listener: what a peer sends before it is accepted comes with credentials, too. */
+function prepareCredentials(ring: Ring, fd: number, options: DetailOptions): void {
+  if (options.receiveCredentials === true) receiveCredentials(ring, fd)
 }
 
 function boundAddress(ring: Ring, fd: number): PathAddress {

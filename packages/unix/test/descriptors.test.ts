@@ -1,12 +1,14 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { closeSync, fstatSync, openSync, readFileSync, writeFileSync } from 'node:fs'
+import { closeSync, existsSync, fstatSync, openSync, readFileSync, writeFileSync } from 'node:fs'
 import { createConnection, createServer } from 'node:net'
 import { join } from 'node:path'
-import type { Ring, WriteCallback } from '@sheaf/ring'
+import type { Ring, SocketKind, WriteCallback } from '@sheaf/ring'
 import { openDescriptors, pattern, Random, until, untilIdle } from '@sheaf/ring/testing'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { connect, datagram, listen, type ReceivedDetails, seqpacket, socketpair } from '../src/index'
+import { unixSeqpacketSocket, unixStreamSocket } from '../src/socket'
+import { encodeUnixAddress } from '../src/unix-address'
 import { directory, testRing } from './support'
 
 interface Sender {
@@ -303,6 +305,61 @@ assert os.pread(fds[0], 100, 0) == b'content'
   const [code] = await once(child, 'exit') as [number]
   expect(code).toBe(0)
   expect(told).toEqual([{ pid: child.pid, text: 'here', content: 'content' }])
+})
+
+/** A socket that listens already, as a process's parent may leave one. */
+function listeningSocket({ sockets }: Ring, path: string, { domain, type }: SocketKind): number {
+  const fd = sockets.socket(domain as number, type, 0)
+  expect(sockets.bind(fd, encodeUnixAddress(path, 'listen'))).toBe(0)
+  expect(sockets.listen(fd, 8)).toBe(0)
+  return fd
+}
+
+/** Keeps this thread from doing anything else until another process has made a file. */
+function waitFor(path: string): void {
+  const deadline = Date.now() + 20_000
+  while (!existsSync(path)) {
+    if (Date.now() > deadline) throw new Error(`nobody has made ${path}`)
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 5)
+  }
+}
+
+describe.each([
+  ['stream', listen, unixStreamSocket],
+  ['seqpacket', seqpacket.listen, unixSeqpacketSocket],
+] as const)('a client of a %s listener that sends when the kernel alone has accepted it', (_name, listenWith, kind) => {
+  it.each(['by path', 'adopted'])('is told by its process (%s)', async (how) => {
+    const files = directory()
+    const [path, connected, opened, sent] = ['s', 'connected', 'opened', 'sent'].map((name) => join(files, name))
+    const ring = testRing()
+    const pids: unknown[] = []
+    const tell = (_connection: unknown, ...args: unknown[]): void => {
+      pids.push((args.at(-1) as ReceivedDetails | undefined)?.credentials?.pid)
+    }
+    const at = how === 'by path' ? { path } : { fd: listeningSocket(ring, path, kind) }
+    await listenWith({ ...at, ring, receiveCredentials: true }, {
+      data: tell,
+      message: tell,
+      // The second is there, too, with nothing made of it.
+      open() {
+        writeFileSync(opened, '')
+        waitFor(sent)
+      },
+    })
+    const client = python(`
+import os, socket, sys, time
+path, connected, opened, sent = sys.argv[1:]
+clients = [socket.socket(socket.AF_UNIX, ${kind.type}) for index in range(2)]
+for client in clients: client.connect(path)
+open(connected, 'w')
+while not os.path.exists(opened): time.sleep(0.005)
+for client in clients: client.send(b'here')
+open(sent, 'w')
+`, path, connected, opened, sent)
+    waitFor(connected)
+    await until(() => pids.length === 2, 'both messages')
+    expect(pids).toEqual([client.pid, client.pid])
+  })
 })
 
 it('a listener\'s socket can be handed to another process\'s server', async () => {
