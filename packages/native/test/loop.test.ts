@@ -1,4 +1,6 @@
 import { AsyncLocalStorage } from 'node:async_hooks'
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
 import { stat } from 'node:fs'
 import { createRequire } from 'node:module'
 import { setImmediate as immediate, setTimeout as delay } from 'node:timers/promises'
@@ -117,6 +119,29 @@ describe.each(setups)('with %s, the loop', (_name, optionalFlags) => {
       expect(performance.now() - sent).toBeLessThan(1000)
     }
     for (const fd of [a, b]) binding.sockets.close(fd)
+  })
+
+  it('misses nothing that another process answers, whatever it is about to do', async () => {
+    const { ring, queue } = open({ optionalFlags })
+    const region = openRegion(binding)
+    const [mine, its] = socketPair(binding)
+    const peer = spawn('cat', { stdio: [its, its, 'inherit'] })
+    const total = 5000
+    let answers = 0
+    const ask = (): void => {
+      queue.push({ opcode: Opcode.recv, fd: mine, address: region.address, length: 1, userData: 1 })
+      queue.push({ opcode: Opcode.send, fd: mine, address: region.address + 64, length: 1, userData: 2 })
+    }
+    ring.attach(() => {
+      for (const { userData, result } of queue.reap()) {
+        expect(result).toBe(1)
+        if (userData === 1 && ++answers < total) ask()
+      }
+    }, 4)
+    ask()
+    await until(() => answers === total)
+    for (const fd of [mine, its]) binding.sockets.close(fd)
+    await once(peer, 'exit')
   })
 })
 

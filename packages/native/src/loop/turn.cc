@@ -156,13 +156,13 @@ bool TurnHook::Submit() {
       yielded_ = yielded_ || (ImmediatesFirst() && LoopIsBusy());
     }
     if (!HasWork()) {
-      if (signalled_) TakeSignals();
+      ForgetSignal();
       if (Settle()) return false;
     }
     if (ring_->Unsubmitted() == 0 && !ring_->KernelHasMore()) continue;
     const int entered = Enter();
     if (entered < 0 && !IsBusy(entered)) {
-      if (signalled_) TakeSignals();
+      ForgetSignal();
       return EnterFailed(entered);
     }
     // No room or no memory for now: it is tried again when the loop has polled.
@@ -180,24 +180,29 @@ int TurnHook::Enter() {
 }
 
 void TurnHook::OnWakeup() {
-  // What the hook has signalled stays, so that a loop with something to do needs no more system calls.
-  if (!signalled_) TakeSignals();
+  // What the hook has signalled stays, so that a loop with something to do needs no more system calls. Where the kernel
+  // does not show deferred work, its signal may be in there, too: it is taken before an enter, and only then.
+  if (!signalled_ || !taskrun_visible_) TakeSignals();
   wakeups_++;
   if (stopped_) return;
   if (yielded_) {
     Signal();
   } else {
-    // Where the kernel does not show deferred work, a wake-up is the only sign of it.
     Run(!taskrun_visible_);
   }
 }
 
-/** Has libuv call the hook when it polls next, and not block before. */
+/** Has libuv call the hook when it polls next, and not block before it has. */
 void TurnHook::Signal() {
   if (signalled_) return;
   signalled_ = true;
   const uint64_t one = 1;
   [[maybe_unused]] const ssize_t length = write(event_fd_, &one, sizeof(one));
+}
+
+/** There is nothing left to be called for. A signal that may be the only sign of deferred work stays. */
+void TurnHook::ForgetSignal() {
+  if (signalled_ && taskrun_visible_) TakeSignals();
 }
 
 void TurnHook::TakeSignals() {

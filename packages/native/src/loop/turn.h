@@ -75,6 +75,7 @@ class TurnHook {
   int Enter();
   void Run(bool forced);
   void Signal();
+  void ForgetSignal();
   void TakeSignals();
   bool Settle();
   bool TakeTurn();
