@@ -83,6 +83,7 @@ export class Ring {
   #scheduled: Scheduled[] = []
   #advanced = 0
   #advancesFirst = false
+  #lastReader = -1
   #finishing = false
   #references = 0
   #closed = false
@@ -223,6 +224,16 @@ export class Ring {
     this.submissions.publish()
     this.#native.enter(0, EnterFlag.GetEvents)
     return this.#completions.endsEmpty(userDataLow(slot, Operation.Receive))
+  }
+
+  /**
+   * Notes that the owner of `fd` is told of bytes. @returns whether nobody else is: it was told last before, too, and
+   * nothing that came after them has been found yet.
+   */
+  readsAlone(fd: number): boolean {
+    const wasLast = this.#lastReader === fd
+    this.#lastReader = fd
+    return wasLast && this.#completions.last
   }
 
   /** Makes the event loop look at the submission queue before it blocks. */

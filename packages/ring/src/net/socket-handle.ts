@@ -439,7 +439,10 @@ const connectionEvents: StreamHandler<StreamConnection> = {
     runTicks()
   },
   data(connection, chunk) {
-    if ((connection.attachment as SocketHandle).connectionReceived(chunk)) runTicks()
+    if (!(connection.attachment as SocketHandle).connectionReceived(chunk)) return
+    // What it has answered leaves now, and the peer goes on meanwhile. Of several, all answers leave together.
+    if (connection.ring.readsAlone(connection.fd)) connection.sendFirst()
+    runTicks()
   },
   drain(connection) {
     (connection.attachment as SocketHandle).connectionDrained()

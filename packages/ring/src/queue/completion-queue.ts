@@ -15,6 +15,8 @@ export class CompletionQueue {
   #head: number
   /** How far {@link reap} has looked. */
   #reaped: number
+  /** What is being handed over is the last that {@link drain} has found. */
+  last = false
   #stopped = false
 
   constructor(native: NativeRing, table: OperationTable, metrics: Metrics) {
@@ -48,12 +50,14 @@ export class CompletionQueue {
         const position = this.#head >>> 0
         this.#head = (this.#head + 1) | 0
         if (low === taken && high === taken) continue
+        this.last = this.#head === tail
         this.#metrics.completions++
         // Descriptors (the top bit says so) are this thread's before anybody hears of them: it may be stopped anywhere.
         if (high < 0) this.#native.readDescriptors(position)
         this.#table.complete(low >>> 0, high >>> 0, entries[at + 2], entries[at + 3])
       }
     } finally {
+      this.last = false
       if (!this.#stopped) Atomics.store(this.#headWord, 0, this.#head)
     }
   }

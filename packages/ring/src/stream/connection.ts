@@ -203,6 +203,13 @@ export abstract class StreamConnection implements Transport, ForwardingTarget, O
     return this.#written(callback)
   }
 
+  /** Has the kernel take what has been written before the turn is over. Nobody is told of anything in it. */
+  sendFirst(): void {
+    if (!this.#active() || this.#send.queuedBytes === 0 || this.#send.inFlight) return
+    this.#steerSend()
+    this.ring.submit()
+  }
+
   flush(): void {
     if (this.#state === 'closed') return
     this.#steer()

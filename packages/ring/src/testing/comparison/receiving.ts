@@ -3,6 +3,7 @@ import type { Socket } from 'node:net'
 import { addAbortSignal, Duplex, PassThrough, pipeline, Readable, Transform, Writable } from 'node:stream'
 import { pipeline as pipelined } from 'node:stream/promises'
 import { setImmediate as turn } from 'node:timers/promises'
+import { Worker } from 'node:worker_threads'
 import { pattern, sha, until } from '../fixtures'
 import type { Scenario, Scene } from './scene'
 
@@ -432,5 +433,33 @@ export const streaming: Record<string, Scenario> = {
     await once(accepted, 'end')
     log('accepted', text)
     await scene.gone(client, accepted)
+  },
+
+  async 'an answer to the only peer leaves before what was left for a tick'(scene) {
+    const { log } = scene
+    const answers = new Int32Array(new SharedArrayBuffer(4))
+    const server = scene.server()
+    server.on('connection', (socket: Socket) => {
+      let questions = 0
+      socket.on('data', () => {
+        const before = answers[0]
+        socket.write('answer')
+        // The first one's connection is new: who came before may have something to send, too.
+        if (questions++ === 0) return
+        process.nextTick(() => log('server', Atomics.wait(answers, 0, before, 5000) !== 'timed-out'))
+      })
+    })
+    const client = new Worker(`
+      const { where, answers } = require('node:worker_threads').workerData
+      const socket = require('node:net').connect(where, () => socket.write('question'))
+      socket.on('data', () => {
+        const count = Atomics.add(answers, 0, 1) + 1
+        Atomics.notify(answers, 0)
+        if (count === 4) socket.end()
+        else socket.write('question')
+      })
+    `, { eval: true, workerData: { where: await scene.listen(server), answers }, execArgv: [] })
+    await once(client, 'exit')
+    log('client', answers[0])
   },
 }
