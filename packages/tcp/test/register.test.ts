@@ -417,6 +417,42 @@ describe('an application that is not changed, with @sheaf/tcp/register', () => {
     ])
   })
 
+  it('has connections pass through what a tracing agent has wrapped, in the context of who asked', async () => {
+    const application = `
+      const net = require('net'), http = require('http'), https = require('https'), tls = require('tls')
+      const { AsyncLocalStorage } = require('async_hooks')
+      const who = new AsyncLocalStorage()
+      const { connect } = net.Socket.prototype
+      net.Socket.prototype.connect = function (...parameters) {
+        const socket = this
+        socket.once('connect', () => result.push([who.getStore(), 'connected', socket instanceof net.Socket]))
+        socket.once('error', ({ code }) => result.push([who.getStore(), code]))
+        result.push([who.getStore(), 'connects'])
+        return connect.apply(this, parameters)
+      }
+      result = []
+      const given = ${tlsOptions()}
+      const plain = http.createServer((_request, response) => response.end('plain'))
+      const secure = https.createServer(given, (_request, response) => response.end('secure'))
+      const ended = (name, begin) => new Promise((resolve) => who.run(name, () => begin(resolve)))
+      plain.listen(0, () => secure.listen(0, async () => {
+        const at = (server) => ({ port: server.address().port, host: 'localhost', ca: given.cert, agent: false })
+        const got = (resolve) => (response) => response.resume().on('end', resolve)
+        const over = (resolve) => function () { this.on('close', resolve).resume().end() }
+        await ended('net', (resolve) => net.connect(at(plain), over(resolve)))
+        await ended('http', (resolve) => http.get(at(plain), got(resolve)))
+        await ended('https', (resolve) => https.get(at(secure), got(resolve)))
+        await ended('tls', (resolve) => tls.connect(at(secure), over(resolve)))
+        await ended('nobody', (resolve) => net.connect({ port: 1, host: '127.0.0.1' }).on('error', resolve))
+        process.exit()
+      }))`
+    const nodes = await carried(application, ['--input-type=commonjs'])
+    const { result, bytesRead } = await carried(application)
+    expect(result).toEqual(nodes.result)
+    expect(result).toHaveLength(10)
+    expect(bytesRead).toBeGreaterThan(0)
+  })
+
   it('leaves handles of JavaScript to Node, in subclasses too, as tools for tests make them', async () => {
     const ended = await run(`
       const net = require('net'), { inherits } = require('util')
