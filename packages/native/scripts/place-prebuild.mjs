@@ -10,5 +10,5 @@ const target = join(root, 'prebuilds', `${process.platform}-${process.arch}${mus
 mkdirSync(target, { recursive: true })
 // By renaming: a process that runs with the old file has it mapped, and writing over it would crash that process.
 const temporary = join(target, `sheaf_native.${process.pid}.tmp`)
-copyFileSync(join(root, 'build', 'Release', 'sheaf_native.node'), temporary)
+copyFileSync(join(root, 'gyp', 'build', 'Release', 'sheaf_native.node'), temporary)
 renameSync(temporary, join(target, 'sheaf_native.node'))

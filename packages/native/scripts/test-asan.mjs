@@ -26,18 +26,20 @@ const [command, ...rest] = process.argv.slice(2)
 // node-gyp builds in the folder that binding.gyp is in, so it gets a copy of what it needs.
 rmSync(reports, { recursive: true, force: true })
 mkdirSync(reports, { recursive: true })
-for (const name of ['binding.gyp', 'package.json', 'src']) {
+for (const name of ['gyp/binding.gyp', 'package.json', 'src']) {
   cpSync(join(root, name), join(build, name), { recursive: true, preserveTimestamps: true })
 }
-execFileSync('npx', ['node-gyp', 'configure', '-C', build, '--', '-Dsheaf_sanitize=1'], { stdio: 'inherit' })
-execFileSync('npx', ['node-gyp', 'build', '-C', build], { stdio: 'inherit' })
+const nodeGyp = (command, ...options) =>
+  execFileSync('npx', ['node-gyp', command, '-C', join(build, 'gyp'), ...options], { stdio: 'inherit' })
+nodeGyp('configure', '--', '-Dsheaf_sanitize=1')
+nodeGyp('build')
 
 // What a ring that could not be closed loses on purpose: the kernel may still write to it.
 writeFileSync(suppressions, 'leak:sheaf::napi::RingObject::CloseRing\n')
 const library = execFileSync(process.env.CXX ?? 'g++', ['-print-file-name=libasan.so'], { encoding: 'utf8' }).trim()
 const environment = {
   ...process.env,
-  SHEAF_NATIVE_BINARY: join(build, 'build', 'Release', 'sheaf_native.node'),
+  SHEAF_NATIVE_BINARY: join(build, 'gyp', 'build', 'Release', 'sheaf_native.node'),
   // Node.js itself is not built with the sanitizer, so its runtime has to be there before anything else.
   LD_PRELOAD: library,
   ASAN_OPTIONS: `detect_leaks=1:log_path=${join(reports, 'asan')}`,

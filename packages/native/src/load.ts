@@ -13,7 +13,7 @@ const otherRuntimes = ['bun', 'deno', 'electron'] as const
  * Finds and loads the compiled addon:
  * - the file that `SHEAF_NATIVE_BINARY` names, and no other (a build of one's own, or one under a sanitizer);
  * - the one that came with the package, `prebuilds/<platform>-<arch>[-musl]/`;
- * - the one that `npm run build:native` made, `build/Release/`.
+ * - the one that `npm run build:native` made, `gyp/build/Release/`.
  *
  * `SHEAF_DISABLE=1` leaves it alone. Never throws.
  */
@@ -30,8 +30,8 @@ export function loadAddon(): Loaded {
   const path = candidates.find((candidate) => existsSync(candidate))
   if (path === undefined) {
     const where = candidates.join(' or ')
-    return refuse(`There is no compiled addon at ${where}; \`npx node-gyp rebuild\` in @sheaf/native makes one, and `
-      + 'a bundler must leave @sheaf/native out of its bundle.')
+    return refuse(`There is no compiled addon at ${where}; \`npx node-gyp rebuild -C gyp\` in @sheaf/native makes one, `
+      + 'and a bundler must leave @sheaf/native out of its bundle.')
   }
   try {
     // Not require(): it takes a file that is not called `.node` for JavaScript.
@@ -53,7 +53,7 @@ function shippedPaths(): string[] {
   // Not there in a bundle of CommonJS.
   const file = import.meta.filename as string | undefined ?? process.argv.at(1) ?? process.execPath
   const folder = `${process.platform}-${process.arch}${usesMusl() ? '-musl' : ''}`
-  return [`../prebuilds/${folder}/sheaf_native.node`, '../build/Release/sheaf_native.node']
+  return [`../prebuilds/${folder}/sheaf_native.node`, '../gyp/build/Release/sheaf_native.node']
     .map((path) => resolve(file, '..', path))
 }
 

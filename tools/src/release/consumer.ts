@@ -34,7 +34,11 @@ export class Consumer {
     const modules = join(this.#directory, 'node_modules')
     const installed = (await readdir(join(modules, '@sheaf'))).sort().join(' ')
     if (installed !== 'native ring tcp udp unix') throw new Error(`installed for the adapters: ${installed}`)
-    if ((await readdir(join(modules, '@sheaf/native'))).includes('build')) {
+    // pnpm before 10 and Yarn take that for an install script: they compile the addon, and fail without a compiler.
+    if (existsSync(join(modules, '@sheaf/native/binding.gyp'))) {
+      throw new Error('@sheaf/native has a binding.gyp in its root')
+    }
+    if (existsSync(join(modules, '@sheaf/native/gyp/build'))) {
       throw new Error('npm compiled @sheaf/native on installation')
     }
   }
@@ -69,7 +73,7 @@ export class Consumer {
   async compileAddon(): Promise<void> {
     await rm(join(this.#directory, 'node_modules/@sheaf/native/prebuilds'), { recursive: true })
     const headers = nodeHeaders()
-    const command = ['node-gyp', 'rebuild', ...headers === undefined ? [] : [`--nodedir=${headers}`]]
+    const command = ['node-gyp', 'rebuild', '-C', 'gyp', ...headers === undefined ? [] : [`--nodedir=${headers}`]]
     await this.#npm.run(['explore', '@sheaf/native', '--', ...command], this.#directory, 300_000)
   }
 

@@ -6,7 +6,7 @@
   'targets': [
     {
       'target_name': 'sheaf_native',
-      'include_dirs': ['<!(node -p "require(\'node-addon-api\').include_dir")', 'src'],
+      'include_dirs': ['<!(node -p "require(\'node-addon-api\').include_dir")', '../src'],
       'defines': [
         'NAPI_VERSION=9',
         'NODE_ADDON_API_DISABLE_CPP_EXCEPTIONS',
@@ -30,21 +30,21 @@
         ['OS=="linux"', {
           'defines': ['_GNU_SOURCE'],
           'sources': [
-            'src/kernel/owned_descriptors.cc',
-            'src/kernel/probe.cc',
-            'src/kernel/ring.cc',
-            'src/kernel/system_calls.cc',
-            'src/loop/turn.cc',
-            'src/memory/region.cc',
-            'src/napi/addon.cc',
-            'src/napi/arguments.cc',
-            'src/napi/probe_object.cc',
-            'src/napi/region_object.cc',
-            'src/napi/ring_object.cc',
-            'src/napi/socket_calls.cc',
+            '../src/kernel/owned_descriptors.cc',
+            '../src/kernel/probe.cc',
+            '../src/kernel/ring.cc',
+            '../src/kernel/system_calls.cc',
+            '../src/loop/turn.cc',
+            '../src/memory/region.cc',
+            '../src/napi/addon.cc',
+            '../src/napi/arguments.cc',
+            '../src/napi/probe_object.cc',
+            '../src/napi/region_object.cc',
+            '../src/napi/ring_object.cc',
+            '../src/napi/socket_calls.cc',
           ],
         }, {
-          'sources': ['src/napi/unavailable.cc'],
+          'sources': ['../src/napi/unavailable.cc'],
         }],
         ['OS=="linux" and sheaf_sanitize==1', {
           'cflags_cc': ['-fsanitize=address,undefined', '-fno-sanitize-recover=all', '-fno-omit-frame-pointer', '-g', '-O1'],
