@@ -30,6 +30,7 @@
         ['OS=="linux"', {
           'defines': ['_GNU_SOURCE'],
           'sources': [
+            '../src/kernel/older_libraries.cc',
             '../src/kernel/owned_descriptors.cc',
             '../src/kernel/probe.cc',
             '../src/kernel/ring.cc',

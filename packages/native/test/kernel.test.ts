@@ -114,4 +114,11 @@ describe('loading', () => {
     expect(outcome.stdout).not.toContain('liburing')
     expect(outcome.stdout).toMatch(/libc[.]/)
   })
+
+  it('needs no newer C library than Node.js itself', async () => {
+    const outcome = await run(['sh', '-c', 'objdump -T "$(find prebuilds -name "*.node" | head -1)"'])
+    const versions = [...outcome.stdout.matchAll(/GLIBC_2\.(\d+)/g)].map(([, minor]) => Number(minor))
+    expect(versions).not.toEqual([])
+    expect(Math.max(...versions)).toBeLessThanOrEqual(28)
+  })
 })
