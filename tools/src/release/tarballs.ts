@@ -17,7 +17,8 @@ export interface Tarball {
   readonly files: readonly string[]
 }
 
-const shipped = /^(package\.json|LICENSE|README\.md|CHANGELOG\.md|binding\.gyp|dist\/.+|prebuilds\/.+\.node|src\/.+)$/
+const shipped
+  = /^(package\.json|LICENSE|README\.md|CHANGELOG\.md|gyp\/binding\.gyp|dist\/.+|prebuilds\/.+\.node|src\/.+)$/
 const expectedFiles = ['package.json', 'LICENSE', 'dist/index.js', 'dist/index.d.ts', 'dist/index.cjs',
   'dist/index.d.cts', 'dist/index.import.js', 'src/index.ts']
 const sources = /\.(ts|cc|h)$/
