@@ -34,10 +34,6 @@ export class Consumer {
     const modules = join(this.#directory, 'node_modules')
     const installed = (await readdir(join(modules, '@sheaf'))).sort().join(' ')
     if (installed !== 'native ring tcp udp unix') throw new Error(`installed for the adapters: ${installed}`)
-    // pnpm before 10 and Yarn take that for an install script: they compile the addon, and fail without a compiler.
-    if (existsSync(join(modules, '@sheaf/native/binding.gyp'))) {
-      throw new Error('@sheaf/native has a binding.gyp in its root')
-    }
     if (existsSync(join(modules, '@sheaf/native/gyp/build'))) {
       throw new Error('npm compiled @sheaf/native on installation')
     }

@@ -17,6 +17,10 @@ export interface Tarball {
   readonly files: readonly string[]
 }
 
+/**
+ * Not a `binding.gyp` in the root: pnpm before 10 and Yarn take that for an install script, compile the addon, and fail
+ * without a compiler.
+ */
 const shipped
   = /^(package\.json|LICENSE|README\.md|CHANGELOG\.md|gyp\/binding\.gyp|dist\/.+|prebuilds\/.+\.node|src\/.+)$/
 const expectedFiles = ['package.json', 'LICENSE', 'dist/index.js', 'dist/index.d.ts', 'dist/index.cjs',
