@@ -30,7 +30,7 @@ const sendMemory = 'ring/src/memory/send-memory.ts'
 const sendQueue = 'ring/src/stream/send-queue.ts'
 const receiver = 'ring/src/stream/receiver.ts'
 const closing = 'ring/src/stream/closing.ts'
-const connection = 'ring/src/stream/connection.ts'
+const sender = 'ring/src/stream/sender.ts'
 const forwarding = 'ring/src/stream/pool-forwarding.ts'
 const backlog = 'ring/src/stream/backlog.ts'
 const listener = 'ring/src/stream/listener.ts'
@@ -161,8 +161,8 @@ export const mutations: readonly Mutation[] = [
     '      this.#ring.submissions.cancelDescriptor(this.#slot, this.#fd)\n', ''),
   mutation('what a cancellation has missed is left in the kernel', cancellation,
     '    if (found < this.#sought) this.#sought = 0\n', ''),
-  mutation('drain is told while the queue is full', connection,
-    'if (send.waiting || send.queuedBytes > this.writableHighWaterMark * limits.writableLowWaterFraction) return', ''),
+  mutation('drain is told while the queue is full', sender,
+    'if (queue.waiting || queue.queuedBytes > lowWaterMark) return', ''),
   mutation('a spilled buffer is recycled twice', forwarding,
     '      pool.recycle(first, count)\n    }\n    this.#checkPressure()',
     '      pool.recycle(first, count)\n      pool.recycle(first, 1)\n    }\n    this.#checkPressure()'),
@@ -176,9 +176,9 @@ export const mutations: readonly Mutation[] = [
     '      this.#ring.sockets.close(fd)\n      return\n', '      return\n'),
   mutation('a buffer named by an end is taken for used at once', pool,
     '    this.#doubtful = true\n    if (head < 0) this.#settleDoubt(true)', '    this.#settleDoubt(true)'),
-  mutation('the FIN leaves before what is queued', connection,
-    "if (this.#state === 'open' || this.#send.queuedBytes !== 0 || this.#send.inFlight) return",
-    "if (this.#state === 'open') return"),
+  mutation('the FIN leaves before what is queued', sender,
+    "if (this.#owner.state !== 'open' && queue.queuedBytes === 0 && !queue.inFlight) this.#finish()",
+    "if (this.#owner.state !== 'open') this.#finish()"),
   mutation('who waits for buffers is never let go', waiters,
     'const count = available === 0 ? 0 : ', 'const count = 0 * '),
   mutation('a datagram\'s buffer is recycled before it is handed over', messageReceiver,

@@ -1,5 +1,5 @@
 import { AsyncResource } from 'node:async_hooks'
-import { Errno, shutdownWrite } from '../abi'
+import { Errno } from '../abi'
 import { invalidArgumentValue, invariant, SheafError, systemError } from '../errors'
 import { limits } from '../limits'
 import type { SendBlock } from '../memory/send-memory'
@@ -17,10 +17,10 @@ import type { ConnectionOptions } from './options'
 import { PoolForwarding } from './pool-forwarding'
 import { type DetailReader, DetailReceiver } from './detail-receiver'
 import { Receiver, type ReceiverOwner } from './receiver'
-import { SendQueue } from './send-queue'
+import type { SendQueue } from './send-queue'
+import { Sender, type SenderOwner } from './sender'
 import { assertTransition } from './state'
 import { checkCallback, checkWrite } from './write-arguments'
-import { WriteCallbacks } from './write-callbacks'
 
 /**
  * A connected stream on a ring: the state machine that TCP and Unix sockets share.
@@ -28,14 +28,15 @@ import { WriteCallbacks } from './write-callbacks'
  * What happens to it arrives in {@link complete}; what it wants from the kernel is asked for in {@link advance}, which
  * the ring calls once a turn after anything has changed. In between, methods only change state and schedule.
  */
-export abstract class StreamConnection implements Transport, ForwardingTarget, OperationOwner, ReceiverOwner {
+export abstract class StreamConnection implements
+  Transport, ForwardingTarget, OperationOwner, ReceiverOwner, SenderOwner {
   readonly ring: Ring
   readonly fd: number
   handler: StreamHandler
   readonly writableHighWaterMark: number
   readonly #slot: number
   readonly #receiver: Receiver
-  readonly #send: SendQueue
+  readonly #sender: Sender
   readonly #allowHalfOpen: boolean
   readonly #context: AsyncResource | undefined
   #state: TransportState = 'connecting'
@@ -48,22 +49,14 @@ export abstract class StreamConnection implements Transport, ForwardingTarget, O
   #wantsReference = false
   #referenced = false
   /** See {@link serveSocket}. */
-  #underSocket = false
+  underSocket = false
 
   /** `end` has been told. */
   #endTold = false
-  #needsDrain = false
-  /** The FIN has been sent. */
-  #finished = false
-  #callbacks: WriteCallbacks | undefined
-  /** Forwardings that end here. */
-  #sources: ForwardingSource[] | undefined
 
   /** From `closing` on. */
   #closing: Closing | undefined
   #error: Error | undefined
-  /** `-errno` of a send that has failed, of which the receive may be about to say more. */
-  #sendFailure = 0
   /** Holds the `sockaddr` until the kernel has copied it. */
   #connectBlock: SendBlock | undefined
   /** For whoever handles many connections with one handler: what belongs to this one. */
@@ -88,7 +81,7 @@ export abstract class StreamConnection implements Transport, ForwardingTarget, O
     this.#receiver = options.details === undefined
       ? new Receiver(this, this.#slot)
       : new DetailReceiver(this, this.#slot, options.details)
-    this.#send = new SendQueue(ring, this.#slot, fd)
+    this.#sender = new Sender(this, this.#slot)
     ring.members.add(this)
     ring.own(fd)
     this.ref()
@@ -106,11 +99,11 @@ export abstract class StreamConnection implements Transport, ForwardingTarget, O
   }
 
   get bytesWritten(): number {
-    return this.#send.sentBytes
+    return this.#sender.queue.sentBytes
   }
 
   get bytesQueued(): number {
-    return this.#send.queuedBytes
+    return this.#sender.queue.queuedBytes
   }
 
   get paused(): boolean {
@@ -123,7 +116,7 @@ export abstract class StreamConnection implements Transport, ForwardingTarget, O
    * before it is destroyed leaves, as it would have by a system call of `node:net`.
    */
   serveSocket(): void {
-    this.#underSocket = true
+    this.underSocket = true
   }
 
   // ---------------------------------------------------------------- what the owner asks for
@@ -137,10 +130,7 @@ export abstract class StreamConnection implements Transport, ForwardingTarget, O
     const told = typeof encodingOrCallback === 'function' ? encodingOrCallback : callback
     checkWrite(chunk, encoding, told)
     if (this.#state !== 'open') return this.#refuseWrite(told)
-    const send = this.#send
-    if (typeof chunk === 'string') send.writeString(chunk, encoding)
-    else send.write(chunk)
-    return this.#written(told)
+    return this.#sender.write(chunk, encoding, told)
   }
 
   /**
@@ -149,42 +139,7 @@ export abstract class StreamConnection implements Transport, ForwardingTarget, O
    * connection is closing: `close` comes.
    */
   writeOwn(chunks: readonly Uint8Array[]): boolean {
-    if (this.#state !== 'open') return this.#refuseWrite(undefined)
-    const send = this.#send
-    for (const chunk of chunks) send.write(chunk)
-    if (send.waiting) this.#steerSend()
-    if (!this.scheduled) this.#schedule()
-    if (this.#active() && this.#hasRoom()) return true
-    this.#needsDrain = true
-    return false
-  }
-
-  #written(callback: WriteCallback | undefined): boolean {
-    const send = this.#send
-    if (callback !== undefined) (this.#callbacks ??= new WriteCallbacks()).add(send.acceptedBytes, callback)
-    if (!this.scheduled) this.#schedule()
-    if (this.#hasRoom() || (this.#underSocket && this.#sendNow())) return true
-    if (!this.#needsDrain) this.ring.metrics.backPressure++
-    this.#needsDrain = true
-    return false
-  }
-
-  /** More may be written. A socket takes that for leave to change what it wrote from. */
-  #hasRoom(): boolean {
-    const send = this.#send
-    return send.queuedBytes < this.writableHighWaterMark && !(this.#underSocket && send.waiting)
-  }
-
-  /**
-   * Has the kernel take what has been written at once, as far as it has room: what a program wrote before it destroys
-   * a `net.Socket` has left. Nobody is told of anything in it. @returns whether there is room for more.
-   */
-  #sendNow(): boolean {
-    const send = this.#send
-    if (!this.#active() || send.sentEnough) return false
-    this.#steerSend()
-    if (send.inFlight) this.ring.reap()
-    return this.#active() && this.#hasRoom()
+    return this.#state === 'open' ? this.#sender.writeOwn(chunks) : this.#refuseWrite(undefined)
   }
 
   /**
@@ -199,13 +154,13 @@ export abstract class StreamConnection implements Transport, ForwardingTarget, O
     checkWrite(chunk, 'utf8', callback)
     if (chunk.length === 0) throw invalidArgumentValue('chunk', 'must not be empty: descriptors go with a byte', chunk)
     if (this.#state !== 'open') return this.#refuseWrite(callback)
-    this.#send.writeWithDescriptors(Buffer.from(chunk), new SentDescriptors(this.ring, fds))
-    return this.#written(callback)
+    return this.#sender.writeWithDescriptors(Buffer.from(chunk), new SentDescriptors(this.ring, fds), callback)
   }
 
   /** Has the kernel take what has been written before the turn is over. Nobody is told of anything in it. */
   sendFirst(): void {
-    if (!this.#active() || this.#send.queuedBytes === 0 || this.#send.inFlight) return
+    const { queue } = this.#sender
+    if (!this.#active() || queue.queuedBytes === 0 || queue.inFlight) return
     this.#steerSend()
     this.ring.submit()
   }
@@ -220,29 +175,28 @@ export abstract class StreamConnection implements Transport, ForwardingTarget, O
     if (callback !== undefined) {
       checkCallback(callback)
       if (this.#state === 'closed') {
-        process.nextTick(callback, this.#finished ? undefined : this.#closedError())
+        process.nextTick(callback, this.#sender.finished ? undefined : this.#closedError())
         return
       }
-      if (this.#finished) process.nextTick(callback)
-      else (this.#callbacks ??= new WriteCallbacks()).addEnd(callback)
+      this.#sender.addEnd(callback)
     }
     if (this.#state !== 'open') return
     this.#enter('ended')
     // It is over, then, and is to be told so before anything else is told.
-    if (this.#underSocket && this.#receiver.ended) this.ring.advanceFirst()
-    this.#schedule()
+    if (this.underSocket && this.#receiver.ended) this.ring.advanceFirst()
+    this.schedule()
   }
 
   destroy(error?: Error): void {
     if (this.#state === 'closing' || this.#state === 'closed') return
     this.#error = error
-    const lastChance = this.#underSocket && this.#active() && this.#send.queuedBytes !== 0
+    const lastChance = this.underSocket && this.#active() && this.#sender.queue.queuedBytes !== 0
     const closing = this.#close()
     if (lastChance) closing.giveLastChance()
     this.#receiver.unpark()
     this.ring.sendMemory.leave(this)
     this.#receiver.discard()
-    this.#schedule()
+    this.schedule()
   }
 
   reset(error?: Error): void {
@@ -254,7 +208,7 @@ export abstract class StreamConnection implements Transport, ForwardingTarget, O
   pause(): void {
     if (this.paused) return
     this.#receiver.paused = true
-    if (this.#state !== 'closed') this.#schedule()
+    if (this.#state !== 'closed') this.schedule()
   }
 
   /**
@@ -270,7 +224,7 @@ export abstract class StreamConnection implements Transport, ForwardingTarget, O
   resume(): void {
     if (!this.paused) return
     this.#receiver.paused = false
-    if (this.#state !== 'closed') this.#schedule()
+    if (this.#state !== 'closed') this.schedule()
   }
 
   ref(): void {
@@ -284,14 +238,14 @@ export abstract class StreamConnection implements Transport, ForwardingTarget, O
   }
 
   /** Has what the owner asked for done. The process must not end before that for want of anything else. */
-  #schedule(): void {
+  schedule(): void {
     this.ring.schedule(this)
     if (!this.#referenced) this.#settleReference()
   }
 
   #settleReference(): void {
     const referenced = this.#state === 'closing'
-      || (this.#wantsReference && this.#state !== 'closed' && (!this.#underSocket || this.#underWay()))
+      || (this.#wantsReference && this.#state !== 'closed' && (!this.underSocket || this.#underWay()))
     if (referenced === this.#referenced) return
     this.#referenced = referenced
     if (referenced) this.ring.ref()
@@ -300,7 +254,7 @@ export abstract class StreamConnection implements Transport, ForwardingTarget, O
 
   /** Something will come of it without the owner's doing. */
   #underWay(): boolean {
-    return this.scheduled || !this.#active() || this.#receiver.receiving || this.#send.queuedBytes !== 0
+    return this.scheduled || !this.#active() || this.#receiver.receiving || this.#sender.queue.queuedBytes !== 0
   }
 
   forward(to: Transport): void {
@@ -369,7 +323,7 @@ export abstract class StreamConnection implements Transport, ForwardingTarget, O
   /** Asks the kernel to connect to `address`, a `sockaddr` as it wants it. */
   connect(address: Uint8Array): void {
     this.ring.metrics.connected++
-    const block = this.ring.sendMemory.acquire(this.#send)
+    const block = this.ring.sendMemory.acquire(this.#sender.queue)
     if (block === undefined) {
       this.destroy(systemError(-Errno.ENOMEM, 'connect'))
       return
@@ -389,7 +343,9 @@ export abstract class StreamConnection implements Transport, ForwardingTarget, O
         this.#completeReceive(result, flags)
         break
       case Operation.Send:
-        this.#completeSend(result, flags)
+        if (!this.scheduled) this.ring.schedule(this)
+        if (result < 0) this.#closing?.giveUpLastChance()
+        this.#sender.complete(result, flags)
         break
       case Operation.Connect:
         this.#completeConnect(result)
@@ -418,33 +374,6 @@ export abstract class StreamConnection implements Transport, ForwardingTarget, O
     if (failed < 0) this.destroy(systemError(failed, 'read'))
   }
 
-  #completeSend(result: number, flags: number): void {
-    if (!this.scheduled) this.ring.schedule(this)
-    if (result < 0) {
-      const queued = this.#send.completeEmpty(flags)
-      this.#closing?.giveUpLastChance()
-      if (result !== -Errno.ENOBUFS && result !== -Errno.ECANCELED) this.#failSend(result)
-      // Of a plain send it says that the system is out of memory: the peer must not take a part for the whole.
-      else if (!queued) this.reset(systemError(result, 'write'))
-      return
-    }
-    try {
-      this.#send.complete(result, flags)
-    } catch (error) {
-      this.reset(error as Error)
-    }
-  }
-
-  /**
-   * libuv reads first, and what a socket is told is what that says. The kernel tells of a reset once, to whoever asks
-   * first; and where it has broken a pipe, whoever receives may be told of a reset, in the same turn.
-   */
-  #failSend(result: number): void {
-    const receives = this.#underSocket && this.#receiver.armed
-    if (receives && result === -Errno.EPIPE) this.#sendFailure = result
-    else this.destroy(systemError(result, receives && result === -Errno.ECONNRESET ? 'read' : 'write'))
-  }
-
   #completeConnect(result: number): void {
     if (this.#connectBlock !== undefined) this.ring.sendMemory.release(this.#connectBlock)
     this.#connectBlock = undefined
@@ -462,14 +391,14 @@ export abstract class StreamConnection implements Transport, ForwardingTarget, O
   advance(): void {
     let told = false
     try {
-      if (this.#active()) this.#tellWritten()
+      if (this.#active()) this.#sender.tell()
       if (this.#active()) this.#tellKept()
       if (this.#active()) this.#tellEnd()
-      if (this.#sendFailure !== 0) this.destroy(systemError(this.#sendFailure, 'write'))
+      if (this.#sender.failure !== 0) this.destroy(systemError(this.#sender.failure, 'write'))
       told = true
     } finally {
       this.scheduled = false
-      if (this.#underSocket && this.#closing?.closeNow() === true) this.#finish()
+      if (this.underSocket && this.#closing?.closeNow() === true) this.#finish()
       else this.#steer()
       if (!told) this.ring.schedule(this)
     }
@@ -483,7 +412,7 @@ export abstract class StreamConnection implements Transport, ForwardingTarget, O
     if (this.#active()) this.#receiver.steer()
     if (this.#active()) this.#steerSend()
     if (this.#state === 'closing') this.#closing?.steer()
-    if (this.#underSocket) this.#settleReference()
+    if (this.underSocket) this.#settleReference()
   }
 
   /** Of the pool it holds nothing that would come back to it. */
@@ -491,46 +420,24 @@ export abstract class StreamConnection implements Transport, ForwardingTarget, O
     return this.#receiver.forwarding?.holding !== true
   }
 
+  get receives(): boolean {
+    return this.#receiver.armed
+  }
+
+  get closesWhenFinished(): boolean {
+    return this.#endTold && !this.underSocket
+  }
+
   #steerSend(): void {
-    if (this.#sendFailure !== 0) return
-    if (!this.#finished) {
-      try {
-        const { sentBytes } = this.#send
-        if (!this.#send.submit() && !this.ring.sendMemory.wait(this)) throw systemError(-Errno.ENOMEM, 'write')
-        if (this.#send.failure !== 0) {
-          this.destroy(systemError(this.#send.failure, 'write'))
-          return
-        }
-        // In place, of which no completion tells: the owner hears of it before anything comes of it.
-        if (this.#send.sentBytes !== sentBytes) {
-          this.ring.schedule(this)
-          return
-        }
-      } catch (error) {
-        // Bytes of the stream are missing: the peer must not take what it has got for the whole.
-        this.reset(error as Error)
-        return
-      }
-      if (this.#state === 'open' || this.#send.queuedBytes !== 0 || this.#send.inFlight) return
-      if (this.#endTold && !this.#underSocket) {
-        // Both directions are done: closing sends the FIN.
-        this.#finished = true
-      } else {
-        // By a system call: io_uring would hand it to a thread of the kernel's, which takes longer than doing it. A
-        // peer that is gone already (ENOTCONN) needs no FIN; receiving tells what became of it.
-        this.ring.sockets.shutdown(this.fd, shutdownWrite)
-        this.#finished = true
-        this.ring.schedule(this)
-      }
-    }
-    if (this.#endTold && !this.#underSocket) this.#close()
+    this.#sender.steer()
+    if (this.#sender.finished && this.closesWhenFinished) this.#close()
   }
 
   /** The kernel holds nothing of this connection any more, and the descriptor is closed. */
   #finish(): void {
     if (this.#connectBlock !== undefined) this.ring.sendMemory.release(this.#connectBlock)
     this.#connectBlock = undefined
-    this.#send.discard()
+    this.#sender.queue.discard()
     this.#tellClosed()
   }
 
@@ -543,9 +450,9 @@ export abstract class StreamConnection implements Transport, ForwardingTarget, O
     this.unref()
     this.#receiver.discard()
     this.#receiver.forwarding?.closed(this.#error)
-    if (this.#sources !== undefined) for (const source of this.#sources) source.targetClosed(this.#error)
+    this.#sender.tellSources(this.#error)
     this.onClosed?.()
-    const thrown = this.#settleCallbacks()
+    const thrown = this.#sender.settle(this.#error ?? this.#closedError())
     try {
       this.#tell((handler) => handler.close?.(this, this.#error))
     } catch (error) {
@@ -561,26 +468,11 @@ export abstract class StreamConnection implements Transport, ForwardingTarget, O
     if (this.#state !== 'closing') this.#close()
     this.ring.operations.abandon(this.#slot)
     if (this.#closing?.submitted !== true) this.ring.sockets.close(this.fd)
-    this.#send.closeDescriptors()
+    this.#sender.queue.closeDescriptors()
     this.#tellClosed()
   }
 
   // ---------------------------------------------------------------- what the owner is told
-
-  /** Calls back for what the kernel has taken, and lets writers go on. */
-  #tellWritten(): void {
-    const send = this.#send
-    if (this.#callbacks !== undefined) {
-      let callback: WriteCallback | undefined
-      while ((callback = this.#callbacks.takeUpTo(send.sentBytes)) !== undefined) this.#call(callback)
-      while (this.#finished && (callback = this.#callbacks.takeEnd()) !== undefined) this.#call(callback)
-    }
-    if (send.waiting || send.queuedBytes > this.writableHighWaterMark * limits.writableLowWaterFraction) return
-    if (this.#sources !== undefined) for (const source of this.#sources) source.targetDrained()
-    if (!this.#needsDrain) return
-    this.#needsDrain = false
-    this.#tell((handler) => handler.drain?.(this))
-  }
 
   #tellKept(): void {
     let kept: ReturnType<Receiver['takeKept']>
@@ -617,17 +509,13 @@ export abstract class StreamConnection implements Transport, ForwardingTarget, O
     else this.#context.runInAsyncScope(what, undefined, this.handler)
   }
 
-  #call(callback: WriteCallback, error?: Error): void {
+  call(callback: WriteCallback, error?: Error): void {
     if (this.#context === undefined) callback(error)
     else this.#context.runInAsyncScope(callback, undefined, error)
   }
 
-  /** Calls back for every write and end that is still open when the connection is closed. @returns what they threw. */
-  #settleCallbacks(): unknown[] {
-    if (this.#callbacks === undefined) return []
-    const call = (callback: WriteCallback, error?: Error): void => this.#call(callback, error)
-    const failed = this.#error ?? this.#closedError()
-    return this.#callbacks.settle(call, this.#send.sentBytes, this.#finished, failed)
+  drained(): void {
+    this.#tell((handler) => handler.drain?.(this))
   }
 
   #refuseWrite(callback: WriteCallback | undefined): boolean {
@@ -645,7 +533,7 @@ export abstract class StreamConnection implements Transport, ForwardingTarget, O
 
   #close(): Closing {
     this.#enter('closing')
-    this.#closing = new Closing(this.ring, this, this.#slot, this.fd, this.#send)
+    this.#closing = new Closing(this.ring, this, this.#slot, this.fd, this.#sender.queue)
     return this.#closing
   }
 
@@ -667,12 +555,12 @@ export abstract class StreamConnection implements Transport, ForwardingTarget, O
 
   /** A forwarding ends here. */
   addSource(source: ForwardingSource): void {
-    (this.#sources ??= []).push(source)
+    this.#sender.addSource(source)
   }
 
   /** A forwarding that ended here is over. */
   forgetSource(source: ForwardingSource): void {
-    this.#sources = this.#sources?.filter((other) => other !== source)
+    this.#sender.forgetSource(source)
   }
 
   /** What this connection forwards to is closed. */
@@ -683,13 +571,13 @@ export abstract class StreamConnection implements Transport, ForwardingTarget, O
 
   /** A send is in the kernel. */
   get sending(): boolean {
-    return this.#send.inFlight
+    return this.#sender.queue.inFlight
   }
 
   /** What received buffers are queued in to be sent as they are; undefined when nothing may be sent any more. */
   get forwardQueue(): SendQueue | undefined {
     if (this.#state !== 'open') return undefined
     if (!this.scheduled) this.ring.schedule(this)
-    return this.#send
+    return this.#sender.queue
   }
 }

@@ -1,0 +1,221 @@
+import { Errno, shutdownWrite } from '../abi'
+import { systemError } from '../errors'
+import { limits } from '../limits'
+import type { Ring, Scheduled } from '../ring'
+import type { SentDescriptors } from '../socket/rights'
+import type { TransportState, WriteCallback } from '../transport'
+import type { ForwardingSource } from './forwarding'
+import { SendQueue } from './send-queue'
+import { WriteCallbacks } from './write-callbacks'
+
+/** The connection that a sender sends for. */
+export interface SenderOwner extends Scheduled {
+  readonly ring: Ring
+  readonly fd: number
+  readonly state: TransportState
+  readonly writableHighWaterMark: number
+  /** See {@link StreamConnection.serveSocket}. */
+  readonly underSocket: boolean
+  /** A receive is in the kernel. */
+  readonly receives: boolean
+  /** Closing it is what sends the FIN: the peer has finished, and its owner knows. */
+  readonly closesWhenFinished: boolean
+  /** Has {@link Scheduled.advance} called, and keeps the process until then. */
+  schedule(): void
+  call(callback: WriteCallback, error?: Error): void
+  /** Tells that it may be written to again. */
+  drained(): void
+  destroy(error: Error): void
+  reset(error: Error): void
+}
+
+/**
+ * The sending half of a connection: has what is written sent and the FIN behind it, and tells the writers when the
+ * kernel has taken it and when there is room for more.
+ */
+export class Sender {
+  readonly queue: SendQueue
+  readonly #owner: SenderOwner
+  readonly #ring: Ring
+  /** The FIN has been sent. */
+  finished = false
+  /** `-errno` of a send that has failed, of which the receive may be about to say more. */
+  failure = 0
+  #needsDrain = false
+  #callbacks: WriteCallbacks | undefined
+  /** Forwardings that end in the connection. */
+  #sources: ForwardingSource[] | undefined
+
+  constructor(owner: SenderOwner, slot: number) {
+    this.#owner = owner
+    this.#ring = owner.ring
+    this.queue = new SendQueue(owner.ring, slot, owner.fd)
+  }
+
+  // ---------------------------------------------------------------- what the connection asks for
+
+  /** @returns whether there is room for more: if not, the owner is told when there is. */
+  write(chunk: Uint8Array | string, encoding: BufferEncoding, callback: WriteCallback | undefined): boolean {
+    if (typeof chunk === 'string') this.queue.writeString(chunk, encoding)
+    else this.queue.write(chunk)
+    return this.#written(callback)
+  }
+
+  /** @param chunk is the queue's own from now on. */
+  writeWithDescriptors(chunk: Uint8Array, descriptors: SentDescriptors, callback: WriteCallback | undefined): boolean {
+    this.queue.writeWithDescriptors(chunk, descriptors)
+    return this.#written(callback)
+  }
+
+  /** See {@link StreamConnection.writeOwn}. */
+  writeOwn(chunks: readonly Uint8Array[]): boolean {
+    for (const chunk of chunks) this.queue.write(chunk)
+    if (this.queue.waiting) this.steer()
+    if (!this.#owner.scheduled) this.#owner.schedule()
+    if (this.#active && this.#hasRoom) return true
+    this.#needsDrain = true
+    return false
+  }
+
+  /** Calls back when the FIN has been sent. */
+  addEnd(callback: WriteCallback): void {
+    if (this.finished) process.nextTick(callback)
+    else (this.#callbacks ??= new WriteCallbacks()).addEnd(callback)
+  }
+
+  addSource(source: ForwardingSource): void {
+    (this.#sources ??= []).push(source)
+  }
+
+  forgetSource(source: ForwardingSource): void {
+    this.#sources = this.#sources?.filter((other) => other !== source)
+  }
+
+  #written(callback: WriteCallback | undefined): boolean {
+    if (callback !== undefined) (this.#callbacks ??= new WriteCallbacks()).add(this.queue.acceptedBytes, callback)
+    if (!this.#owner.scheduled) this.#owner.schedule()
+    if (this.#hasRoom || (this.#owner.underSocket && this.#sendNow())) return true
+    if (!this.#needsDrain) this.#ring.metrics.backPressure++
+    this.#needsDrain = true
+    return false
+  }
+
+  /** More may be written. A socket takes that for leave to change what it wrote from. */
+  get #hasRoom(): boolean {
+    const { queue } = this
+    return queue.queuedBytes < this.#owner.writableHighWaterMark && !(this.#owner.underSocket && queue.waiting)
+  }
+
+  get #active(): boolean {
+    const { state } = this.#owner
+    return state === 'open' || state === 'ended'
+  }
+
+  /**
+   * Has the kernel take what has been written at once, as far as it has room: what a program wrote before it destroys
+   * a `net.Socket` has left. Nobody is told of anything in it. @returns whether there is room for more.
+   */
+  #sendNow(): boolean {
+    if (this.queue.sentEnough) return false
+    this.steer()
+    if (this.queue.inFlight) this.#ring.reap()
+    return this.#active && this.#hasRoom
+  }
+
+  // ---------------------------------------------------------------- what is asked of the kernel
+
+  /** Sends what there is, and when that was the last of it the FIN. */
+  steer(): void {
+    if (this.finished || this.failure !== 0) return
+    const { queue } = this
+    try {
+      const { sentBytes } = queue
+      if (!queue.submit() && !this.#ring.sendMemory.wait(this.#owner)) throw systemError(-Errno.ENOMEM, 'write')
+      if (queue.failure !== 0) {
+        this.#owner.destroy(systemError(queue.failure, 'write'))
+        return
+      }
+      // In place, of which no completion tells: the owner hears of it before anything comes of it.
+      if (queue.sentBytes !== sentBytes) {
+        this.#ring.schedule(this.#owner)
+        return
+      }
+    } catch (error) {
+      // Bytes of the stream are missing: the peer must not take what it has got for the whole.
+      this.#owner.reset(error as Error)
+      return
+    }
+    if (this.#owner.state !== 'open' && queue.queuedBytes === 0 && !queue.inFlight) this.#finish()
+  }
+
+  #finish(): void {
+    this.finished = true
+    if (this.#owner.closesWhenFinished) return
+    // By a system call: io_uring would hand it to a thread of the kernel's, which takes longer than doing it. A peer
+    // that is gone already (ENOTCONN) needs no FIN; receiving tells what became of it.
+    this.#ring.sockets.shutdown(this.#owner.fd, shutdownWrite)
+    this.#ring.schedule(this.#owner)
+  }
+
+  // ---------------------------------------------------------------- what the kernel says
+
+  /** A send completion. */
+  complete(result: number, flags: number): void {
+    if (result < 0) {
+      this.#fail(result, this.queue.completeEmpty(flags))
+      return
+    }
+    try {
+      this.queue.complete(result, flags)
+    } catch (error) {
+      this.#owner.reset(error as Error)
+    }
+  }
+
+  /** @param queued whether what was to be sent still is. */
+  #fail(result: number, queued: boolean): void {
+    if (result === -Errno.ENOBUFS || result === -Errno.ECANCELED) {
+      // Of a plain send it says that the system is out of memory: the peer must not take a part for the whole.
+      if (!queued) this.#owner.reset(systemError(result, 'write'))
+      return
+    }
+    // libuv reads first, and what a socket is told is what that says. The kernel tells of a reset once, to whoever asks
+    // first; and where it has broken a pipe, whoever receives may be told of a reset, in the same turn.
+    const readFirst = this.#owner.underSocket && this.#owner.receives
+    if (readFirst && result === -Errno.EPIPE) this.failure = result
+    else this.#owner.destroy(systemError(result, readFirst && result === -Errno.ECONNRESET ? 'read' : 'write'))
+  }
+
+  // ---------------------------------------------------------------- what the writers are told
+
+  /** Calls back for what the kernel has taken, and lets writers go on. */
+  tell(): void {
+    const { queue } = this
+    const callbacks = this.#callbacks
+    if (callbacks !== undefined) {
+      let callback: WriteCallback | undefined
+      while ((callback = callbacks.takeUpTo(queue.sentBytes)) !== undefined) this.#owner.call(callback)
+      while (this.finished && (callback = callbacks.takeEnd()) !== undefined) this.#owner.call(callback)
+    }
+    const lowWaterMark = this.#owner.writableHighWaterMark * limits.writableLowWaterFraction
+    if (queue.waiting || queue.queuedBytes > lowWaterMark) return
+    if (this.#sources !== undefined) for (const source of this.#sources) source.targetDrained()
+    if (!this.#needsDrain) return
+    this.#needsDrain = false
+    this.#owner.drained()
+  }
+
+  /** The connection is closed, as the forwardings that end in it are told. */
+  tellSources(error: Error | undefined): void {
+    if (this.#sources !== undefined) for (const source of this.#sources) source.targetClosed(error)
+  }
+
+  /**
+   * Calls back for every write and end that is still open when the connection is closed, with `failed` where nothing
+   * has come of it. @returns what they threw.
+   */
+  settle(failed: Error): unknown[] {
+    const call = (callback: WriteCallback, error?: Error): void => this.#owner.call(callback, error)
+    return this.#callbacks?.settle(call, this.queue.sentBytes, this.finished, failed) ?? []
+  }
+}
