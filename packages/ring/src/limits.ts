@@ -143,6 +143,8 @@ export const limits = {
   /** Received datagrams up to this size share slabs; as `dgram` does, but with less to waste. */
   messageSlabChunkBytes: 8 * 1024,
   messageSlabBytes: 64 * 1024,
+  /** Sockets that have such a slab, in a thread: 4 MB. */
+  messageSlabsMax: 64,
 
   /**
    * Received chunks up to this size are carved from a slab of the connection's own; larger ones get memory of their
@@ -150,6 +152,8 @@ export const limits = {
    */
   slabChunkBytes: 1024,
   slabBytes: 8 * 1024,
+  /** Connections that have a slab, in a thread: 8 MB. */
+  slabsMax: 1024,
 
   /** Rounds of submit-reap-dispatch before the event loop's other handles have their turn. */
   roundsPerTurn: 8,

@@ -1,7 +1,7 @@
 import type { Ring } from '@sheaf/ring'
 import { expect, it } from 'vitest'
 import { connect, type TcpConnection, type TcpListener } from '../src/index'
-import { loopback, openDescriptors, ownedDescriptors, Random, server, testRing, untilIdle } from './support'
+import { client, loopback, openDescriptors, ownedDescriptors, Random, server, testRing, untilIdle } from './support'
 
 const cycles = 100_000
 /** Enough for V8 to make its heap as large as it will: with Node 24 it grows by 95 MiB. */
@@ -65,6 +65,28 @@ async function leavesNothing(cycle: Cycle): Promise<void> {
 }
 
 const message = Buffer.from('a message to be echoed')
+
+it('connections that are idle hold no memory for what they may receive', async () => {
+  const idle = 500
+  const ring = testRing()
+  const listener = await server(ring, { data: (connection, chunk) => void connection.write(chunk) })
+  const round = async (): Promise<TcpConnection> => {
+    let told = (): void => undefined
+    const echoed = new Promise<void>((resolve) => { told = resolve })
+    const connection = await client(ring, listener, { data: () => told() })
+    connection.write(message)
+    await echoed
+    return connection
+  }
+  const open = [await round()]
+  await collected()
+  const before = process.memoryUsage().arrayBuffers
+  for (let count = 0; count < idle; count++) open.push(await round())
+  await collected()
+  // Some connections hold the chunk that they were told of last.
+  expect((process.memoryUsage().arrayBuffers - before) / (2 * idle)).toBeLessThan(2 * message.length)
+  for (const connection of open) connection.destroy()
+})
 
 it(`${cycles} times connect, echo and close leave everything where it was`, async () => {
   await leavesNothing((ring, { address: { port } }) => new Promise((resolve, reject) => {

@@ -1,6 +1,5 @@
-import { limits } from '../limits'
 import type { ReceivePool } from '../memory/receive-pool'
-import { Slab } from '../stream/slab'
+import { messageSlabs, Slab } from '../memory/slab'
 import { ReceivedDescriptors } from '../socket/rights'
 import type { Address, BorrowedChunk, Chunk, MessageBatch, MessageDetails } from '../transport'
 
@@ -9,7 +8,7 @@ import type { Address, BorrowedChunk, Chunk, MessageBatch, MessageDetails } from
  * of their own ({@link detach}) if the owner pauses.
  */
 export class ReceivedBatch<A extends Address> implements MessageBatch<A> {
-  readonly #slab = new Slab(limits.messageSlabBytes, limits.messageSlabChunkBytes)
+  readonly #slab = new Slab(messageSlabs)
   readonly #memories: Buffer[] = []
   readonly #offsets: number[] = []
   readonly #lengths: number[] = []
@@ -91,6 +90,11 @@ export class ReceivedBatch<A extends Address> implements MessageBatch<A> {
     if (pool === undefined || this.#hasOwnMemory) this.#memories.length = 0
     this.#hasOwnMemory = false
     if (pool !== undefined) this.#recycle(pool)
+  }
+
+  /** Lets the memory for chunks go: nothing more is received. */
+  release(): void {
+    this.#slab.forget()
   }
 
   /** Moves what has not been handed over out of the receive buffers, and gives those back. */

@@ -415,6 +415,7 @@ implements MessageTransport<A, To>, OperationOwner, MessageReceiverOwner<A>, Mes
   #finish(): void {
     this.enter('closed')
     this.#receiver.discard()
+    this.#receiver.batch.release()
     this.#sender.discard(this.#error ?? closedError())
     this.ring.operations.release(this.slot)
     this.ring.members.delete(this)

@@ -1,11 +1,11 @@
 import { bufferIdShift, CompletionFlag, Errno } from '../abi'
+import { Slab, streamSlabs } from '../memory/slab'
 import { countBundle } from '../metrics'
 import { Operation } from '../queue/operation-table'
 import type { Ring, Scheduled } from '../ring'
 import { closeUnclaimed } from '../socket/rights'
 import type { Chunk, ReceivedDetails, TransportState } from '../transport'
 import type { PoolForwarding } from './pool-forwarding'
-import { Slab } from './slab'
 
 /** The connection that a receiver receives for. */
 export interface ReceiverOwner extends Scheduled {
@@ -33,7 +33,7 @@ export class Receiver {
   protected readonly owner: ReceiverOwner
   protected readonly ring: Ring
   protected readonly slot: number
-  protected readonly slab = new Slab()
+  protected readonly slab = new Slab(streamSlabs)
   #armed = false
   #cancelling = false
   /** Since it was armed last it has found no buffer, or has waited for one. */
@@ -91,8 +91,9 @@ export class Receiver {
     return kept
   }
 
-  /** Forgets what was kept. */
+  /** Forgets what was kept. Nothing more is received. */
   discard(): void {
+    this.slab.forget()
     if (this.#kept !== undefined) for (const { details } of this.#kept) closeUnclaimed(details)
     this.#kept = undefined
   }
