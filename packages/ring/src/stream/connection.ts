@@ -157,12 +157,9 @@ export abstract class StreamConnection implements
     return this.#sender.writeWithDescriptors(Buffer.from(chunk), new SentDescriptors(this.ring, fds), callback)
   }
 
-  /** Has the kernel take what has been written before the turn is over. Nobody is told of anything in it. */
+  /** Has what a listener has answered leave before the turn is over. Nobody is told of anything in it. */
   sendFirst(): void {
-    const { queue } = this.#sender
-    if (!this.#active() || queue.queuedBytes === 0 || queue.inFlight) return
-    this.#steerSend()
-    this.ring.submit()
+    if (this.#active()) this.#sender.sendFirst()
   }
 
   flush(): void {

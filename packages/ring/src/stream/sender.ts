@@ -42,6 +42,10 @@ export class Sender {
   /** `-errno` of a send that has failed, of which the receive may be about to say more. */
   failure = 0
   #needsDrain = false
+  /** Bytes accepted when a listener had answered; 0 when the ticks after it are over. */
+  #answeredBytes = 0
+  /** Those wrote on. */
+  #answersInTicks = false
   #callbacks: WriteCallbacks | undefined
   /** Forwardings that end in the connection. */
   #sources: ForwardingSource[] | undefined
@@ -122,6 +126,19 @@ export class Sender {
     return this.#active && this.#hasRoom
   }
 
+  /**
+   * Sends what a listener has answered before the ticks after it, unless those after its last answer wrote on: answers
+   * to requests that came together leave together.
+   */
+  sendFirst(): void {
+    const { queue } = this
+    if (queue.queuedBytes === 0 || queue.inFlight) return
+    this.#answeredBytes = queue.acceptedBytes
+    if (this.#answersInTicks) return
+    this.steer()
+    this.#ring.submit()
+  }
+
   // ---------------------------------------------------------------- what is asked of the kernel
 
   /** Sends what there is, and when that was the last of it the FIN. */
@@ -191,6 +208,10 @@ export class Sender {
   /** Calls back for what the kernel has taken, and lets writers go on. */
   tell(): void {
     const { queue } = this
+    if (this.#answeredBytes !== 0) {
+      this.#answersInTicks = queue.acceptedBytes !== this.#answeredBytes
+      this.#answeredBytes = 0
+    }
     const callbacks = this.#callbacks
     if (callbacks !== undefined) {
       let callback: WriteCallback | undefined
