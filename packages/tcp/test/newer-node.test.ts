@@ -38,6 +38,11 @@ function expectWhere(result: unknown, expected: unknown): void {
   if (result !== absent) expect(result).toEqual(expected)
 }
 
+it('register has Node load nothing that answers for packages of npm', async () => {
+  const main = 'const main = async () => Symbol.for("undici.globalDispatcher.1") in globalThis'
+  expect(await resultOf('true', main)).toBe(false)
+})
+
 describe('net.BoundSocket', () => {
   const there = "'BoundSocket' in net"
 

@@ -1,4 +1,3 @@
-import nodeHttp from 'node:http'
 import nodeHttp2 from 'node:http2'
 import type nodeNet from 'node:net'
 import { promisify } from 'node:util'
@@ -6,6 +5,9 @@ import { stockNet } from '@sheaf/ring'
 import { inherit } from './inherit'
 import type { Patches } from './patches'
 import { giveStreamHandle } from './stream-handle'
+
+/** Not by `import`, which reads all exports: some have Node load its `undici`, which then answers for `npm`'s. */
+const nodeHttp = process.getBuiltinModule('node:http')
 
 /** The class of `http2.createServer()`, which is not exported. A server that never listens is nothing but an object. */
 export const http2Server: object = nodeHttp2.createServer().constructor
