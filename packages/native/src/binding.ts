@@ -244,11 +244,11 @@ export interface SocketCalls {
   /** For descriptors that came from here: one that `node:fs` opened in a worker is closed by Node.js a second time. */
   close(fd: number): number
   /**
-   * `sendmsg(2)` of the bytes of `first` and then those of `second`, 2 GB at most each. Neither is looked at once this
-   * has returned.
-   * @returns how many bytes the kernel took of both together, or `-errno` if it took none.
+   * `sendmsg(2)` of the bytes of `first`, then those of `second` and of `third`, 2 GB at most each. None is looked at
+   * once this has returned.
+   * @returns how many bytes the kernel took of them together, or `-errno` if it took none.
    */
-  send(fd: number, first: Uint8Array, second: Uint8Array, flags: number): number
+  send(fd: number, first: Uint8Array, second: Uint8Array, third: Uint8Array, flags: number): number
   /**
    * `sendmmsg(2)`. @param headers `count` of `struct mmsghdr`, which name memory that stays until this returns.
    * @returns how many messages the kernel took, or `-errno` if it took none.

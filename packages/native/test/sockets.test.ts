@@ -56,29 +56,29 @@ describe('socket calls', () => {
       .toThrow(expect.objectContaining({ code: 'ERR_OUT_OF_RANGE' }))
   })
 
-  it('send two pieces in one call, as far as there is room', () => {
+  it('send three pieces in one call, as far as there is room', () => {
     const into = new Int32Array(2)
     expect(sockets.socketpair(unix, stream, into)).toBe(0)
     const [fd, peer] = into
     const nothing = new Uint8Array(0)
     const memory = Uint8Array.from({ length: 16 }, (_, index) => index)
-    expect(sockets.send(fd, memory.subarray(2, 5), memory.subarray(9), dontWait)).toBe(10)
+    expect(sockets.send(fd, memory.subarray(2, 5), memory.subarray(9, 12), memory.subarray(12), dontWait)).toBe(10)
     const received = new Uint8Array(100)
     expect(readSync(peer, received)).toBe(10)
     expect([...received.subarray(0, 10)]).toEqual([2, 3, 4, 9, 10, 11, 12, 13, 14, 15])
-    expect(sockets.send(fd, nothing, memory, dontWait)).toBe(16)
+    expect(sockets.send(fd, nothing, memory, nothing, dontWait)).toBe(16)
     const large = new Uint8Array(10_000_000)
-    const taken = sockets.send(fd, memory, large, dontWait)
+    const taken = sockets.send(fd, memory, large, nothing, dontWait)
     expect(taken).toBeGreaterThan(16)
     expect(taken).toBeLessThan(large.byteLength)
-    while (sockets.send(fd, nothing, memory, dontWait) > 0);
-    expect(sockets.send(fd, nothing, memory, dontWait)).toBe(-EAGAIN)
+    while (sockets.send(fd, nothing, memory, nothing, dontWait) > 0);
+    expect(sockets.send(fd, nothing, memory, nothing, dontWait)).toBe(-EAGAIN)
     sockets.close(peer)
-    expect(sockets.send(fd, nothing, memory, dontWait | noSignal)).toBe(-EPIPE)
-    expect(() => sockets.send(fd, memory, new Uint16Array(1) as never, dontWait))
+    expect(sockets.send(fd, nothing, memory, nothing, dontWait | noSignal)).toBe(-EPIPE)
+    expect(() => sockets.send(fd, memory, new Uint16Array(1) as never, nothing, dontWait))
       .toThrow(expect.objectContaining({ code: 'ERR_INVALID_ARG_TYPE' }))
     sockets.close(fd)
-    expect(sockets.send(fd, nothing, memory, dontWait)).toBe(-EBADF)
+    expect(sockets.send(fd, nothing, memory, nothing, dontWait)).toBe(-EBADF)
   })
 
   it('send several messages at once, as far as there is room, and stop at what is refused', () => {

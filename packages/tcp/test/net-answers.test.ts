@@ -44,3 +44,17 @@ it('what the ticks after a listener write leaves along with what it has written'
     })
   }, 3 * answer.length)).toBe(questions)
 })
+
+it('what is written along with a large chunk leaves in one system call with it', async () => {
+  const { metrics } = defaultRing()
+  const before = metrics.sendsInPlace
+  const large = Buffer.alloc(100_000, 'large')
+  expect(await sends((socket) => {
+    socket.cork()
+    socket.write('before')
+    socket.write(large)
+    socket.write('behind')
+    socket.uncork()
+  }, large.length + 12)).toBe(0)
+  expect(metrics.sendsInPlace - before).toBe(questions + 3)
+})

@@ -131,6 +131,8 @@ export const mutations: readonly Mutation[] = [
   mutation('a cancelled send is sent on while closing', sendQueue,
     '      metrics.shortSends++\n    }\n  }',
     '      metrics.shortSends++\n      this.#submitFlight(block)\n    }\n  }'),
+  mutation('what is behind a large chunk is sent twice', sendQueue,
+    'backlog.skip(sent)', 'backlog.skip(Math.min(sent, large.byteLength))'),
   mutation('a forwarded buffer overtakes what was written before', sendQueue,
     '    if (open) this.#closeSpan(group)\n    return group', '    return group'),
   mutation('a forwarded buffer overtakes the backlog', sendQueue,

@@ -179,12 +179,13 @@ Napi::Value Send(const Napi::CallbackInfo& info) {
   int fd = 0;
   Bytes first;
   Bytes second;
+  Bytes third;
   int flags = 0;
   if (!ReadFd(info, &fd) || !ReadBytes(info[1], "first", &first) || !ReadBytes(info[2], "second", &second) ||
-      !Read(info[3], "flags", 0, kMaxInt32, &flags)) {
+      !ReadBytes(info[3], "third", &third) || !Read(info[4], "flags", 0, kMaxInt32, &flags)) {
     return {};
   }
-  std::array<iovec, 2> pieces{{{first.data, first.size}, {second.data, second.size}}};
+  std::array<iovec, 3> pieces{{{first.data, first.size}, {second.data, second.size}, {third.data, third.size}}};
   msghdr message{};
   message.msg_iov = pieces.data();
   message.msg_iovlen = pieces.size();

@@ -1,6 +1,7 @@
 import { AsyncResource } from 'node:async_hooks'
 import {
   callInScope, type Chunk, defaultRing, type Ring, runTicks, type StreamConnection, type StreamHandler, timers,
+  type Write,
 } from '@sheaf/ring'
 import { Errno } from '../abi'
 import type { AddressFamily, Endpoint, SocketName } from './address-family'
@@ -148,18 +149,12 @@ export class SocketHandle {
   }
 
   /** As {@link write}, of all chunks at once. */
-  writev(chunks: readonly { chunk: Uint8Array | string, encoding: BufferEncoding }[], done: WriteDone): void {
+  writev(chunks: readonly Write[], done: WriteDone): void {
     if (this.#closing) {
       done(callError(-Errno.EBADF, 'write'))
       return
     }
-    const connection = this.#connection as StreamConnection
-    let room = true
-    for (const { chunk, encoding } of chunks) {
-      // An HTTP response ends with an empty one, whose callback says that it is finished.
-      if (chunk.length !== 0) room = connection.write(chunk, knownEncoding(encoding))
-    }
-    if (room) done()
+    if ((this.#connection as StreamConnection).writeAll(chunks)) done()
     else this.#writeDone = done
   }
 

@@ -110,11 +110,11 @@ export class SimulatedSocketCalls implements SocketCalls {
     return this.#descriptors.close(fd)
   }
 
-  send(fd: number, first: Uint8Array, second: Uint8Array): number {
+  send(fd: number, first: Uint8Array, second: Uint8Array, third: Uint8Array): number {
     return this.#on(fd, (socket) => {
       if (!(socket instanceof StreamSocket)) return -Errno.EOPNOTSUPP
       let sent = 0
-      for (const piece of [first, second]) {
+      for (const piece of [first, second, third]) {
         const taken = piece.byteLength === 0 ? 0 : socket.send(piece)
         if (taken < 0) return sent === 0 ? taken : sent
         sent += taken

@@ -2,6 +2,8 @@ import { SheafError } from '../errors'
 import { limits } from '../limits'
 import type { SentDescriptors } from '../socket/rights'
 
+const nothing = new Uint8Array(0)
+
 interface Piece {
   readonly bytes: Uint8Array
   /** `bytes.byteLength` when it was queued; less now means that its memory was taken away. */
@@ -95,11 +97,24 @@ export class Backlog {
     return this.#offset === 0 ? bytes : bytes.subarray(this.#offset)
   }
 
-  /** Drops the first bytes of {@link inPlace}, which have been sent. */
+  /** The small chunks right behind {@link inPlace}, which may be sent along with it. */
+  get behind(): Uint8Array {
+    if (this.#head + 1 === this.#pieces.length) return this.#gather?.subarray(0, this.#gathered) ?? nothing
+    const { bytes, ours, descriptors } = this.#pieces[this.#head + 1]
+    return ours && descriptors === undefined ? bytes : nothing
+  }
+
+  /** Drops the first bytes of {@link inPlace} and {@link behind}, which have been sent. */
   skip(sizeBytes: number): void {
-    this.#offset += sizeBytes
     this.sizeBytes -= sizeBytes
-    if (this.#offset === this.#pieces[this.#head].lengthBytes) this.#next()
+    for (let left = sizeBytes; left !== 0;) {
+      if (this.#head === this.#pieces.length) this.#endGathering()
+      const { lengthBytes } = this.#pieces[this.#head]
+      const count = Math.min(left, lengthBytes - this.#offset)
+      left -= count
+      this.#offset += count
+      if (this.#offset === lengthBytes) this.#next()
+    }
   }
 
   #next(): void {

@@ -18,7 +18,7 @@ import { PoolForwarding } from './pool-forwarding'
 import { type DetailReader, DetailReceiver } from './detail-receiver'
 import { Receiver, type ReceiverOwner } from './receiver'
 import type { SendQueue } from './send-queue'
-import { Sender, type SenderOwner } from './sender'
+import { Sender, type SenderOwner, type Write } from './sender'
 import { assertTransition } from './state'
 import { checkCallback, checkWrite } from './write-arguments'
 
@@ -131,6 +131,11 @@ export abstract class StreamConnection implements
     checkWrite(chunk, encoding, told)
     if (this.#state !== 'open') return this.#refuseWrite(told)
     return this.#sender.write(chunk, encoding, told)
+  }
+
+  /** Writes chunks that belong together, as {@link write} does one. */
+  writeAll(writes: readonly Write[]): boolean {
+    return this.#state === 'open' ? this.#sender.writeAll(writes) : this.#refuseWrite(undefined)
   }
 
   /**

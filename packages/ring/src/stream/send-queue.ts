@@ -320,16 +320,16 @@ export class SendQueue implements BlockHolder {
   }
 
   /**
-   * Sends the open span and as much of `chunk`, which comes after it, as the kernel has room for. Nothing else may be
-   * before them.
-   * @returns bytes of `chunk` sent.
+   * Sends the open span, `chunk`, which comes after it, and what is `behind` that, as far as the kernel has room for
+   * them. Nothing else may be before them.
+   * @returns bytes of `chunk` and `behind` sent.
    */
-  #sendInPlace(chunk: Uint8Array): number {
+  #sendInPlace(chunk: Uint8Array, behind: Uint8Array): number {
     const { metrics, sockets } = this.#ring
     if (this.sentEnough || this.failure !== 0) return 0
     const before = this.#end - this.#start
     const open = before === 0 ? nothing : (this.#block as SendBlock).bytes.subarray(this.#start, this.#end)
-    const sent = sockets.send(this.#fd, open, chunk, MessageFlag.DontWait | MessageFlag.NoSignal)
+    const sent = sockets.send(this.#fd, open, chunk, behind, MessageFlag.DontWait | MessageFlag.NoSignal)
     if (sent < 0) {
       // For want of memory as for want of room it is tried again, by a request.
       if (sent !== -Errno.EAGAIN && sent !== -Errno.ENOBUFS && sent !== -Errno.ENOMEM) this.failure = sent
@@ -339,9 +339,9 @@ export class SendQueue implements BlockHolder {
     metrics.bytesWritten += sent
     this.sentBytes += sent
     this.#start += Math.min(sent, before)
-    const ofChunk = Math.max(0, sent - before)
-    this.#placedBytes += ofChunk
-    return ofChunk
+    const ofBacklog = Math.max(0, sent - before)
+    this.#placedBytes += ofBacklog
+    return ofBacklog
   }
 
   #refill(backlog: Backlog): void {
@@ -356,9 +356,9 @@ export class SendQueue implements BlockHolder {
       if (large !== undefined) {
         // They come first.
         if (this.#holdsSpans) return
-        const sent = this.#sendInPlace(large)
+        const sent = this.#sendInPlace(large, backlog.behind)
         backlog.skip(sent)
-        if (sent === large.byteLength) continue
+        if (sent >= large.byteLength) continue
       }
       const room = this.#room()
       if (room === 0) return

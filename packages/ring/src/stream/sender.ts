@@ -8,6 +8,16 @@ import type { ForwardingSource } from './forwarding'
 import { SendQueue } from './send-queue'
 import { WriteCallbacks } from './write-callbacks'
 
+/** What fits the send memory of one connection. */
+const sendWindowBytes = limits.sendWindowBlocks * limits.sendBlockBytes
+
+/** One of several chunks, as streams hand them over. */
+export interface Write {
+  readonly chunk: Uint8Array | string
+  /** Of a string; `buffer` means that it is none. */
+  readonly encoding: BufferEncoding | 'buffer'
+}
+
 /** The connection that a sender sends for. */
 export interface SenderOwner extends Scheduled {
   readonly ring: Ring
@@ -63,6 +73,18 @@ export class Sender {
     if (typeof chunk === 'string') this.queue.writeString(chunk, encoding)
     else this.queue.write(chunk)
     return this.#written(callback)
+  }
+
+  /** Small chunks leave along with the large ones between them. */
+  writeAll(writes: readonly Write[]): boolean {
+    const { queue } = this
+    for (const { chunk, encoding } of writes) {
+      if (queue.queuedBytes >= sendWindowBytes) this.#sendNow()
+      if (typeof chunk !== 'string') queue.write(chunk)
+      // A response of HTTP ends with an empty one, whose callback says that it is finished.
+      else if (chunk !== '') queue.writeString(chunk, encoding as BufferEncoding)
+    }
+    return this.#written(undefined)
   }
 
   /** @param chunk is the queue's own from now on. */
