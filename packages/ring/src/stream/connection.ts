@@ -373,7 +373,7 @@ export abstract class StreamConnection implements
 
   #completeReceive(result: number, flags: number): void {
     const failed = this.#receiver.complete(result, flags)
-    if (failed < 0) this.destroy(systemError(failed, 'read'))
+    if (failed < 0) this.destroy(systemError(failed, this.#sender.failedCall))
   }
 
   #completeConnect(result: number): void {

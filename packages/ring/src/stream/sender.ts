@@ -51,6 +51,8 @@ export class Sender {
   finished = false
   /** `-errno` of a send that has failed, of which the receive may be about to say more. */
   failure = 0
+  /** It was met, or is being met, by the very write that is made: it is the error of that. */
+  #metByWrite = false
   #needsDrain = false
   /** Bytes accepted when a listener had answered; 0 when the ticks after it are over. */
   #answeredBytes = 0
@@ -79,7 +81,7 @@ export class Sender {
   writeAll(writes: readonly Write[]): boolean {
     const { queue } = this
     for (const { chunk, encoding } of writes) {
-      if (queue.queuedBytes >= sendWindowBytes) this.#sendNow()
+      if (queue.queuedBytes >= sendWindowBytes && !this.#sendNow() && !this.#active) return false
       if (typeof chunk !== 'string') queue.write(chunk)
       // A response of HTTP ends with an empty one, whose callback says that it is finished.
       else if (chunk !== '') queue.writeString(chunk, encoding as BufferEncoding)
@@ -143,9 +145,16 @@ export class Sender {
    */
   #sendNow(): boolean {
     if (this.queue.sentEnough) return false
+    this.#metByWrite = true
     this.steer()
     if (this.queue.inFlight) this.#ring.reap()
+    this.#metByWrite = this.failure !== 0
     return this.#active && this.#hasRoom
+  }
+
+  /** The system call that a failure of the connection is told as. */
+  get failedCall(): 'read' | 'write' {
+    return this.#metByWrite ? 'write' : 'read'
   }
 
   /**
@@ -218,11 +227,12 @@ export class Sender {
       if (!queued) this.#owner.reset(systemError(result, 'write'))
       return
     }
-    // libuv reads first, and what a socket is told is what that says. The kernel tells of a reset once, to whoever asks
-    // first; and where it has broken a pipe, whoever receives may be told of a reset, in the same turn.
+    // libuv reads first when it polls, and what a socket is told is what that says. The kernel tells of a reset once,
+    // to whoever asks first; and where it has broken a pipe, whoever receives may be told of a reset, in the same turn.
+    const { failedCall } = this
     const readFirst = this.#owner.underSocket && this.#owner.receives
     if (readFirst && result === -Errno.EPIPE) this.failure = result
-    else this.#owner.destroy(systemError(result, readFirst && result === -Errno.ECONNRESET ? 'read' : 'write'))
+    else this.#owner.destroy(systemError(result, readFirst && result === -Errno.ECONNRESET ? failedCall : 'write'))
   }
 
   // ---------------------------------------------------------------- what the writers are told

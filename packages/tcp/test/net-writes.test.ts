@@ -1,5 +1,6 @@
 import { once } from 'node:events'
 import nodeNet, { type AddressInfo, type Socket } from 'node:net'
+import { Worker } from 'node:worker_threads'
 import { defaultRing } from '@sheaf/ring'
 import { expect, it, onTestFinished } from 'vitest'
 import net from '../src/net'
@@ -57,4 +58,31 @@ it('what is written along with a large chunk leaves in one system call with it',
     socket.uncork()
   }, large.length + 12)).toBe(0)
   expect(metrics.sendsInPlace - before).toBe(questions + 3)
+})
+
+it('of what is written at once, nothing is said to be sent when the peer goes meanwhile', async () => {
+  const told: (string | undefined)[] = []
+  const writes = 100
+  const server = net.createServer((socket) => {
+    socket.on('error', () => undefined)
+    socket.on('data', () => {
+      // The peer resets before this goes on.
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 300)
+      socket.cork()
+      for (let count = 0; count < writes; count++) {
+        socket.write(Buffer.alloc(10_000), (error) => told.push((error as NodeJS.ErrnoException | null)?.code))
+      }
+      socket.uncork()
+    })
+    socket.on('close', () => server.close())
+  })
+  server.listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const peer = new Worker(`
+    const socket = require('node:net').connect(require('node:worker_threads').workerData, '127.0.0.1')
+    socket.write('question', () => setTimeout(() => socket.resetAndDestroy(), 50))
+  `, { eval: true, workerData: (server.address() as AddressInfo).port, execArgv: [] })
+  await Promise.all([once(peer, 'exit'), once(server, 'close')])
+  expect(told).toHaveLength(writes)
+  expect(told).not.toContain(undefined)
 })
