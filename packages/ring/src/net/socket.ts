@@ -1,5 +1,5 @@
 import { Duplex } from 'node:stream'
-import { defaultRing, nodeMajor, stockNet, timers } from '@sheaf/ring'
+import { defaultRing, nodeMajor, stockNet, timers, type Write } from '@sheaf/ring'
 import type { Endpoint, SocketName } from './address-family'
 import { isNormalized, normalizeArguments } from './arguments'
 import { kindOfBound } from './bound-socket'
@@ -29,11 +29,6 @@ interface KeepAliveOptions {
   count?: number
 }
 
-interface BufferedWrite {
-  readonly chunk: Uint8Array | string
-  readonly encoding: BufferEncoding
-}
-
 /** `net.Socket`, on a connection of Sheaf's. */
 class SocketMethods extends Duplex {
   declare readonly [state]: SocketState
@@ -48,7 +43,7 @@ class SocketMethods extends Duplex {
   declare _server: Server | null
   declare _peername: SocketName | undefined
   declare _sockname: SocketName | null
-  declare _pendingData: Uint8Array | string | readonly BufferedWrite[] | null
+  declare _pendingData: Uint8Array | string | readonly Write[] | null
   declare _pendingEncoding: BufferEncoding | ''
   declare _aborted?: boolean
   declare _closeAfterHandlingError: boolean
@@ -149,7 +144,7 @@ class SocketMethods extends Duplex {
     }
   }
 
-  override _writev(chunks: BufferedWrite[], done: WriteDone): void {
+  override _writev(chunks: Write[], done: WriteDone): void {
     const own = this[state]
     if (this.connecting) {
       writeWhenConnected(this, chunks, '', done, () => this._writev(chunks, done))
@@ -180,7 +175,7 @@ class SocketMethods extends Duplex {
 
   /** Bytes that were given to the socket, sent or not. */
   get bytesWritten(): number | undefined {
-    const buffered = (this as { writableBuffer?: readonly BufferedWrite[] }).writableBuffer
+    const buffered = (this as { writableBuffer?: readonly Write[] }).writableBuffer
     if (buffered === undefined) return undefined
     let bytes = this._bytesDispatched
     for (const { chunk, encoding } of buffered) bytes += byteLength(chunk, encoding)
@@ -534,7 +529,7 @@ function resumeReadBuffer(socket: Socket): void {
 /** Writes when the socket is connected. The stream makes no other write until then. */
 function writeWhenConnected(
   socket: Socket,
-  data: Uint8Array | string | readonly BufferedWrite[],
+  data: Uint8Array | string | readonly Write[],
   encoding: BufferEncoding | '',
   done: WriteDone,
   write: () => void,

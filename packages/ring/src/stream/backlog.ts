@@ -2,7 +2,7 @@ import { SheafError } from '../errors'
 import { limits } from '../limits'
 import type { SentDescriptors } from '../socket/rights'
 
-const nothing = new Uint8Array(0)
+export const nothing = new Uint8Array(0)
 
 interface Piece {
   readonly bytes: Uint8Array

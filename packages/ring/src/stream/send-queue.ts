@@ -6,10 +6,8 @@ import type { SendGroup } from '../memory/send-group'
 import { countBundle } from '../metrics'
 import type { Ring } from '../ring'
 import type { SentDescriptors } from '../socket/rights'
-import { Backlog } from './backlog'
+import { Backlog, nothing } from './backlog'
 import { descriptorPayloadOffsetBytes, writeDescriptorMessage } from './descriptor-message'
-
-const nothing = new Uint8Array(0)
 
 /** The most bytes that one UTF-16 unit takes in any of Node's encodings. */
 const bytesPerCharacterMax = 3
