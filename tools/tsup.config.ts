@@ -23,6 +23,8 @@ export default defineConfig({
     'local': 'src/local/main.ts',
     'local-receiver': 'src/local/receiver.ts',
     'local-sender': 'src/local/sender.ts',
+    'idle': 'src/idle/main.ts',
+    'idle-server': 'src/idle/server.ts',
     'echo': 'src/echo/main.ts',
     'echo-server': 'src/echo/server.ts',
     'echo-load': 'src/echo/load.ts',

@@ -19,11 +19,11 @@ const run = promisify(execFile)
 
 interface Scenario {
   readonly name: string
-  readonly application: 'http' | 'https' | 'echo' | 'tls' | 'stream'
+  readonly application: 'http' | 'https' | 'files' | 'echo' | 'tls' | 'stream'
   readonly connections: number
   /** Messages that a connection has under way. */
   readonly pipelined: number
-  /** Of a message written, or of an HTTP answer's body; 32, and a short greeting, if absent. */
+  /** Of a message written, a file, or an HTTP answer's body; 32, and a short greeting, if absent. */
   readonly sizeBytes?: number
 }
 
@@ -41,6 +41,8 @@ const scenarios: readonly Scenario[] = [
     pipelined: 1,
     sizeBytes: 256 * kib,
   },
+  { name: 'files of 1 MB, 32 connections', application: 'files', connections: 32, pipelined: 1, sizeBytes: kib * kib },
+  { name: 'files of 1 MB, 1 connection', application: 'files', connections: 1, pipelined: 1, sizeBytes: kib * kib },
   { name: 'https, 64 connections', application: 'https', connections: 64, pipelined: 1 },
   {
     name: 'https, answers of 16 KB, 64 connections',
@@ -76,7 +78,7 @@ interface Flags {
 
 const command = new Command('drop-in')
   .description('Applications on stock sockets and on Sheaf, alternating: messages per second, and server CPU for each.')
-  .argument('[names...]', 'parts of the names of what to measure: http, https, TLS, echo, writes', ['http'])
+  .argument('[names...]', 'parts of the names of what to measure: http, https, files, TLS, echo, writes', ['http'])
   .option('--seconds <s>', 'length of one measurement', '1')
   .option('--rounds <n>', 'measurements of each', '15')
   .parse()
@@ -99,10 +101,10 @@ interface Application {
   readonly port: string
 }
 
-async function start(kind: Kind, scenario: Scenario, certificate: string): Promise<Application> {
+async function start(kind: Kind, scenario: Scenario): Promise<Application> {
   const flag = kind === 'sheaf' ? ['--import', register] : []
   const { application, sizeBytes = 0 } = scenario
-  const words = [process.execPath, ...flag, program('drop-in-server'), application, certificate, String(sizeBytes)]
+  const words = [process.execPath, ...flag, program('drop-in-server'), application, directory, String(sizeBytes)]
   const server = spawn('taskset', onCpu(1, words), { stdio: ['pipe', 'pipe', 'inherit'] })
   const [port] = await once(createInterface(server.stdout), 'line') as [string]
   await load(scenario, port, warmUpSeconds)
@@ -124,9 +126,9 @@ async function stop({ server }: Application): Promise<void> {
 }
 
 /** Both run from the beginning to the end, so that a short round of one is measured right beside one of the other. */
-async function compare(scenario: Scenario, certificate: string): Promise<void> {
-  const node = await start('node', scenario, certificate)
-  const sheaf = await start('sheaf', scenario, certificate)
+async function compare(scenario: Scenario): Promise<void> {
+  const node = await start('node', scenario)
+  const sheaf = await start('sheaf', scenario)
   const applications = { node, sheaf }
   try {
     await comparison.add(scenario.name, (kind) => measure(applications[kind], scenario))
@@ -135,17 +137,20 @@ async function compare(scenario: Scenario, certificate: string): Promise<void> {
   }
 }
 
+const isHttp = (application: Scenario['application']): boolean => ['http', 'https', 'files'].includes(application)
+
 /** @returns messages per second. */
 async function load(scenario: Scenario, port: string, seconds: number): Promise<number> {
   const { application, connections, pipelined, sizeBytes = 0 } = scenario
-  if (application !== 'http' && application !== 'https') {
+  if (!isHttp(application)) {
     const words = [application, port, String(connections), String(seconds), String(pipelined), String(sizeBytes)]
     const { stdout } = await run('taskset', onCpu(0, [process.execPath, program('drop-in-load'), ...words]))
     return Number(stdout)
   }
   // Some of many connections to Node's sockets wait for two seconds, at which wrk would give them up.
   const words = [
-    'wrk', '-t1', '--timeout', '10s', `-c${connections}`, `-d${seconds}s`, `${application}://127.0.0.1:${port}/`,
+    'wrk', '-t1', '--timeout', '10s', `-c${connections}`, `-d${seconds}s`,
+    `${application === 'https' ? 'https' : 'http'}://127.0.0.1:${port}/`,
   ]
   const { stdout } = await run('taskset', onCpu(0, words))
   const errors = /Socket errors.*|Non-2xx.*/.exec(stdout)
@@ -153,21 +158,21 @@ async function load(scenario: Scenario, port: string, seconds: number): Promise<
   return Number(/Requests\/sec:\s*([\d.]+)/.exec(stdout)?.[1])
 }
 
-async function makeCertificate(directory: string): Promise<string> {
-  const [key, certificate, both] = ['key', 'certificate', 'both'].map((name) => join(directory, `${name}.pem`))
+/** What the server serves as `identity.pem`. */
+async function makeCertificate(): Promise<void> {
+  const [key, certificate, identity] = ['key', 'certificate', 'identity'].map((name) => join(directory, `${name}.pem`))
   await run('openssl', ['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes',
     '-subj', '/CN=localhost', '-days', '1', '-keyout', key, '-out', certificate])
-  writeFileSync(both, readFileSync(key, 'utf8') + readFileSync(certificate, 'utf8'))
-  return both
+  writeFileSync(identity, readFileSync(key, 'utf8') + readFileSync(certificate, 'utf8'))
 }
 
 const comparison = new Comparison(Number(flags.rounds))
 const directory = mkdtempSync(join(tmpdir(), 'sheaf-drop-in-'))
 try {
-  const certificate = await makeCertificate(directory)
+  await makeCertificate()
   for (const scenario of scenarios) {
     if (!command.args.some((name) => scenario.name.toLowerCase().includes(name.toLowerCase()))) continue
-    await compare(scenario, certificate)
+    await compare(scenario)
   }
 } finally {
   rmSync(directory, { recursive: true, force: true })

@@ -2,13 +2,16 @@
  * An application that knows nothing of Sheaf, to be measured on Node's sockets and, with @sheaf/tcp/register, on
  * Sheaf's. Prints its port; ends when its standard input does.
  */
-import { readFileSync } from 'node:fs'
+import { createReadStream, readFileSync, writeFileSync } from 'node:fs'
 import { createServer as createHttpServer, type RequestListener } from 'node:http'
 import { createServer as createHttpsServer } from 'node:https'
 import { type AddressInfo, createServer, type Server, type Socket } from 'node:net'
+import { join } from 'node:path'
+import { pipeline } from 'node:stream'
 import { createServer as createTlsServer } from 'node:tls'
 
-const [application = '', certificate = '', size = '0'] = process.argv.slice(2)
+/** The directory has `identity.pem`, a key and a certificate, and takes the file that is served. */
+const [application = '', directory = '', size = '0'] = process.argv.slice(2)
 const sizeBytes = Number(size)
 const body = sizeBytes === 0 ? 'hello, world\n' : Buffer.alloc(sizeBytes, 'sheaf')
 
@@ -35,13 +38,26 @@ function stream(socket: Socket): void {
 
 const answer: RequestListener = (_request, response) => response.end(body)
 
+/** As `express.static` and its like do it. */
+function files(): RequestListener {
+  const path = join(directory, `file-${process.pid}`)
+  writeFileSync(path, body)
+  return (_request, response) => {
+    response.setHeader('Content-Length', body.length)
+    pipeline(createReadStream(path), response, () => {
+      // A client that has gone meanwhile.
+    })
+  }
+}
+
 function identity(): { key: Buffer, cert: Buffer } {
-  const pem = readFileSync(certificate)
+  const pem = readFileSync(join(directory, 'identity.pem'))
   return { key: pem, cert: pem }
 }
 
 const applications: Record<string, () => Server> = {
   http: () => createHttpServer(answer),
+  files: () => createHttpServer(files()),
   https: () => createHttpsServer(identity(), answer),
   echo: () => createServer(echo),
   stream: () => createServer(stream),
