@@ -27,8 +27,10 @@ export abstract class SendGroup {
   readonly #mask: number
   /** Receive buffers of the span at each index, beginning with the one that its id names; 1 where there is none. */
   readonly #counts: Uint16Array
-  /** The block that the span at each index is part of, if it is. */
-  readonly #blocks: (SendBlock | undefined)[]
+  /** The blocks that spans are parts of, a reference each, in the order of the spans. */
+  readonly #blocks: SendBlock[] = []
+  #blocksPushed = 0
+  #blocksReleased = 0
   protected head = 0
   #goal = 0
   /** Requests that have not ended. */
@@ -43,7 +45,6 @@ export abstract class SendGroup {
     this.#owners = owners
     this.#mask = queue.entries - 1
     this.#counts = new Uint16Array(queue.entries).fill(1)
-    this.#blocks = new Array<SendBlock | undefined>(queue.entries).fill(undefined)
   }
 
   get spans(): number {
@@ -66,10 +67,11 @@ export abstract class SendGroup {
 
   /** Queues part of a block and takes a reference to it. There must be room. */
   pushBlock(block: SendBlock, start: number, end: number): void {
-    const index = this.queue.tail & this.#mask
     block.references++
-    this.#blocks[index] = block
-    this.queue.push(block.address + start, end - start, firstBlockId + index)
+    // There are no more of them than entries: they move less often than once a push.
+    if (this.#blocksPushed === 2 * this.queue.entries) this.#moveBlocks()
+    this.#blocks[this.#blocksPushed++] = block
+    this.queue.push(block.address + start, end - start, firstBlockId + (this.queue.tail & this.#mask))
   }
 
   /** Queues neighbouring receive buffers as one span. They are recycled when it has been sent. There must be room. */
@@ -130,18 +132,16 @@ export abstract class SendGroup {
   /** Gives the kernel's side of the group back. */
   abstract unregister(): void
 
-  /** Forgets what blocks and runs the spans were when they were at other positions. */
+  /** Forgets what runs the spans were when they were at other positions. */
   protected moved(from: number, to: number, count: number): void {
-    const blocks: (SendBlock | undefined)[] = []
     const counts: number[] = []
     for (let offset = 0; offset < count; offset++) {
-      blocks.push(this.#blocks[(from + offset) & this.#mask])
-      counts.push(this.#counts[(from + offset) & this.#mask])
+      const index = (from + offset) & this.#mask
+      counts.push(this.#counts[index])
+      this.#counts[index] = 1
     }
-    this.#blocks.fill(undefined)
-    blocks.forEach((block, offset) => {
-      this.#blocks[(to + offset) & this.#mask] = block
-      this.#counts[(to + offset) & this.#mask] = counts[offset]
+    counts.forEach((buffers, offset) => {
+      this.#counts[(to + offset) & this.#mask] = buffers
     })
   }
 
@@ -171,7 +171,7 @@ export abstract class SendGroup {
       left -= length
       const id = words[at + 3] & 0xffff
       if (id >= firstBlockId) {
-        this.#releaseBlock(index)
+        this.#releaseBlock()
         continue
       }
       if (id !== first + count) {
@@ -197,9 +197,14 @@ export abstract class SendGroup {
     queue.words[at + 2] = length
   }
 
-  #releaseBlock(index: number): void {
-    const block = this.#blocks[index] as SendBlock
-    this.#blocks[index] = undefined
-    this.#owners.sendMemory.release(block)
+  #releaseBlock(): void {
+    this.#owners.sendMemory.release(this.#blocks[this.#blocksReleased++])
+    if (this.#blocksReleased === this.#blocksPushed) this.#blocksReleased = this.#blocksPushed = 0
+  }
+
+  #moveBlocks(): void {
+    this.#blocks.copyWithin(0, this.#blocksReleased, this.#blocksPushed)
+    this.#blocksPushed -= this.#blocksReleased
+    this.#blocksReleased = 0
   }
 }

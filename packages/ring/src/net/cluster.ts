@@ -1,5 +1,6 @@
 import cluster from 'node:cluster'
-import { createHash } from 'node:crypto'
+import type crypto from 'node:crypto'
+import { requireBuiltin } from '@sheaf/ring'
 import type { SocketName } from './address-family'
 import { tellOwner } from './node-handle'
 
@@ -72,6 +73,8 @@ export function meetWorkers(server: ServerWithData, place: string, port: number,
     once: () => undefined,
     address: () => undefined,
   }
+  // Of servers in a cluster alone: a program that has none need not load it.
+  const { createHash } = requireBuiltin('node:crypto') as typeof crypto
   const [second, third, fourth] = createHash('sha256').update(place).digest()
   const query = { address: `127.${second}.${third}.${fourth}`, port: 0, addressType: 'udp4', flags: 0, backlog: 0 }
   internals._getServer(meeting, query, (error, handle) => {

@@ -1,15 +1,13 @@
 import type http from 'node:http'
 import nodeHttp2 from 'node:http2'
-import { createRequire } from 'node:module'
 import type nodeNet from 'node:net'
 import { promisify } from 'node:util'
-import { stockNet } from '@sheaf/ring'
+import { requireBuiltin, stockNet } from '@sheaf/ring'
 import { inherit } from './inherit'
 import type { Patches } from './patches'
 import { giveStreamHandle } from './stream-handle'
 
-/** Not by `import`, which reads all exports: some have Node load its `undici`, which then answers for `npm`'s. */
-const nodeHttp = createRequire(process.execPath)('node:http') as typeof http
+const nodeHttp = requireBuiltin('node:http') as typeof http
 
 /** The class of `http2.createServer()`, which is not exported. A server that never listens is nothing but an object. */
 export const http2Server: object = nodeHttp2.createServer().constructor

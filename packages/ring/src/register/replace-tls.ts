@@ -1,10 +1,13 @@
-import nodeTls, { type ConnectionOptions, type TLSSocket as NodeTlsSocket, type TLSSocketOptions } from 'node:tls'
 import type nodeNet from 'node:net'
-import { stockNet } from '@sheaf/ring'
+import type tls from 'node:tls'
+import type { ConnectionOptions, TLSSocket as NodeTlsSocket, TLSSocketOptions } from 'node:tls'
+import { requireBuiltin, stockNet } from '@sheaf/ring'
 import { announceClient, announcesConnecting, connectSilently, net, type Socket } from '@sheaf/ring/net'
 import { inherit } from './inherit'
 import type { Patches } from './patches'
 import { giveStreamHandle } from './stream-handle'
+
+const nodeTls = requireBuiltin('node:tls') as typeof tls
 
 type Constructor = new (...parameters: unknown[]) => object
 type Callback = (() => void) | undefined

@@ -1,6 +1,9 @@
 import type nodeNet from 'node:net'
-import nodeTls from 'node:tls'
+import type tls from 'node:tls'
+import { requireBuiltin } from '@sheaf/ring'
 import { giveStreamHandle } from './stream-handle'
+
+const nodeTls = requireBuiltin('node:tls') as typeof tls
 
 type Listener = (this: unknown, socket: unknown) => void
 type Constructor = (new (...parameters: unknown[]) => object) & ((this: unknown, ...parameters: unknown[]) => void)

@@ -1,9 +1,11 @@
 import { constants } from 'node:os'
 import { Duplex } from 'node:stream'
-import tls from 'node:tls'
+import type nodeTls from 'node:tls'
 import { detach } from '@sheaf/native'
-import { defaultRing, timers } from '@sheaf/ring'
+import { defaultRing, requireBuiltin, timers } from '@sheaf/ring'
 import { divert, handleOf, type Receiver, type Socket } from '@sheaf/ring/net'
+
+const tls = requireBuiltin('node:tls') as typeof nodeTls
 
 /** What C++ is to be told when it has been done. */
 type Request = object
