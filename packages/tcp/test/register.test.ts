@@ -128,6 +128,26 @@ describe('an application that is not changed, with @sheaf/tcp/register', () => {
     expect(bytesRead).toBeGreaterThan(40_000_000)
   })
 
+  it('says on a TLS socket which host it is for, and which addresses were tried', async () => {
+    const { result } = await carried<unknown[]>(`
+      const tls = require('tls')
+      const lookup = (host, options, done) => setImmediate(done, null, [
+        { address: '::1', family: 6 }, { address: '127.0.0.1', family: 4 },
+      ])
+      const server = tls.createServer(${tlsOptions()}, (socket) => socket.end())
+      server.listen(0, '127.0.0.1', () => {
+        const { port } = server.address()
+        const options = { port, host: 'localhost', rejectUnauthorized: false, autoSelectFamily: true, lookup }
+        const client = tls.connect(options, () => {
+          const attempted = client.autoSelectFamilyAttemptedAddresses
+          result = [client._host, ...attempted.map((address) => address.replace(':' + port, ''))]
+          server.close()
+        })
+        client.resume()
+      })`)
+    expect(result).toEqual(['localhost', '::1', '127.0.0.1'])
+  })
+
   it('gives the memory of what TLS has encrypted back as it is sent', async () => {
     const { result, bytesWritten } = await carried<number>(`
       const tls = require('tls')

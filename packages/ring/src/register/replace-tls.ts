@@ -88,7 +88,15 @@ function connectBeneath(options: ConnectionOptions, put: (raw: Socket) => NodeTl
   if (announcesConnecting) announceClient(secure)
   // Nobody else has that socket: what goes wrong with it is the TLS socket's error.
   raw.removeAllListeners('error').on('error', (error) => secure.destroy(error))
-  for (const event of connectionEvents) raw.on(event, (...details: unknown[]) => secure.emit(event, ...details))
+  const target = secure as Partial<Pick<Socket, '_host' | 'autoSelectFamilyAttemptedAddresses'>>
+  target._host = raw._host
+  for (const event of connectionEvents) {
+    raw.on(event, (...details: unknown[]) => {
+      const attempted = raw.autoSelectFamilyAttemptedAddresses
+      if (attempted !== undefined) target.autoSelectFamilyAttemptedAddresses = attempted
+      secure.emit(event, ...details)
+    })
+  }
   if (options.timeout) secure.setTimeout(options.timeout)
   return secure
 }
