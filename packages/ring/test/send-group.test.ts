@@ -4,7 +4,7 @@ import { BufferRing } from '../src/memory/buffer-ring'
 import { BundleGroup, SingleBufferGroup } from '../src/memory/bundle-group'
 import { ReceivePool } from '../src/memory/receive-pool'
 import type { SendGroup } from '../src/memory/send-group'
-import { SendMemory } from '../src/memory/send-memory'
+import { type SendBlock, SendMemory } from '../src/memory/send-memory'
 import { VectorGroup, vectorGroupBytes } from '../src/memory/vector-group'
 import { binding, Kernel, socketPair } from './kernel'
 
@@ -100,6 +100,24 @@ describe.each(['bundle', 'single', 'sendmsg'] as const)('a group sent by %s', (k
       pool.publish()
     }
     expect(pool.held).toBe(0)
+  })
+
+  it('gives a block back when its span has been sent, though it is never empty', () => {
+    const { sendMemory, group } = make(kind)
+    const unsent: SendBlock[] = []
+    for (let pushed = 0; pushed < 10 * entries; pushed++) {
+      const block = sendMemory.acquire({ blocks: 0 })
+      if (block === undefined) throw new Error('no block')
+      group.pushBlock(block, 0, 4)
+      sendMemory.release(block)
+      unsent.push(block)
+      if (unsent.length <= 3) continue
+      group.sent(4)
+      expect(unsent.shift()?.references).toBe(0)
+      expect(sendMemory.used).toBe(3)
+    }
+    group.abandon()
+    expect(sendMemory.used).toBe(0)
   })
 
   it('what a short send left is sent next, from the byte where it ended', () => {
