@@ -75,6 +75,13 @@ describe('an application that is not changed, with @sheaf/tcp/register', () => {
       })
     })`
 
+  it('has Node load nothing that is not needed for it', async () => {
+    const without = 'console.log(process.moduleLoadList.some((name) => /webcrypto|undici/.test(name)))'
+    expect(await run(without, asModule)).toEqual({ code: 0, errors: '', output: 'false\n' })
+    const alone = 'import \'@sheaf/tcp/net\'; console.log(process.moduleLoadList.includes(\'NativeModule crypto\'))'
+    expect(await run(alone, ['--input-type=module'])).toEqual({ code: 0, errors: '', output: 'false\n' })
+  })
+
   it('tells the parts of an HTTP/2 answer one after the other, also if they come in one piece', async () => {
     const { result } = await carried<string[]>(`
       ${http2Server}
