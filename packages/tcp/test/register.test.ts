@@ -480,6 +480,45 @@ describe('an application that is not changed, with @sheaf/tcp/register', () => {
     expect(bytesRead).toBeGreaterThan(0)
   })
 
+  it('has TLS sockets use what an application has put on the prototype of net.Socket, and Sheaf\'s there', async () => {
+    const application = `
+      const net = require('net'), tls = require('tls'), { once } = require('events')
+      const names = ['setNoDelay', 'setKeepAlive', 'setTimeout', 'ref', 'unref', 'address', 'pause', 'resume', 'read',
+        'write', 'end', 'destroySoon']
+      const own = Object.fromEntries(names.map((name) => [name, net.Socket.prototype[name]]))
+      const called = new Set()
+      for (const name of names) {
+        net.Socket.prototype[name] = function (...parameters) {
+          if (this instanceof tls.TLSSocket) called.add(name)
+          return own[name].apply(this, parameters)
+        }
+      }
+      net.Socket.prototype.added = function () { return this.encrypted }
+      const given = ${tlsOptions()}
+      const server = tls.createServer(given, (socket) => socket.end('bye'))
+      server.listen(0, async () => {
+        const socket = tls.connect({ port: server.address().port, ca: given.cert, host: 'localhost' })
+        await once(socket, 'secureConnect')
+        for (const name of ['setNoDelay', 'setKeepAlive', 'unref', 'ref', 'pause']) own[name].call(socket)
+        const { port } = own.address.call(socket)
+        socket.setNoDelay().setKeepAlive().setTimeout(1000)
+        socket.address()
+        socket.ref().unref().pause()
+        await new Promise((resolve) => setTimeout(resolve, 20))
+        let text = ''
+        socket.on('data', (chunk) => text += chunk).resume()
+        await once(socket, 'end')
+        socket.end()
+        result = [text, [...called].sort(), socket.added(), port === socket.localPort, socket instanceof net.Socket]
+        server.close()
+      })`
+    const nodes = await carried(application, ['--input-type=commonjs'])
+    const { result, bytesRead } = await carried<[string, string[], ...unknown[]]>(application)
+    expect(result).toEqual(nodes.result)
+    expect(result[1].length).toBeGreaterThan(9)
+    expect(bytesRead).toBeGreaterThan(0)
+  })
+
   it('leaves handles of JavaScript to Node, in subclasses too, as tools for tests make them', async () => {
     const ended = await run(`
       const net = require('net'), { inherits } = require('util')
@@ -586,6 +625,8 @@ describe('unregister', () => {
         Error.stackTraceLimit,
         ...[http.Server, tls.Server, http2.createServer().constructor]
           .flatMap((server) => [Object.getPrototypeOf(server), Object.getPrototypeOf(server.prototype)]),
+        ...[net.Socket, tls.TLSSocket].map((socket) => Object.getPrototypeOf(socket.prototype)),
+        net.Socket.prototype.setNoDelay, net.Socket.prototype.end,
       ]
       const isExports = (value) => typeof value === 'object' && Object.keys(value).length > 9
       const same = (one, other) => one.every((value, index) => isExports(value)

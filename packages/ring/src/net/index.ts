@@ -12,7 +12,7 @@ export { announceClient, announcesConnecting, connectSilently } from './client-c
 export { handOver, lentDescriptor } from './hand-over'
 export { loadFamilyBy, provideFamily } from './families'
 export { offerForTransfer } from './transfer'
-export { divert, handleOf, type Socket } from './socket'
+export { divert, handleOf, isSheafs, type Socket } from './socket'
 export type { Receiver } from './socket-state'
 export type { SocketHandle } from './socket-handle'
 

@@ -430,6 +430,11 @@ export function handleOf(socket: object): SocketHandle | null {
   return (socket as Partial<Socket>)[state]?.handle ?? null
 }
 
+/** Not one of Node's, which may inherit from Sheaf's. */
+export function isSheafs(socket: object): boolean {
+  return state in socket
+}
+
 // ---------------------------------------------------------------- how one is made
 
 export const Socket = callableClass('Socket', SocketMethods, stockNet.Socket, initialise)

@@ -6,7 +6,8 @@ import { Patches } from './patches'
 import { replaceChildProcess } from './replace-child-process'
 import { http2Server, isNodesConnect, replaceHttp } from './replace-http'
 import { replaceMessages } from './replace-messages'
-import { replaceTls } from './replace-tls'
+import { replaceTls, tlsSocket } from './replace-tls'
+import { shareMethods } from './share-methods'
 import { serverConstructor } from './server-constructor'
 import { socketConstructor } from './socket-constructor'
 
@@ -19,7 +20,7 @@ const shared = new Patches()
  *
  * Node's own modules use that very object, most of it when it is used: so what they connect and serve is Sheaf's too.
  * What they take from it when they are loaded is what would be hard to change later or must stay Node's (the sockets of
- * `tls` and `tty` inherit from Node's), so all of them are loaded first, which takes 8 ms, and changed where need be.
+ * `tls` and `tty` inherit from Node's), so all of them are loaded first, in about 40 ms, and changed where need be.
  */
 export function replaceNet(patches: Patches): void {
   if (users++ === 0) replaceExports(shared)
@@ -29,7 +30,7 @@ export function replaceNet(patches: Patches): void {
 }
 
 function replaceExports(patches: Patches): void {
-  const Socket = socketConstructor(net.Socket)
+  const Socket = socketConstructor(net.Socket, tlsSocket)
   const Server = serverConstructor(net.Server, http2Server)
   const connect = replaceHttp(patches, Server, net.connect)
   patches.replace(nodeNet, 'Socket', Socket)
@@ -44,6 +45,7 @@ function replaceExports(patches: Patches): void {
   patches.replace(net.Socket.prototype as unknown as Record<string, unknown>, 'constructor', Socket)
   for (const name of Object.getOwnPropertySymbols(stockNet.Socket.prototype)) lend(patches, name)
   replaceTls(patches, Server)
+  shareMethods(patches, tlsSocket, net.Socket.prototype, stockNet.Socket.prototype)
   replaceChildProcess(patches)
   replaceMessages(patches)
 }

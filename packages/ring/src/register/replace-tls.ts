@@ -9,6 +9,9 @@ import { giveStreamHandle } from './stream-handle'
 
 const nodeTls = requireBuiltin('node:tls') as typeof tls
 
+/** The prototype of TLS sockets. */
+export const tlsSocket: object = nodeTls.TLSSocket.prototype
+
 type Constructor = new (...parameters: unknown[]) => object
 type Callback = (() => void) | undefined
 

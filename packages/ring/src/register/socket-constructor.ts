@@ -5,16 +5,20 @@ type Constructor = new (options?: object) => object
 
 const standardDescriptors = 2
 const hasInstance = Function.prototype[Symbol.hasInstance]
+// eslint-disable-next-line @typescript-eslint/unbound-method -- called with what it is asked of
+const { isPrototypeOf } = Object.prototype
 
 /**
  * What is to be in `net.Socket`. Node's own code shares the object that it is exported by, and makes with it what must
  * be made of Node's handles: TLS sockets (on a C++ stream), terminals, and the pipes of standard input and output and
  * of child processes. Those stay Node's; all else is Sheaf's. `instanceof` holds for both.
+ * @param nodesOwn the prototype of a class of Node's that inherits from Sheaf's: {@link shareMethods}.
  */
-export function socketConstructor(dropIn: typeof net.Socket): typeof net.Socket {
+export function socketConstructor(dropIn: typeof net.Socket, nodesOwn: object): typeof net.Socket {
   const node = stockNet.Socket as unknown as Constructor
   const sheaf = dropIn as unknown as Constructor
-  const isSheafs = (value: object): boolean => Object.prototype.isPrototypeOf.call(sheaf.prototype, value)
+  const inherits = (value: object, prototype: unknown): boolean => isPrototypeOf.call(prototype as object, value)
+  const isSheafs = (value: object): boolean => inherits(value, sheaf.prototype) && !inherits(value, nodesOwn)
 
   function Socket(this: unknown, options?: object): object | undefined {
     const target = new.target as unknown as Constructor | undefined
