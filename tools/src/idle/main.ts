@@ -8,7 +8,9 @@ import { connect, type Socket } from 'node:net'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 import Table from 'cli-table3'
-import { Command, InvalidArgumentError } from 'commander'
+import { Command } from 'commander'
+import { median } from '../bench/program'
+import { positive } from '../positive'
 
 interface Flags {
   readonly connections: number
@@ -20,16 +22,10 @@ type Application = keyof typeof requests
 const kinds = ['node', 'sheaf'] as const
 type Kind = typeof kinds[number]
 
-function count(text: string): number {
-  const value = Number(text)
-  if (!Number.isSafeInteger(value) || value < 1) throw new InvalidArgumentError('must be a whole number from 1 on')
-  return value
-}
-
 const flags = new Command('idle')
   .description('Resident bytes of a server for each connection that is idle, on stock sockets and on Sheaf.')
-  .option('--connections <n>', 'how many are idle', count, 8000)
-  .option('--rounds <n>', 'measurements of each', count, 3)
+  .option('--connections <n>', 'how many are idle', positive, 8000)
+  .option('--rounds <n>', 'measurements of each', positive, 3)
   .parse()
   .opts<Flags>()
 
@@ -78,10 +74,6 @@ async function openOne(port: number, application: Application): Promise<Socket> 
   socket.write(requests[application])
   await once(socket, 'data')
   return socket
-}
-
-function median(values: readonly number[]): number {
-  return [...values].sort((a, b) => a - b)[Math.floor(values.length / 2)]
 }
 
 const table = new Table({

@@ -1,19 +1,14 @@
 import { availableParallelism } from 'node:os'
 import Table from 'cli-table3'
-import { Command, InvalidArgumentError } from 'commander'
+import { Command } from 'commander'
 import { mutate, tryMutant } from './mutant'
 import { type Mutation, mutations } from './mutations'
 import type { Verdict } from './trial'
+import { positive } from '../positive'
 
 interface Options {
   readonly runs: number
   readonly only?: string
-}
-
-function positive(value: string): number {
-  const parsed = Number(value)
-  if (!Number.isSafeInteger(parsed) || parsed < 1) throw new InvalidArgumentError('must be a positive integer')
-  return parsed
 }
 
 async function main({ runs, only }: Options): Promise<void> {

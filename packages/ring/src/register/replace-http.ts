@@ -1,13 +1,11 @@
-import type http from 'node:http'
 import nodeHttp2 from 'node:http2'
 import type nodeNet from 'node:net'
 import { promisify } from 'node:util'
-import { requireBuiltin, stockNet } from '@sheaf/ring'
+import { stockNet } from '@sheaf/ring'
 import { inherit } from './inherit'
+import { nodeHttp } from './node-modules'
 import type { Patches } from './patches'
 import { giveStreamHandle } from './stream-handle'
-
-const nodeHttp = requireBuiltin('node:http') as typeof http
 
 /** The class of `http2.createServer()`, which is not exported. A server that never listens is nothing but an object. */
 export const http2Server: object = nodeHttp2.createServer().constructor

@@ -1,13 +1,11 @@
 import type nodeNet from 'node:net'
-import type tls from 'node:tls'
 import type { ConnectionOptions, TLSSocket as NodeTlsSocket, TLSSocketOptions } from 'node:tls'
-import { requireBuiltin, stockNet } from '@sheaf/ring'
+import { stockNet } from '@sheaf/ring'
 import { announceClient, announcesConnecting, connectSilently, net, type Socket } from '@sheaf/ring/net'
 import { inherit } from './inherit'
+import { nodeTls } from './node-modules'
 import type { Patches } from './patches'
 import { giveStreamHandle } from './stream-handle'
-
-const nodeTls = requireBuiltin('node:tls') as typeof tls
 
 /** The prototype of TLS sockets. */
 export const tlsSocket: object = nodeTls.TLSSocket.prototype

@@ -1,9 +1,6 @@
 import type nodeNet from 'node:net'
-import type tls from 'node:tls'
-import { requireBuiltin } from '@sheaf/ring'
+import { nodeTls } from './node-modules'
 import { giveStreamHandle } from './stream-handle'
-
-const nodeTls = requireBuiltin('node:tls') as typeof tls
 
 type Listener = (this: unknown, socket: unknown) => void
 type Constructor = (new (...parameters: unknown[]) => object) & ((this: unknown, ...parameters: unknown[]) => void)

@@ -1,11 +1,9 @@
 import { constants } from 'node:os'
 import { Duplex } from 'node:stream'
-import type nodeTls from 'node:tls'
 import { detach } from '@sheaf/native'
-import { defaultRing, requireBuiltin, timers } from '@sheaf/ring'
+import { defaultRing, timers } from '@sheaf/ring'
 import { divert, handleOf, type Receiver, type Socket } from '@sheaf/ring/net'
-
-const tls = requireBuiltin('node:tls') as typeof nodeTls
+import { nodeTls } from './node-modules'
 
 /** What C++ is to be told when it has been done. */
 type Request = object
@@ -25,9 +23,9 @@ const { ECANCELED, EPIPE } = constants.errno
 /** Node does not export the class, but makes such a stream beneath a TLS socket that is put on a JavaScript stream. */
 function findJsStream(): new () => JsStream {
   // With `ca` it need not read the root certificates.
-  const secureContext = tls.createSecureContext({ ca: [] })
+  const secureContext = nodeTls.createSecureContext({ ca: [] })
   const stream = new Duplex({ read: () => undefined, write: () => undefined })
-  const socket = new tls.TLSSocket(stream, { isServer: true, secureContext })
+  const socket = new nodeTls.TLSSocket(stream, { isServer: true, secureContext })
   const { _handle } = socket as unknown as { _handle: { _parent: { constructor: new () => JsStream } } }
   const { constructor } = _handle._parent
   socket.on('error', () => undefined).destroy()
