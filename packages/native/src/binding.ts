@@ -30,11 +30,12 @@ export interface Binding {
 /** All that the compiled addon has. */
 export interface Addon extends Binding {
   /**
-   * Takes the memory of `buffer`, which is empty from then on, and gives it back now: the collector would, later.
-   * `ArrayBuffer.prototype.transfer` of Node 22 does that, too.
-   * @throws Error if the memory must stay, as WebAssembly's must.
+   * Takes the memory of each chunk that is the whole of its `ArrayBuffer`, and gives it back now: the collector would,
+   * later. Those chunks are empty from then on; the others are left as they are. `ArrayBuffer.prototype.transfer` of
+   * Node 22 does that, too, for one.
+   * @throws Error if the memory of one must stay, as WebAssembly's must: those after it keep theirs.
    */
-  readonly detach: (buffer: ArrayBuffer) => void
+  readonly detach: (chunks: readonly Uint8Array[]) => void
   /**
    * Reports `error` as an uncaught exception now, as if it had been thrown with no other JavaScript on the stack: who
    * listens for `uncaughtException` is told, and with nobody listening the process ends. Leaves every async context.

@@ -10,7 +10,7 @@ const ring = openRing(binding)
 afterAll(() => ring.close())
 
 type Call = (...values: unknown[]) => unknown
-type Kind = 'integer' | 'power of two' | 'boolean' | 'string' | 'bytes' | 'function' | 'int32s' | 'buffer'
+type Kind = 'integer' | 'power of two' | 'boolean' | 'string' | 'bytes' | 'function' | 'int32s' | 'chunks'
 
 /** One parameter: its kind, a value that is fine, and for numbers the first ones that are not. */
 type Parameter = readonly [kind: Kind, fine: unknown, below?: number, above?: number]
@@ -24,7 +24,7 @@ const turn: Parameter = ['function', () => undefined]
 
 /** Every function of the contract that takes arguments: whose it is, its name, its parameters. */
 const functions: readonly [owner: object, name: string, ...Parameter[]][] = [
-  [{ detach }, 'detach', ['buffer', new ArrayBuffer(16)]],
+  [{ detach }, 'detach', ['chunks', [new Uint8Array(16)]]],
   [binding, 'createRegion', ['integer', 1, 0, 2 ** 31 + 1]],
   [ring, 'enter', uint, uint],
   [ring, 'registerBufferRing', ['integer', 0, -1, 2 ** 53], ['power of two', 1, 0, 65536], group, group],
@@ -57,7 +57,7 @@ const samples: Record<string, unknown> = {
 const accepted: Record<Kind, string[]> = {
   'integer': ['a number'], 'power of two': ['a number'], 'boolean': ['a boolean'], 'string': ['a string'],
   'function': ['a function'], 'bytes': ['a Uint8Array'], 'int32s': ['an Int32Array'],
-  'buffer': ['an ArrayBuffer'],
+  'chunks': [],
 }
 
 function method(owner: object, name: string): Call {

@@ -69,12 +69,27 @@ void Raise(const Napi::CallbackInfo& info) {
 }
 
 void Detach(const Napi::CallbackInfo& info) {
-  if (!info[0].IsArrayBuffer()) {
-    ThrowType(info.Env(), "buffer", "an instance of ArrayBuffer");
+  const char* const expected = "an array of Uint8Array";
+  if (!info[0].IsArray()) {
+    ThrowType(info.Env(), "chunks", expected);
     return;
   }
-  auto buffer = info[0].As<Napi::ArrayBuffer>();
-  if (!buffer.IsDetached()) buffer.Detach();
+  const auto chunks = info[0].As<Napi::Array>();
+  const uint32_t count = chunks.Length();
+  for (uint32_t index = 0; index != count; ++index) {
+    const Napi::Value value = chunks[index];
+    if (info.Env().IsExceptionPending()) return;
+    if (!value.IsTypedArray() || value.As<Napi::TypedArray>().TypedArrayType() != napi_uint8_array) {
+      ThrowType(info.Env(), "chunks", expected);
+      return;
+    }
+    const auto chunk = value.As<Napi::Uint8Array>();
+    auto buffer = chunk.ArrayBuffer();
+    // Shared memory is no ArrayBuffer, and what it belongs to is none of its users' to say.
+    if (!buffer.IsArrayBuffer() || buffer.IsDetached() || chunk.ByteLength() != buffer.ByteLength()) continue;
+    buffer.Detach();
+    if (info.Env().IsExceptionPending()) return;
+  }
 }
 
 Napi::Object Init(Napi::Env env, Napi::Object exports) {

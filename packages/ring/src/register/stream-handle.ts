@@ -33,16 +33,15 @@ function findJsStream(): new () => JsStream {
 }
 
 /**
- * Below that the collector is cheaper. Above, memory that waits for it is missed: C++ encrypts the next answer in pages
- * that the kernel has to find first, and that are in no cache.
+ * One chunk below that is cheaper left to the collector. Above, memory that waits for it is missed: C++ encrypts the
+ * next answer in pages that the kernel has to find first, and that are in no cache. And of many, which are the frames
+ * of HTTP/2, each small, the next ones are had from where these were.
  */
 const giveBackBytes = 1024
 
-/** Frees the memory of a chunk that nobody reads any more. */
-function giveBack(chunk: Uint8Array): void {
-  if (chunk.byteLength >= giveBackBytes && chunk.byteLength === chunk.buffer.byteLength) {
-    detach?.(chunk.buffer as ArrayBuffer)
-  }
+/** Frees the memory of chunks that nobody reads any more. */
+function giveBack(chunks: readonly Uint8Array[]): void {
+  if (chunks.length > 1 || (chunks.length === 1 && chunks[0].byteLength >= giveBackBytes)) detach?.(chunks)
 }
 
 /** What of Node's goes on in C++ with a connection. */
@@ -211,7 +210,7 @@ class StreamEnd implements Receiver {
 
   #finishWrite(status: number): void {
     // First: what C++ writes next is put where they were.
-    for (const chunk of this.#chunks) giveBack(chunk)
+    giveBack(this.#chunks)
     this.#chunks = []
     const writing = this.#writing
     this.#writing = this.#outcome = undefined
