@@ -43,7 +43,6 @@ function replaceExports(patches: Patches): void {
     return isOfPrimary(parameters[0]) ? stockNet.createServer(...parameters) : net.createServer(...parameters)
   }) as typeof nodeNet.createServer)
   patches.replace(net.Socket.prototype as unknown as Record<string, unknown>, 'constructor', Socket)
-  for (const name of Object.getOwnPropertySymbols(stockNet.Socket.prototype)) lend(patches, name)
   replaceTls(patches, Server)
   shareMethods(patches, tlsSocket, net.Socket.prototype, stockNet.Socket.prototype)
   replaceChildProcess(patches)
@@ -57,11 +56,4 @@ function replaceExports(patches: Patches): void {
 function isOfPrimary(listener: unknown): boolean {
   const isFailure = typeof listener === 'function' && listener.name === 'fail'
   return isFailure && String(listener).includes('ERR_INTERNAL_ASSERTION')
-}
-
-/** Node's TLS sockets, which call such methods of theirs by way of `net.Socket.prototype`, must find them there. */
-function lend(patches: Patches, name: symbol): void {
-  const from = stockNet.Socket.prototype as unknown as Record<symbol, unknown>
-  const to = net.Socket.prototype as unknown as Record<symbol, unknown>
-  if (!(name in to)) patches.replace(to, name, from[name])
 }

@@ -18,15 +18,18 @@ export function socketConstructor(dropIn: typeof net.Socket, nodesOwn: object): 
   const node = stockNet.Socket as unknown as Constructor
   const sheaf = dropIn as unknown as Constructor
   const inherits = (value: object, prototype: unknown): boolean => isPrototypeOf.call(prototype as object, value)
-  const isSheafs = (value: object): boolean => inherits(value, sheaf.prototype) && !inherits(value, nodesOwn)
+  const inheritsSheafs = (value: object): boolean => inherits(value, sheaf.prototype) && !inherits(value, nodesOwn)
 
   function Socket(this: unknown, options?: object): object | undefined {
     const target = new.target as unknown as Constructor | undefined
     if (target !== undefined && target !== self) return Reflect.construct(sheaf, [options], target)
-    if (target === undefined && typeof this === 'object' && this !== null && (isSheafs(this) || this instanceof node)) {
+    if (target === undefined && typeof this === 'object' && this !== null) {
       // The constructor of a class that inherits in the way of `util.inherits`: one of Node's, or anybody's.
-      Reflect.apply(isSheafs(this) ? sheaf : node, this, [options])
-      return undefined
+      const base = inheritsSheafs(this) ? sheaf : this instanceof node ? node : undefined
+      if (base !== undefined) {
+        Reflect.apply(base, this, [options])
+        return undefined
+      }
     }
     // Without `new`, `child_process` makes the pipes to its children.
     return isNodes(options) || (target === undefined && hasHandle(options)) ? new node(options) : new sheaf(options)
