@@ -1,6 +1,6 @@
 /**
  * The same application on Node's own sockets and, registered, on Sheaf's: the two take turns, and the medians are
- * printed. `http` is loaded by wrk (Debian's package of that name).
+ * printed. `http` is loaded by wrk (Debian's package of that name), `http2` by h2load (nghttp2-client).
  */
 import { type ChildProcessByStdio, execFile, spawn } from 'node:child_process'
 import { once } from 'node:events'
@@ -19,9 +19,9 @@ const run = promisify(execFile)
 
 interface Scenario {
   readonly name: string
-  readonly application: 'http' | 'https' | 'files' | 'echo' | 'tls' | 'stream'
+  readonly application: 'http' | 'https' | 'http2' | 'files' | 'echo' | 'tls' | 'stream'
   readonly connections: number
-  /** Messages that a connection has under way. */
+  /** Messages that a connection has under way; streams of HTTP/2. */
   readonly pipelined: number
   /** Of a message written, a file, or an HTTP answer's body; 32, and a short greeting, if absent. */
   readonly sizeBytes?: number
@@ -51,6 +51,9 @@ const scenarios: readonly Scenario[] = [
     pipelined: 1,
     sizeBytes: 16 * kib,
   },
+  { name: 'HTTP/2, 1 connection, 1 stream', application: 'http2', connections: 1, pipelined: 1 },
+  { name: 'HTTP/2, 1 connection, 100 streams', application: 'http2', connections: 1, pipelined: 100 },
+  { name: 'HTTP/2, 64 connections, 10 streams', application: 'http2', connections: 64, pipelined: 10 },
   { name: 'TLS echo of 32 bytes, 64 connections', application: 'tls', connections: 64, pipelined: 1 },
   { name: 'echo of 32 bytes, 64 connections', application: 'echo', connections: 64, pipelined: 1 },
   { name: 'echo of pipelines of 100, 8 connections', application: 'echo', connections: 8, pipelined: 100 },
@@ -78,7 +81,9 @@ interface Flags {
 
 const command = new Command('drop-in')
   .description('Applications on stock sockets and on Sheaf, alternating: messages per second, and server CPU for each.')
-  .argument('[names...]', 'parts of the names of what to measure: http, https, files, TLS, echo, writes', ['http'])
+  .argument(
+    '[names...]', 'parts of the names of what to measure: http, https, HTTP/2, files, TLS, echo, writes', ['http'],
+  )
   .option('--seconds <s>', 'length of one measurement', '1')
   .option('--rounds <n>', 'measurements of each', '15')
   .parse()
@@ -149,6 +154,7 @@ const isHttp = (application: Scenario['application']): boolean => ['http', 'http
 /** @returns messages per second. */
 async function load(scenario: Scenario, port: string, seconds: number): Promise<number> {
   const { application, connections, pipelined, sizeBytes = 0 } = scenario
+  if (application === 'http2') return loadStreams(scenario, port, seconds)
   if (!isHttp(application)) {
     const words = [application, port, String(connections), String(seconds), String(pipelined), String(sizeBytes)]
     const { stdout } = await run('taskset', onCpu(0, [process.execPath, program('drop-in-load'), ...words]))
@@ -163,6 +169,14 @@ async function load(scenario: Scenario, port: string, seconds: number): Promise<
   const errors = /Socket errors.*|Non-2xx.*/.exec(stdout)
   if (errors !== null) throw new Error(`wrk: ${errors[0]}`)
   return Number(/Requests\/sec:\s*([\d.]+)/.exec(stdout)?.[1])
+}
+
+async function loadStreams({ connections, pipelined }: Scenario, port: string, seconds: number): Promise<number> {
+  const words = ['h2load', '-t1', `-c${connections}`, `-m${pipelined}`, `-D${seconds}`, `http://127.0.0.1:${port}/`]
+  const { stdout } = await run('taskset', onCpu(0, words))
+  const finished = /finished in .*, ([\d.]+) req\/s/.exec(stdout)
+  if (finished === null || !stdout.includes(' 0 failed, 0 errored, 0 timeout')) throw new Error(`h2load: ${stdout}`)
+  return Number(finished[1])
 }
 
 /** What the server serves as `identity.pem`. */

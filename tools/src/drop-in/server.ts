@@ -4,6 +4,7 @@
  */
 import { createReadStream, readFileSync, writeFileSync } from 'node:fs'
 import { createServer as createHttpServer, type RequestListener } from 'node:http'
+import { createServer as createHttp2Server } from 'node:http2'
 import { createServer as createHttpsServer } from 'node:https'
 import { type AddressInfo, createServer, type Server, type Socket } from 'node:net'
 import { join } from 'node:path'
@@ -59,6 +60,7 @@ const applications: Record<string, () => Server> = {
   http: () => createHttpServer(answer),
   files: () => createHttpServer(files()),
   https: () => createHttpsServer(identity(), answer),
+  http2: () => createHttp2Server((_request, response) => response.end(body)),
   echo: () => createServer(echo),
   stream: () => createServer(stream),
   tls: () => createTlsServer(identity(), echo),
