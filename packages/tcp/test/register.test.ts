@@ -202,6 +202,43 @@ describe('an application that is not changed, with @sheaf/tcp/register', () => {
     expect(bytesRead).toBeGreaterThan(0)
   })
 
+  it('sends many streams of HTTP/2 side by side both ways, each whole and in order', async () => {
+    const { result, bytesRead } = await carried<{ streams: number, wrong: number[], bytes: number }>(`
+      const http2 = require('http2')
+      const { randomFillSync } = require('crypto')
+      // Writes of megabytes, more than the kernel has room for.
+      const window = 64 * 1024 * 1024
+      const settings = { maxConcurrentStreams: 300, initialWindowSize: window }
+      const server = http2.createServer({ settings })
+      server.on('session', (session) => session.setLocalWindowSize(window))
+      server.on('stream', (stream) => {
+        stream.respond({ ':status': 200 })
+        stream.pipe(stream)
+      })
+      server.listen(0, '127.0.0.1', () => {
+        const session = http2.connect('http://127.0.0.1:' + server.address().port, { settings })
+        session.on('connect', () => session.setLocalWindowSize(window))
+        const sizes = Array.from({ length: 200 }, (_, index) => index % 20 === 19 ? index * 9001 : index * index % 977)
+        result = { streams: 0, wrong: [], bytes: 0 }
+        for (const [index, size] of sizes.entries()) {
+          const body = randomFillSync(Buffer.alloc(size))
+          const stream = session.request({ ':method': 'POST' })
+          const chunks = []
+          stream.on('data', (chunk) => chunks.push(chunk))
+          stream.on('end', () => {
+            if (!Buffer.concat(chunks).equals(body)) result.wrong.push(index)
+            result.bytes += size
+            if (++result.streams === sizes.length) session.close(() => server.close())
+          })
+          const piece = index % 40 === 39 ? size : 701
+          for (let sent = 0; sent < size; sent += piece) stream.write(body.subarray(sent, Math.min(size, sent + piece)))
+          stream.end()
+        }
+      })`)
+    expect(result).toMatchObject({ streams: 200, wrong: [] })
+    expect(bytesRead).toBeGreaterThan(2 * result.bytes)
+  })
+
   it('says over http2 why a session is destroyed, and sends what was written to a stream before it is', async () => {
     const { result } = await carried<unknown[]>(`
       const http2 = require('http2')
