@@ -79,14 +79,19 @@ void Detach(const Napi::CallbackInfo& info) {
   for (uint32_t index = 0; index != count; ++index) {
     const Napi::Value value = chunks[index];
     if (info.Env().IsExceptionPending()) return;
-    if (!value.IsTypedArray() || value.As<Napi::TypedArray>().TypedArrayType() != napi_uint8_array) {
+    napi_typedarray_type type{};
+    size_t size_bytes = 0;
+    napi_value memory = nullptr;
+    // Fails for what is no typed array.
+    const napi_status status =
+        napi_get_typedarray_info(info.Env(), value, &type, &size_bytes, nullptr, &memory, nullptr);
+    if (status != napi_ok || type != napi_uint8_array) {
       ThrowType(info.Env(), "chunks", expected);
       return;
     }
-    const auto chunk = value.As<Napi::Uint8Array>();
-    auto buffer = chunk.ArrayBuffer();
-    // Shared memory is no ArrayBuffer, and what it belongs to is none of its users' to say.
-    if (!buffer.IsArrayBuffer() || buffer.IsDetached() || chunk.ByteLength() != buffer.ByteLength()) continue;
+    Napi::ArrayBuffer buffer(info.Env(), memory);
+    // Shared memory is no ArrayBuffer, and stays.
+    if (!buffer.IsArrayBuffer() || buffer.IsDetached() || size_bytes != buffer.ByteLength()) continue;
     buffer.Detach();
     if (info.Env().IsExceptionPending()) return;
   }
