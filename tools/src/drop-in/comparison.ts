@@ -1,4 +1,5 @@
 import Table from 'cli-table3'
+import { median } from '../bench/program'
 
 const kinds = ['node', 'sheaf'] as const
 /** Whose sockets an application has. */
@@ -28,8 +29,8 @@ export class Comparison {
     for (let round = 0; round < this.#rounds; round++) {
       for (const kind of kinds) rounds[kind].push(await measure(kind))
     }
-    const [node, sheaf] = kinds.map((kind) => median(rounds[kind], 'perSecond'))
-    const [nodeCpu, sheafCpu] = kinds.map((kind) => median(rounds[kind], 'cpuMicroseconds'))
+    const [node, sheaf] = kinds.map((kind) => medianOf(rounds[kind], 'perSecond'))
+    const [nodeCpu, sheafCpu] = kinds.map((kind) => medianOf(rounds[kind], 'cpuMicroseconds'))
     this.#table.push([
       name,
       Math.round(node).toLocaleString('en'),
@@ -46,7 +47,6 @@ export class Comparison {
   }
 }
 
-function median(rounds: readonly Round[], figure: keyof Round): number {
-  const sorted = rounds.map((round) => round[figure]).sort((a, b) => a - b)
-  return sorted[Math.floor(sorted.length / 2)]
+function medianOf(rounds: readonly Round[], figure: keyof Round): number {
+  return median(rounds.map((round) => round[figure]))
 }

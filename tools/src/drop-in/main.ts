@@ -149,17 +149,23 @@ async function compare(scenario: Scenario): Promise<void> {
   }
 }
 
-const isHttp = (application: Scenario['application']): boolean => ['http', 'https', 'files'].includes(application)
+/** Loads a server for so many seconds. @returns messages per second. */
+type Load = (scenario: Scenario, port: string, seconds: number) => Promise<number>
 
-/** @returns messages per second. */
-async function load(scenario: Scenario, port: string, seconds: number): Promise<number> {
-  const { application, connections, pipelined, sizeBytes = 0 } = scenario
-  if (application === 'http2') return loadStreams(scenario, port, seconds)
-  if (!isHttp(application)) {
-    const words = [application, port, String(connections), String(seconds), String(pipelined), String(sizeBytes)]
-    const { stdout } = await run('taskset', onCpu(0, [process.execPath, program('drop-in-load'), ...words]))
-    return Number(stdout)
-  }
+const load: Load = (scenario, ...rest) => {
+  const { application } = scenario
+  if (application === 'http2') return loadStreams(scenario, ...rest)
+  const isHttp = ['http', 'https', 'files'].includes(application)
+  return isHttp ? loadRequests(scenario, ...rest) : loadMessages(scenario, ...rest)
+}
+
+const loadMessages: Load = async ({ application, connections, pipelined, sizeBytes = 0 }, port, seconds) => {
+  const words = [application, port, String(connections), String(seconds), String(pipelined), String(sizeBytes)]
+  const { stdout } = await run('taskset', onCpu(0, [process.execPath, program('drop-in-load'), ...words]))
+  return Number(stdout)
+}
+
+const loadRequests: Load = async ({ application, connections }, port, seconds) => {
   // Some of many connections to Node's sockets wait for two seconds, at which wrk would give them up.
   const words = [
     'wrk', '-t1', '--timeout', '10s', `-c${connections}`, `-d${seconds}s`,
@@ -171,7 +177,7 @@ async function load(scenario: Scenario, port: string, seconds: number): Promise<
   return Number(/Requests\/sec:\s*([\d.]+)/.exec(stdout)?.[1])
 }
 
-async function loadStreams({ connections, pipelined }: Scenario, port: string, seconds: number): Promise<number> {
+const loadStreams: Load = async ({ connections, pipelined }, port, seconds) => {
   const words = ['h2load', '-t1', `-c${connections}`, `-m${pipelined}`, `-D${seconds}`, `http://127.0.0.1:${port}/`]
   const { stdout } = await run('taskset', onCpu(0, words))
   const finished = /finished in .*, ([\d.]+) req\/s/.exec(stdout)

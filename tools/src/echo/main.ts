@@ -5,6 +5,7 @@ import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 import { Command } from 'commander'
 import Table from 'cli-table3'
+import { median } from '../bench/program'
 
 interface Flags {
   readonly connections: string
@@ -56,9 +57,8 @@ async function measure(kind: Kind): Promise<Round> {
   }
 }
 
-function median(rounds: readonly Round[], figure: keyof Round): number {
-  const sorted = rounds.map((round) => round[figure]).sort((a, b) => a - b)
-  return sorted[Math.floor(sorted.length / 2)]
+function medianOf(rounds: readonly Round[], figure: keyof Round): number {
+  return median(rounds.map((round) => round[figure]))
 }
 
 const rounds: Record<Kind, Round[]> = { sheaf: [], node: [] }
@@ -73,12 +73,16 @@ const table = new Table({
 for (const kind of kinds) {
   table.push([
     kind === 'sheaf' ? '@sheaf/tcp' : 'node:net',
-    Math.round(median(rounds[kind], 'perSecond')).toLocaleString('en'),
-    median(rounds[kind], 'cpuMicroseconds').toFixed(2),
-    `${(median(rounds[kind], 'kernelShare') * 100).toFixed(0)} %`,
+    Math.round(medianOf(rounds[kind], 'perSecond')).toLocaleString('en'),
+    medianOf(rounds[kind], 'cpuMicroseconds').toFixed(2),
+    `${(medianOf(rounds[kind], 'kernelShare') * 100).toFixed(0)} %`,
   ])
 }
 console.log(table.toString())
-const ratio = (figure: keyof Round): string => (median(rounds.sheaf, figure) / median(rounds.node, figure)).toFixed(2)
+
+function ratio(figure: keyof Round): string {
+  return (medianOf(rounds.sheaf, figure) / medianOf(rounds.node, figure)).toFixed(2)
+}
+
 console.log(`${flags.connections} connections, ${flags.size} bytes: ${ratio('perSecond')} x the echoes at ${
   ratio('cpuMicroseconds')} x the CPU each (medians of ${flags.rounds}, alternating)`)
