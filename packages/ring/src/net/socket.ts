@@ -432,7 +432,8 @@ export function handleOf(socket: object): SocketHandle | null {
 
 /** Not one of Node's, which may inherit from Sheaf's. */
 export function isSheafs(socket: object): boolean {
-  return state in socket
+  // Not by `in`, which is ten times slower where many kinds of objects are asked for.
+  return (socket as Partial<Socket>)[state] !== undefined
 }
 
 // ---------------------------------------------------------------- how one is made
