@@ -70,7 +70,7 @@ describe('streams on a simulated kernel', () => {
   it('meet everything that seldom happens', async () => {
     const seldom = [
       'submissionQueueFull', 'completionOverflows', 'poolExhausted', 'parks', 'poolGrowths', 'chainedBundles',
-      'shortSends', 'groupResets', 'backPressure', 'spilledBytes', 'forwardPauses', 'acceptPauses',
+      'shortSends', 'groupResets', 'backPressure', 'spilledBytes', 'forwardPauses', 'acceptPauses', 'promptTurns',
     ]
     const missing = new Set(seldom)
     let descriptorsLacked = 0
@@ -89,7 +89,10 @@ describe('datagrams on a simulated kernel', () => {
 
   it('meet everything that seldom happens', async () => {
     const { operations } = await runCampaign(datagrams, { seed: 5, runs: 600 })
-    const seldom = ['submissionQueueFull', 'completionOverflows', 'poolGrowths', 'backPressure', 'segmentationRefusals']
+    const seldom = [
+      'submissionQueueFull', 'completionOverflows', 'poolGrowths', 'backPressure', 'segmentationRefusals',
+      'promptTurns',
+    ]
     for (const name of seldom) expect([name, operations.metrics.get(name)]).not.toEqual([name, 0])
   })
 })

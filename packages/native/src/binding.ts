@@ -125,11 +125,12 @@ export interface NativeRing {
    */
   readonly submissions: ArrayBuffer
   /**
-   * Three 32-bit words. The first says "TypeScript has something to submit that is not in the submission queue yet":
+   * Four 32-bit words. The first says "TypeScript has something to submit that is not in the submission queue yet":
    * the loop hook calls `turn` when it is not 0; the callee resets it. The second is a number of linked requests in the
    * submission queue: having submitted them, the hook enters the kernel up to so often more before it calls `turn`, as
    * long as there is deferred work, and resets it. The third, which each `turn` sets anew, says "I have left something
-   * to an immediate that must come before anything the kernel has posted". Detached by {@link close}.
+   * to an immediate that must come before anything the kernel has posted". The fourth is the hook's: the kernel has
+   * woken the loop since TypeScript reset it. Detached by {@link close}.
    */
   readonly wanted: ArrayBuffer
   /**

@@ -157,6 +157,15 @@ export const limits = {
 
   /** Rounds of submit-reap-dispatch before the event loop's other handles have their turn. */
   roundsPerTurn: 8,
+  /**
+   * Completions between two times that the kernel woke the loop up to which it was woken for little: of four that ask,
+   * and of the sends that answer them. What waking costs is shared by more otherwise.
+   */
+  promptCompletions: 8,
+  /** Turns after that in which answers leave one by one. */
+  promptTurns: 16,
+  /** And how many may ask in such a turn: from about four on, answers that leave together are there sooner. */
+  promptMost: 4,
   /** Times the kernel is entered when the process ends, for what it does a step at a time: chains, see below. */
   exitRounds: 512,
   /** How long a listener out of descriptors waits before it tries again, unless a connection closes sooner. */

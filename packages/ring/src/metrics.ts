@@ -8,6 +8,8 @@ export class Metrics {
   completions = 0
   /** Calls from the event loop into the ring. */
   turns = 0
+  /** Of those, the ones in which answers left one by one and not together: the loop had been woken for little. */
+  promptTurns = 0
   /** Times the submission queue was full in the middle of a turn and was submitted there. */
   submissionQueueFull = 0
   /** Times the kernel was seen to keep completions that did not fit the completion queue. */

@@ -10,6 +10,7 @@ import { receiveGroup, ReceivePool } from './memory/receive-pool'
 import { SendMemory } from './memory/send-memory'
 import { internetMessages, localMessages, MessageShare } from './message/share'
 import { Metrics } from './metrics'
+import { Pace } from './pace'
 import { processEnds, whenProcessEnds } from './process-end'
 import { type ReceiveMethod, type ResolvedRingOptions, resolveRingOptions, type RingOptions } from './options'
 import { CompletionQueue } from './queue/completion-queue'
@@ -83,7 +84,8 @@ export class Ring {
   #scheduled: Scheduled[] = []
   #advanced = 0
   #advancesFirst = false
-  #lastReader = -1
+  readonly #pace: Pace
+  #prompt = false
   #finishing = false
   #references = 0
   #closed = false
@@ -108,6 +110,7 @@ export class Ring {
       buffersMax: options.receiveBuffersMax,
       reserveFraction: options.receiveReserveFraction,
     })
+    this.#pace = new Pace(this.metrics)
     this.waiters = new BufferWaiters(this.pool, this.metrics, () => {
       this.wake()
     })
@@ -226,14 +229,9 @@ export class Ring {
     return this.#completions.endsEmpty(userDataLow(slot, Operation.Receive))
   }
 
-  /**
-   * Notes that the owner of `fd` is told of bytes. @returns whether nobody else is: it was told last before, too, and
-   * nothing that came after them has been found yet.
-   */
-  readsAlone(fd: number): boolean {
-    const wasLast = this.#lastReader === fd
-    this.#lastReader = fd
-    return wasLast && this.#completions.last
+  /** Whether what answers what is being told is to leave at once, and not with the turn: see {@link Pace}. */
+  get prompt(): boolean {
+    return this.#prompt
   }
 
   /** Makes the event loop look at the submission queue before it blocks. */
@@ -326,12 +324,18 @@ export class Ring {
     try {
       if (this.submissions.completionsOverflowed) this.metrics.completionOverflows++
       this.#wanted[2] = 0
+      if (this.#wanted[3] !== 0) {
+        this.#wanted[3] = 0
+        this.#pace.woken()
+      }
       if (this.#advancesFirst) {
         this.#advancesFirst = false
         this.#advance()
       }
       if (this.#wanted[2] === 0) {
-        this.#completions.drain()
+        this.#prompt = this.#pace.nextTurnIsPrompt() && this.#completions.isFew(limits.promptMost)
+        if (this.#prompt) this.metrics.promptTurns++
+        this.#completions.drain(this.#prompt ? this.advanceNow : undefined)
         this.#advance()
       }
     } catch (error) {
@@ -369,8 +373,8 @@ export class Ring {
     this.submissions.publish()
   }
 
-  /** Does what was scheduled now, outside the event loop's hook. */
-  advanceNow(): void {
+  /** Does what was scheduled, and submits it, now. */
+  readonly advanceNow = (): void => {
     this.#advance()
     this.submit()
   }

@@ -2,8 +2,9 @@ import { AsyncLocalStorage } from 'node:async_hooks'
 import { once } from 'node:events'
 import { type AddressInfo, connect as nodeConnect, createServer } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { Worker } from 'node:worker_threads'
 import { describe, expect, it, onTestFinished } from 'vitest'
-import { connect, listen, type TcpConnection } from '../src/index'
+import { connect, listen, type TcpConnection, type TcpListener } from '../src/index'
 import { client, echo, loopback, pattern, Received, server, testRing, until, untilIdle } from './support'
 
 describe('a connection', () => {
@@ -635,5 +636,65 @@ describe.each(['bundle', 'single', 'recvmsg'] as const)('receiving by %s', (rece
     accepted?.resume()
     await received.closed
     expect(received.error).toMatchObject({ code: 'ECONNRESET' })
+  })
+})
+
+/** Clients of Node's on a thread of their own, each of which asks again when it has been answered. */
+const asking = `
+  const { workerData: { port, clients, times } } = require('node:worker_threads')
+  const { connect } = require('node:net')
+  for (let index = 0; index < clients; index++) {
+    const socket = connect(port, '127.0.0.1')
+    let left = times
+    socket.on('data', () => { if (--left === 0) socket.end(); else socket.write('?') })
+    socket.write('?')
+  }
+`
+
+async function askFrom({ address: { port } }: TcpListener, clients: number, times: number): Promise<void> {
+  await once(new Worker(asking, { eval: true, workerData: { port, clients, times } }), 'exit')
+}
+
+describe('answers', () => {
+  it('leave one by one while few ask, so that not all of them wait for the last', async () => {
+    const ring = testRing()
+    const listener = await server(ring, echo)
+    const before = ring.metrics.promptTurns
+    await askFrom(listener, 2, 500)
+    expect(ring.metrics.bytesRead).toBe(1000)
+    expect(ring.metrics.promptTurns - before).toBeGreaterThan(100)
+  })
+
+  it('leave together when many have asked, also of a loop that was woken for little', async () => {
+    const ring = testRing()
+    const many = 64
+    const waiting: TcpConnection[] = []
+    const prompt: boolean[] = []
+    let asked = 0
+    const listener = await server(ring, {
+      open(connection) {
+        if (waiting.length === many) return
+        connection.pause()
+        waiting.push(connection)
+      },
+      data(connection, chunk) {
+        if (waiting.includes(connection)) {
+          prompt.push(ring.prompt)
+          return
+        }
+        connection.write(chunk)
+        if (++asked < 10) return
+        expect(ring.prompt).toBe(true)
+        // What they have asked is there.
+        for (const each of waiting) each.resume()
+      },
+    })
+    const sockets = Array.from({ length: many }, () => nodeConnect(listener.address.port, loopback))
+    onTestFinished(() => { for (const socket of sockets) socket.destroy() })
+    for (const socket of sockets) socket.write('?')
+    await until(() => waiting.length === many, 'all connections')
+    await askFrom(listener, 1, 10)
+    await until(() => prompt.length === many, 'all that was asked')
+    expect(prompt).not.toContain(true)
   })
 })

@@ -180,6 +180,7 @@ int TurnHook::Enter() {
 }
 
 void TurnHook::OnWakeup() {
+  if (!signalled_) __atomic_store_n(&wishes_->woken, 1, __ATOMIC_RELAXED);
   // What the hook has signalled stays, so that a loop with something to do needs no more system calls. Where the kernel
   // does not show deferred work, its signal may be in there, too: it is taken before an enter, and only then.
   if (!signalled_ || !taskrun_visible_) TakeSignals();

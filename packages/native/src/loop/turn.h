@@ -32,6 +32,8 @@ struct Wishes {
   uint32_t linked;
   /** Not 0: immediates come before anything that the kernel has posted. */
   uint32_t immediates_first;
+  /** The other way round: the kernel has woken the loop. JavaScript resets it. */
+  uint32_t woken;
 };
 
 /**

@@ -328,6 +328,12 @@ export class SocketHandle {
     this.#guarded = typeof onread === 'function' && onread.name === 'freeSocketOnReadGuard'
   }
 
+  /** Something has been told, and perhaps answered: where answers leave one by one, the peer goes on meanwhile. */
+  answered(): void {
+    const connection = this.#connection
+    if (connection?.ring.prompt === true) connection.sendFirst()
+  }
+
   // ---------------------------------------------------------------- async_hooks
 
   getAsyncId(): number {
@@ -434,9 +440,9 @@ const connectionEvents: StreamHandler<StreamConnection> = {
     runTicks()
   },
   data(connection, chunk) {
-    if (!(connection.attachment as SocketHandle).connectionReceived(chunk)) return
-    // What it has answered leaves now, and the peer goes on meanwhile. Of several, all answers leave together.
-    if (connection.ring.readsAlone(connection.fd)) connection.sendFirst()
+    const handle = connection.attachment as SocketHandle
+    if (!handle.connectionReceived(chunk)) return
+    handle.answered()
     runTicks()
   },
   drain(connection) {

@@ -1,7 +1,7 @@
 import type { NativeRing } from '@sheaf/native'
 import { CompletionFlag } from '../abi'
 import type { Metrics } from '../metrics'
-import type { OperationTable } from './operation-table'
+import { isOfSend, type OperationTable } from './operation-table'
 
 /** Reads completions out of the memory shared with the kernel and hands each to its owner. */
 export class CompletionQueue {
@@ -15,8 +15,6 @@ export class CompletionQueue {
   #head: number
   /** How far {@link reap} has looked. */
   #reaped: number
-  /** What is being handed over is the last that {@link drain} has found. */
-  last = false
   #stopped = false
 
   constructor(native: NativeRing, table: OperationTable, metrics: Metrics) {
@@ -38,8 +36,9 @@ export class CompletionQueue {
   /**
    * Hands over what is there. An entry counts as taken before its owner is called, so that an owner that throws loses
    * nothing: the next call goes on with the completion after it.
+   * @param handedOver called after each that is not of a send.
    */
-  drain(): void {
+  drain(handedOver?: () => void): void {
     const entries = this.#entries
     const tail = Atomics.load(this.#tailWord, 0)
     try {
@@ -50,16 +49,31 @@ export class CompletionQueue {
         const position = this.#head >>> 0
         this.#head = (this.#head + 1) | 0
         if (low === taken && high === taken) continue
-        this.last = this.#head === tail
         this.#metrics.completions++
         // Descriptors (the top bit says so) are this thread's before anybody hears of them: it may be stopped anywhere.
         if (high < 0) this.#native.readDescriptors(position)
         this.#table.complete(low >>> 0, high >>> 0, entries[at + 2], entries[at + 3])
+        if (handedOver !== undefined && !isOfSend(low)) handedOver()
       }
     } finally {
-      this.last = false
       if (!this.#stopped) Atomics.store(this.#headWord, 0, this.#head)
     }
+  }
+
+  /**
+   * Looks, without taking anything, whether there are completions of no more than `most` requests that do not send, and
+   * none that says of an end or a failure: what comes after that may say more of it.
+   */
+  isFew(most: number): boolean {
+    const entries = this.#entries
+    const tail = Atomics.load(this.#tailWord, 0)
+    let count = 0
+    for (let head = this.#head; head !== tail; head = (head + 1) | 0) {
+      const at = (head & this.#mask) << 2
+      if (entries[at + 2] <= 0) return false
+      if (!isOfSend(entries[at]) && ++count > most) return false
+    }
+    return true
   }
 
   /**

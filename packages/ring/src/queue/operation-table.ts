@@ -30,6 +30,16 @@ export function userDataLow(slot: number, operation: Operation): number {
   return ((slot << operationBits) | operation) >>> 0
 }
 
+function operationOf(low: number): Operation {
+  // eslint-disable-next-line @typescript-eslint/no-unsafe-enum-assignment -- `userDataLow` put one there
+  return low & ((1 << operationBits) - 1)
+}
+
+/** @param low the low half of a request's user data. */
+export function isOfSend(low: number): boolean {
+  return operationOf(low) === Operation.Send
+}
+
 /** Whoever has requests in the kernel. */
 export interface OperationOwner {
   /** `complete` calls nothing of the application's, so it may be called at any time. A send's never does. */
@@ -105,8 +115,7 @@ export class OperationTable {
 
   /** Whether a completion makes its owner call nothing of the application's. */
   isQuiet(low: number): boolean {
-    const slot = low >>> operationBits
-    return low === userDataLow(slot, Operation.Send) || this.#owners[slot]?.quiet === true
+    return isOfSend(low) || this.#owners[low >>> operationBits]?.quiet === true
   }
 
   /** Hands a completion to its owner. */
@@ -122,8 +131,7 @@ export class OperationTable {
       invariant(outstanding >= 0, 'a request completed twice')
       this.#outstanding[slot] = outstanding
     }
-    // eslint-disable-next-line @typescript-eslint/no-unsafe-enum-assignment -- `userDataLow` put an Operation there
-    owner.complete(userDataLow & ((1 << operationBits) - 1), result, flags)
+    owner.complete(operationOf(userDataLow), result, flags)
   }
 
   #grow(): void {

@@ -125,6 +125,7 @@ class StreamEnd implements Receiver {
         const chunk = this.#arrived.shift()
         if (chunk === undefined) break
         this.#give(chunk)
+        handleOf(this.#socket)?.answered()
       }
     } finally {
       if (handleOf(this.#socket)?.reading === true) this.#deliverLater()

@@ -56,6 +56,7 @@ export class SimulatedLoop {
 
   async #run(ring: SimulatedRing): Promise<boolean> {
     if (!ring.hasWork()) return false
+    if (ring.choices.chance(1 / 2)) ring.wake()
     if (ring.wants) await this.#turn(ring)
     for (let round = 0; round < ring.roundsMax && ring.hasWork(); round++) {
       ring.enter(0, EnterFlag.GetEvents)

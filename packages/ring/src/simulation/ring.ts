@@ -56,7 +56,7 @@ export class SimulatedRing implements NativeRing, RequestRing {
   readonly rings: ArrayBuffer
   readonly offsets = offsets
   readonly submissions: ArrayBuffer
-  readonly wanted = new ArrayBuffer(12)
+  readonly wanted = new ArrayBuffer(16)
   readonly descriptors = new ArrayBuffer(descriptorBytes)
   readonly memory: SimulatedMemory
   readonly named: NamedMemory
@@ -193,6 +193,11 @@ export class SimulatedRing implements NativeRing, RequestRing {
 
   get unsubmitted(): number {
     return (this.#words[offsets.submissionTail >> 2] - this.#words[offsets.submissionHead >> 2]) | 0
+  }
+
+  /** The loop was blocked. */
+  wake(): void {
+    this.#wantedWord[3] = 1
   }
 
   get wants(): boolean {
