@@ -345,13 +345,16 @@ export class Ring {
       turning = undefined
       if (disturbed.size !== 0) advanceDisturbed()
     }
-    return afterTurn.length === 0 ? undefined : this.#finishTurn
+    if (afterTurn.length !== 0) return this.#finishTurn
+    this.#prompt = false
+    return undefined
   }
 
   readonly #finishTurn = (): void => {
     try {
       for (let callback = afterTurn.shift(); callback !== undefined; callback = afterTurn.shift()) callback()
     } finally {
+      this.#prompt = false
       if (afterTurn.length !== 0) this.wake()
     }
   }

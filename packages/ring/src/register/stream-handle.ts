@@ -176,6 +176,8 @@ class StreamEnd implements Receiver {
     this.#asking = true
     try {
       handle.writeOwn(chunks, this.#written)
+      // TLS has joined what there is. Of HTTP/2 more may follow: it leaves when C++ has been given all.
+      if (this.#user === 'tls') handle.answered()
     } catch {
       // The socket itself was ended.
       this.#writing = undefined
