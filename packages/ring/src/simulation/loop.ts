@@ -56,7 +56,8 @@ export class SimulatedLoop {
 
   async #run(ring: SimulatedRing): Promise<boolean> {
     if (!ring.hasWork()) return false
-    if (ring.choices.chance(1 / 2)) ring.wake()
+    // Seldom, as turns after it are another way to go: the usual one must be gone often.
+    if (ring.choices.chance(1 / 64)) ring.wake()
     if (ring.wants) await this.#turn(ring)
     for (let round = 0; round < ring.roundsMax && ring.hasWork(); round++) {
       ring.enter(0, EnterFlag.GetEvents)
