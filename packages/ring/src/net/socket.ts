@@ -432,7 +432,7 @@ export function handleOf(socket: object): SocketHandle | null {
 
 /** Not one of Node's, which may inherit from Sheaf's. */
 export function isSheafs(socket: object): boolean {
-  // Not by `in`, which is ten times slower where many kinds of objects are asked for.
+  // Not by `in`: V8 is slow at that where many kinds of objects are asked.
   return (socket as Partial<Socket>)[state] !== undefined
 }
 

@@ -5,6 +5,8 @@ import type { SimulatedRing } from './ring'
 
 /** Virtual time that one iteration takes. */
 const iterationMs = 0.05
+/** So often there is something to do, the loop was blocked before. */
+const wokenEvery = 100
 
 /**
  * The event loop of a simulated process: what `native/src/loop/turn.cc` does within libuv's. Everything asynchronous
@@ -16,6 +18,7 @@ export class SimulatedLoop {
   /** What handlers and rings have thrown. */
   readonly thrown: unknown[] = []
   #touched = true
+  #runs = 0
 
   constructor(kernel: SimulatedKernel, clock: VirtualClock) {
     this.#kernel = kernel
@@ -56,8 +59,8 @@ export class SimulatedLoop {
 
   async #run(ring: SimulatedRing): Promise<boolean> {
     if (!ring.hasWork()) return false
-    // Seldom, as turns after it are another way to go: the usual one must be gone often.
-    if (ring.choices.chance(1 / 64)) ring.wake()
+    // Turns after that are another way to go: the usual one must be gone more often.
+    if (++this.#runs % wokenEvery === 0) ring.wake()
     if (ring.wants) await this.#turn(ring)
     for (let round = 0; round < ring.roundsMax && ring.hasWork(); round++) {
       ring.enter(0, EnterFlag.GetEvents)
