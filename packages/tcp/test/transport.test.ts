@@ -647,6 +647,7 @@ const asking = `
     const socket = connect(port, '127.0.0.1')
     let left = times
     socket.on('data', () => { if (--left === 0) socket.end(); else socket.write('?') })
+    socket.on('error', () => {}) // of a server that closes
     socket.write('?')
   }
 `
@@ -670,7 +671,7 @@ describe('answers', () => {
     const many = 64
     const waiting: TcpConnection[] = []
     const prompt: boolean[] = []
-    let asked = 0
+    let resumed = false
     const listener = await server(ring, {
       open(connection) {
         if (waiting.length === many) return
@@ -683,8 +684,8 @@ describe('answers', () => {
           return
         }
         connection.write(chunk)
-        if (++asked < 10) return
-        expect(ring.prompt).toBe(true)
+        if (resumed || !ring.prompt) return
+        resumed = true
         // What they have asked is there.
         for (const each of waiting) each.resume()
       },
@@ -693,8 +694,23 @@ describe('answers', () => {
     onTestFinished(() => { for (const socket of sockets) socket.destroy() })
     for (const socket of sockets) socket.write('?')
     await until(() => waiting.length === many, 'all connections')
-    await askFrom(listener, 1, 10)
+    await askFrom(listener, 1, 500)
+    expect(resumed).toBe(true)
     await until(() => prompt.length === many, 'all that was asked')
     expect(prompt).not.toContain(true)
+  })
+
+  it('that leave one by one end with the ring, which whoever is told may close', async () => {
+    const ring = testRing()
+    const closed: unknown[] = []
+    const listener = await server(ring, {
+      data(connection, chunk) {
+        connection.write(chunk)
+        if (ring.prompt && ring.metrics.bytesRead > 100) ring.close()
+      },
+      close: (_connection, error) => closed.push(error),
+    })
+    await askFrom(listener, 2, 500)
+    expect(closed).toMatchObject([{ code: 'ERR_SHEAF_RING_CLOSED' }, { code: 'ERR_SHEAF_RING_CLOSED' }])
   })
 })
