@@ -17,6 +17,11 @@ export function median(values: readonly number[]): number {
   return [...values].sort((a, b) => a - b)[Math.floor(values.length / 2)]
 }
 
+/** Of one figure of several rounds. */
+export function medianOf<F extends string>(rounds: readonly Readonly<Record<F, number>>[], figure: F): number {
+  return median(rounds.map((round) => round[figure]))
+}
+
 /**
  * How many times theirs is ours: the median over the rounds, in each of which the two are measured one after the
  * other. Machines have faster and slower times that outlast a round, so the medians may be of different ones.

@@ -1,5 +1,5 @@
 import Table from 'cli-table3'
-import { median } from '../bench/program'
+import { medianOf } from '../bench/program'
 
 const kinds = ['node', 'sheaf'] as const
 /** Whose sockets an application has. */
@@ -45,8 +45,4 @@ export class Comparison {
   toString(): string {
     return this.#table.toString()
   }
-}
-
-function medianOf(rounds: readonly Round[], figure: keyof Round): number {
-  return median(rounds.map((round) => round[figure]))
 }

@@ -5,7 +5,7 @@ import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 import { Command } from 'commander'
 import Table from 'cli-table3'
-import { median } from '../bench/program'
+import { medianOf } from '../bench/program'
 
 interface Flags {
   readonly connections: string
@@ -55,10 +55,6 @@ async function measure(kind: Kind): Promise<Round> {
     cpuMicroseconds: cpuSeconds / echoes * 1e6,
     kernelShare: systemSeconds / cpuSeconds,
   }
-}
-
-function medianOf(rounds: readonly Round[], figure: keyof Round): number {
-  return median(rounds.map((round) => round[figure]))
 }
 
 const rounds: Record<Kind, Round[]> = { sheaf: [], node: [] }
