@@ -344,10 +344,9 @@ export class Ring {
     } finally {
       turning = undefined
       if (disturbed.size !== 0) advanceDisturbed()
+      if (afterTurn.length === 0) this.#prompt = false
     }
-    if (afterTurn.length !== 0) return this.#finishTurn
-    this.#prompt = false
-    return undefined
+    return afterTurn.length === 0 ? undefined : this.#finishTurn
   }
 
   readonly #finishTurn = (): void => {

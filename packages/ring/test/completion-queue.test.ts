@@ -7,16 +7,10 @@ function owners(kernel: Kernel, told: string[]): (name: string) => number {
   return (name) => kernel.table.allocate({ complete: () => { told.push(name) } })
 }
 
-/** Address of a byte to send. */
-function byte(): number {
-  const region = binding.createRegion(1)
-  if (typeof region === 'number') throw new Error(`createRegion: ${region}`)
-  kept.push(region)
-  return region.address
-}
-
-/** A region that is collected is unmapped. */
-const kept: object[] = []
+const region = binding.createRegion(1)
+if (typeof region === 'number') throw new Error(`createRegion: ${region}`)
+/** A byte to send. */
+const { address } = region
 
 function enter({ native, submissions }: Kernel): void {
   submissions.publish()
@@ -29,7 +23,7 @@ it('whoever asks is called after each completion that is not of a send', () => {
   const owner = owners(kernel, told)
   const [left, right] = socketPair()
   kernel.submissions.writable(owner('left'), left)
-  kernel.submissions.send(owner('send'), left, byte(), 1)
+  kernel.submissions.send(owner('send'), left, address, 1)
   kernel.submissions.writable(owner('right'), right)
   enter(kernel)
   kernel.completions.drain(() => { told.push('handed over') })
@@ -43,14 +37,14 @@ it('few are counted without sends, and none of them has ended or failed', () => 
   const { completions, submissions } = kernel
   expect(completions.isFew(0)).toBe(true)
   submissions.writable(owner('left'), left)
-  submissions.send(owner('send'), left, byte(), 1)
+  submissions.send(owner('send'), left, address, 1)
   submissions.writable(owner('right'), right)
   enter(kernel)
   expect([completions.isFew(1), completions.isFew(2)]).toEqual([false, true])
   completions.drain()
   submissions.shutdownWrite(owner('end'), left)
   kernel.enter(1)
-  submissions.send(owner('failure'), left, byte(), 1)
+  submissions.send(owner('failure'), left, address, 1)
   enter(kernel)
   expect(completions.isFew(2)).toBe(false)
 })

@@ -5,7 +5,7 @@ import type { SimulatedRing } from './ring'
 
 /** Virtual time that one iteration takes. */
 const iterationMs = 0.05
-/** So often there is something to do, the loop was blocked before. */
+/** Of so many times that a ring has something to do, the loop was blocked before one. */
 const wokenEvery = 100
 
 /**
