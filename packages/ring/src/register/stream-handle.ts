@@ -125,7 +125,6 @@ class StreamEnd implements Receiver {
         const chunk = this.#arrived.shift()
         if (chunk === undefined) break
         this.#give(chunk)
-        handleOf(this.#socket)?.answered()
       }
     } finally {
       if (handleOf(this.#socket)?.reading === true) this.#deliverLater()
@@ -176,7 +175,7 @@ class StreamEnd implements Receiver {
     this.#asking = true
     try {
       handle.writeOwn(chunks, this.#written)
-      // TLS has joined what there is. Of HTTP/2 more may follow: it leaves when C++ has been given all.
+      // TLS has joined what there is. Of HTTP/2 more follows, which is to leave with it.
       if (this.#user === 'tls') handle.answered()
     } catch {
       // The socket itself was ended.
