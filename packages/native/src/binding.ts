@@ -129,8 +129,8 @@ export interface NativeRing {
    * the loop hook calls `turn` when it is not 0; the callee resets it. The second is a number of linked requests in the
    * submission queue: having submitted them, the hook enters the kernel up to so often more before it calls `turn`, as
    * long as there is deferred work, and resets it. The third, which each `turn` sets anew, says "I have left something
-   * to an immediate that must come before anything the kernel has posted". The fourth is the hook's: the kernel has
-   * woken the loop since TypeScript reset it. Detached by {@link close}.
+   * to an immediate that must come before anything the kernel has posted". The fourth is the hook's: since
+   * TypeScript reset it the loop had nothing to do until the kernel posted something. Detached by {@link close}.
    */
   readonly wanted: ArrayBuffer
   /**
@@ -189,10 +189,13 @@ export interface NativeRing {
    * JavaScript each thing as it would from libuv, with `process.nextTick` and promise callbacks run after each. It must
    * not call anything else that is not its own, or enter an async context.
    *
+   * Before the loop blocks it looks for what the kernel posts for up to `busyPollMicroseconds` (0 to 1000),
+   * often while more than half of these looks find something, else every 64th time. The loop's other handles wait.
+   *
    * An attached ring is not collected: it lasts until {@link close} or the end of its thread's environment.
    * @throws Error `ERR_INVALID_STATE` if the ring is attached already or closed.
    */
-  attach(turn: () => (() => void) | undefined, maxRounds: number): void
+  attach(turn: () => (() => void) | undefined, maxRounds: number, busyPollMicroseconds: number): void
   /** Keeps the process alive while the ring is attached (as it does not when new). */
   ref(): void
   unref(): void
@@ -217,6 +220,11 @@ export interface NativeCounters {
   readonly turns: number
   /** How often the kernel woke the loop by the eventfd. */
   readonly wakeups: number
+  /** How often the loop looked for what the kernel posts before it blocked, and how many of these looks saved that. */
+  readonly busyPolls: number
+  readonly busyPollsFound: number
+  /** What they have taken, in milliseconds. */
+  readonly busyPollMs: number
 }
 
 /** Socket calls that have no opcode, or none worth using. None of them blocks. */

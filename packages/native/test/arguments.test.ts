@@ -31,7 +31,7 @@ const functions: readonly [owner: object, name: string, ...Parameter[]][] = [
   [ring, 'unregisterBufferRing', group],
   [ring, 'bufferRingHead', group],
   [ring, 'cancelAll', int],
-  [ring, 'attach', turn, ['integer', 1, 0, 65536]],
+  [ring, 'attach', turn, ['integer', 1, 0, 65536], ['integer', 0, -1, 1001]],
   [sockets, 'socket', ['integer', 99999, -1, 2 ** 31], int, int],
   [sockets, 'socketpair', ['integer', 99999, -1, 2 ** 31], int, ['int32s', new Int32Array(2)]],
   [sockets, 'bind', fd, bytes],

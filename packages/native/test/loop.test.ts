@@ -63,18 +63,46 @@ function bodyParser(told: () => void): (piece: string) => void {
 }
 
 /** Setups whose wake-ups differ: visible and invisible deferred work, cooperative and plain task work. */
-const setups: [string, number][] = [
-  ['the usual flags', usualFlags],
-  ['deferred work that does not show', usualFlags & ~Setup.taskrunFlag],
-  ['cooperative task work', Setup.coopTaskrun | Setup.taskrunFlag | Setup.submitAll],
-  ['no flags', 0],
+const setups: [string, number, number][] = [
+  ['the usual flags', usualFlags, 0],
+  ['the usual flags, and a look before it blocks', usualFlags, 1000],
+  ['deferred work that does not show', usualFlags & ~Setup.taskrunFlag, 1000],
+  ['cooperative task work', Setup.coopTaskrun | Setup.taskrunFlag | Setup.submitAll, 1000],
+  ['no flags', 0, 0],
 ]
 
-describe.each(setups)('with %s, the loop', (_name, optionalFlags) => {
+/** Asks another process again and again, each time that it has answered, while `goesOn` of the number of answers. */
+async function askPeer(
+  ring: NativeRing, queue: Queue, busyPoll: number, goesOn: (answers: number) => boolean,
+): Promise<void> {
+  const region = openRegion(binding)
+  const [mine, its] = socketPair(binding)
+  const peer = spawn('cat', { stdio: [its, its, 'inherit'] })
+  let answers = 0
+  let answered = false
+  const ask = (): void => {
+    queue.push({ opcode: Opcode.recv, fd: mine, address: region.address, length: 1, userData: 1 })
+    queue.push({ opcode: Opcode.send, fd: mine, address: region.address + 64, length: 1, userData: 2 })
+  }
+  ring.attach(() => {
+    for (const { userData, result } of queue.reap()) {
+      expect(result).toBe(1)
+      if (userData !== 1) continue
+      if (goesOn(++answers)) ask()
+      else answered = true
+    }
+  }, 4, busyPoll)
+  ask()
+  await until(() => answered)
+  for (const fd of [mine, its]) binding.sockets.close(fd)
+  await once(peer, 'exit')
+}
+
+describe.each(setups)('with %s, the loop', (_name, optionalFlags, busyPoll) => {
   it('submits before it blocks, and calls the turn with what came of it', async () => {
     const { ring, queue } = open({ optionalFlags })
     const seen: number[] = []
-    ring.attach(() => { for (const { userData } of queue.reap()) seen.push(userData) }, 4)
+    ring.attach(() => { for (const { userData } of queue.reap()) seen.push(userData) }, 4, busyPoll)
     for (let userData = 0; userData < 64; userData++) queue.nop(userData)
     await until(() => seen.length === 64)
     expect(seen).toEqual(Array.from({ length: 64 }, (_, index) => index))
@@ -86,7 +114,7 @@ describe.each(setups)('with %s, the loop', (_name, optionalFlags) => {
   // See `Ring::ClearTaskWorkSign`: the loop polled without blocking, at 100 % CPU, until the next request ended.
   it('blocks again after deferred work that is shown but not there', async () => {
     const { ring, queue } = open({ optionalFlags })
-    ring.attach(() => undefined, 4)
+    ring.attach(() => undefined, 4, busyPoll)
     queue.showTaskWork()
     await until(() => !queue.showsTaskWork)
     const { enters } = ring.counters()
@@ -105,7 +133,7 @@ describe.each(setups)('with %s, the loop', (_name, optionalFlags) => {
         received += result
         receive()
       }
-    }, 4)
+    }, 4, busyPoll)
     receive()
     const other = open()
     for (let round = 1; round <= 20; round++) {
@@ -123,25 +151,7 @@ describe.each(setups)('with %s, the loop', (_name, optionalFlags) => {
 
   it('misses nothing that another process answers, whatever it is about to do', async () => {
     const { ring, queue } = open({ optionalFlags })
-    const region = openRegion(binding)
-    const [mine, its] = socketPair(binding)
-    const peer = spawn('cat', { stdio: [its, its, 'inherit'] })
-    const total = 5000
-    let answers = 0
-    const ask = (): void => {
-      queue.push({ opcode: Opcode.recv, fd: mine, address: region.address, length: 1, userData: 1 })
-      queue.push({ opcode: Opcode.send, fd: mine, address: region.address + 64, length: 1, userData: 2 })
-    }
-    ring.attach(() => {
-      for (const { userData, result } of queue.reap()) {
-        expect(result).toBe(1)
-        if (userData === 1 && ++answers < total) ask()
-      }
-    }, 4)
-    ask()
-    await until(() => answers === total)
-    for (const fd of [mine, its]) binding.sockets.close(fd)
-    await once(peer, 'exit')
+    await askPeer(ring, queue, busyPoll, (answers) => answers < 5000)
   })
 })
 
@@ -161,7 +171,7 @@ describe('a turn', () => {
         queue.nop(41)
       }
       for (const { userData } of queue.reap()) seen.push(userData)
-    }, 4)
+    }, 4, 0)
     await delay(5)
     expect(calls).toBe(0)
     queue.wanted[0] = 1
@@ -173,7 +183,7 @@ describe('a turn', () => {
   it('is called once for a whole chain of linked requests', async () => {
     const { ring, queue } = open()
     const seen: number[] = []
-    ring.attach(() => { for (const { userData } of queue.reap()) seen.push(userData) }, 100)
+    ring.attach(() => { for (const { userData } of queue.reap()) seen.push(userData) }, 100, 0)
     for (let userData = 0; userData < 32; userData++) {
       queue.push({ opcode: Opcode.nop, userData, flags: userData === 31 ? 0 : linkFlag })
     }
@@ -189,11 +199,12 @@ describe('a turn', () => {
   it('is not called when nothing happens', async () => {
     const { ring } = open()
     let calls = 0
-    ring.attach(() => { calls++ }, 4)
+    ring.attach(() => { calls++ }, 4, 0)
     for (let round = 0; round < 50; round++) await immediate()
     await delay(5)
     expect(calls).toBe(0)
-    expect(ring.counters()).toEqual({ enters: 0, submitted: 0, turns: 0, wakeups: 0 })
+    expect(ring.counters())
+      .toEqual({ enters: 0, submitted: 0, turns: 0, wakeups: 0, busyPolls: 0, busyPollsFound: 0, busyPollMs: 0 })
   })
 
   it('is followed by next-tick and promise callbacks', async () => {
@@ -205,7 +216,7 @@ describe('a turn', () => {
       if (userData === 1) queue.nop(2)
       process.nextTick(() => order.push('tick'))
       void Promise.resolve().then(() => order.push('promise'))
-    }, 4)
+    }, 4, 0)
     queue.nop(1)
     await until(() => order.length === 6)
     expect(order).toEqual(['turn 1', 'tick', 'promise', 'turn 2', 'tick', 'promise'])
@@ -220,7 +231,7 @@ describe('a turn', () => {
         seen.push(userData)
         void Promise.resolve().then(() => { if (userData < 100) queue.nop(userData + 1) })
       }
-    }, 8)
+    }, 8, 0)
     const started = performance.now()
     queue.nop(0)
     await until(() => seen.length === 101)
@@ -234,7 +245,7 @@ describe('a turn', () => {
     storage.run('attached here', () => ring.attach(() => {
       queue.reap()
       store = storage.getStore()
-    }, 4))
+    }, 4, 0))
     queue.nop(1)
     await until(() => store !== undefined)
     expect(store).toBe('attached here')
@@ -258,7 +269,7 @@ describe('a turn', () => {
         parse('two')
         process.nextTick(() => order.push('tick of the rest'))
       }
-    }, 4)
+    }, 4, 0)
     queue.nop(1)
     await until(() => order.includes('tick of the rest'))
     const told = ['told by C++', 'its tick', 'its promise']
@@ -274,7 +285,7 @@ describe('a turn', () => {
         queue.reap()
         calls++
         return () => { throw new Error(`after turn ${calls}`) }
-      }, 4)
+      }, 4, 0)
       queue.nop(1)
       await until(() => errors.length === 1)
       queue.nop(2)
@@ -294,7 +305,7 @@ describe('a turn', () => {
           seen.push(userData)
           if (userData % 2 === 1) throw new Error(`thrown at ${userData}`)
         }
-      }, 16)
+      }, 16, 0)
       for (let userData = 0; userData < 8; userData++) queue.nop(userData)
       await until(() => seen.length === 8)
     })
@@ -312,7 +323,7 @@ describe('a turn', () => {
         calls++
         // eslint-disable-next-line @typescript-eslint/only-throw-error -- any value can be thrown at us
         throw value
-      }, 4)
+      }, 4, 0)
       queue.nop(1)
       await until(() => errors.length === 1)
       queue.nop(2)
@@ -332,7 +343,7 @@ describe('a turn', () => {
           seen.push(userData)
           process.nextTick(() => { throw new Error('from the tick') })
         }
-      }, 4)
+      }, 4, 0)
       queue.nop(1)
       await until(() => errors.length === 1)
       queue.nop(2)
@@ -346,7 +357,7 @@ describe('a turn', () => {
     const { ring, queue } = open()
     let errors = 0
     await withUncaught(() => { errors++ }, async () => {
-      ring.attach(() => { throw new Error('always') }, 4)
+      ring.attach(() => { throw new Error('always') }, 4, 0)
       queue.nop(1)
       const started = performance.now()
       await delay(20)
@@ -366,7 +377,7 @@ describe('a turn', () => {
       turns++
       queue.reap()
       queue.nop(1)
-    }, 8)
+    }, 8, 0)
     queue.nop(1)
     const count = (): void => {
       iterations++
@@ -405,7 +416,7 @@ describe('a turn', () => {
       // A thread has done that when this is over.
       const until = performance.now() + 5
       while (performance.now() < until);
-    }, 8)
+    }, 8, 0)
     for (let round = 0; round < 10; round++) {
       queue.nop(round)
       await until(() => seen.length === 2)
@@ -419,7 +430,7 @@ describe('a turn', () => {
     const pairs = Array.from({ length: 200 }, () => socketPair(binding))
     const other = open({ submissionEntries: 256, completionEntries: 512 })
     const seen = new Set<number>()
-    ring.attach(() => { for (const { userData } of queue.reap()) seen.add(userData) }, 2)
+    ring.attach(() => { for (const { userData } of queue.reap()) seen.add(userData) }, 2, 0)
     for (const [index, [fd]] of pairs.entries()) {
       queue.push({ opcode: Opcode.recv, fd, address: region.address, length: 1, userData: index })
     }
@@ -435,7 +446,7 @@ describe('a turn', () => {
   it('takes more completions than their queue has room for', async () => {
     const { ring, queue } = open({ submissionEntries: 64, completionEntries: 128 })
     let taken = 0
-    ring.attach(() => { taken += queue.reap().length }, 4)
+    ring.attach(() => { taken += queue.reap().length }, 4, 0)
     for (let userData = 0; userData < 512; userData++) {
       queue.nop(userData)
       if (queue.unsubmitted === 64) ring.enter(0, 0)
@@ -458,7 +469,7 @@ describe('a turn', () => {
         ring.close()
         expect(ring.enter(0, 0)).toBeLessThan(0)
         if (left > 0) start(left - 1)
-      }, 4)
+      }, 4, 0)
       queue.nop(1)
     }
     start(9)
@@ -473,7 +484,7 @@ describe('a turn', () => {
       ring.attach(() => {
         ring.close()
         throw new Error('after close')
-      }, 4)
+      }, 4, 0)
       queue.nop(1)
       await until(() => errors.length === 1)
     })
@@ -481,11 +492,40 @@ describe('a turn', () => {
   })
 })
 
+describe('before it blocks the loop', () => {
+  it('looks for what may come, often while that finds something', async () => {
+    const { ring, queue } = open()
+    await askPeer(ring, queue, 1000, () => ring.counters().busyPollsFound < 500)
+    const { busyPolls } = ring.counters()
+    ring.close()
+    expect(busyPolls).toBeGreaterThanOrEqual(500)
+    expect(ring.counters()).toMatchObject({ busyPolls, busyPollsFound: 500 })
+  })
+
+  it('looks seldom where nothing comes', async () => {
+    const { ring } = open()
+    ring.attach(() => undefined, 4, 1000)
+    for (let times = 0; times < 200; times++) await delay(1)
+    const { busyPolls, busyPollsFound, busyPollMs, wakeups } = ring.counters()
+    expect(busyPolls).toBeGreaterThan(0)
+    expect(busyPolls).toBeLessThan(20)
+    expect(busyPollMs).toBeGreaterThanOrEqual(busyPolls)
+    expect([busyPollsFound, wakeups]).toEqual([0, 0])
+  })
+
+  it('does not look if it would not block', async () => {
+    const { ring } = open()
+    ring.attach(() => undefined, 4, 1000)
+    for (let times = 0; times < 200; times++) await immediate()
+    expect(ring.counters().busyPolls).toBe(0)
+  })
+})
+
 describe('an attached ring', () => {
   it('cannot be attached again', () => {
     const { ring } = open()
-    ring.attach(() => undefined, 1)
-    expect(() => ring.attach(() => undefined, 1)).toThrow(expect.objectContaining({ code: 'ERR_INVALID_STATE' }))
+    ring.attach(() => undefined, 1, 0)
+    expect(() => ring.attach(() => undefined, 1, 0)).toThrow(expect.objectContaining({ code: 'ERR_INVALID_STATE' }))
   })
 
   it('is not collected', async () => {
@@ -499,7 +539,7 @@ describe('an attached ring', () => {
         turns++
         queue.reap()
         if (turns === 2) ring.close()
-      }, 4)
+      }, 4, 0)
       queue.nop(1)
       return queue.wanted
     })()
@@ -513,7 +553,7 @@ describe('an attached ring', () => {
   it('costs two descriptors, given back by close', () => {
     const before = openFds()
     const { ring } = open()
-    ring.attach(() => undefined, 1)
+    ring.attach(() => undefined, 1, 0)
     expect(openFds().length).toBe(before.length + 2)
     ring.close()
     expect(openFds()).toEqual(before)

@@ -172,7 +172,9 @@ describe('entering', () => {
     for (let userData = 1; userData <= 64; userData++) queue.nop(userData)
     expect(ring.enter(64, getEvents)).toBe(64)
     expect(queue.reap()).toEqual(Array.from({ length: 64 }, (_, index) => ({ userData: index + 1, result: 0 })))
-    expect(ring.counters()).toEqual({ enters: 1, submitted: 64, turns: 0, wakeups: 0 })
+    expect(ring.counters()).toEqual({
+      enters: 1, submitted: 64, turns: 0, wakeups: 0, busyPolls: 0, busyPollsFound: 0, busyPollMs: 0,
+    })
     ring.close()
   })
 
@@ -382,7 +384,7 @@ describe('closing', () => {
     expect(ring.unregisterBufferRing(0)).toBe(-EBADF)
     expect(ring.bufferRingHead(0)).toBe(-EBADF)
     expect(ring.cancelAll(0)).toBe(-EBADF)
-    expect(() => ring.attach(() => undefined, 1)).toThrow(expect.objectContaining({ code: 'ERR_INVALID_STATE' }))
+    expect(() => ring.attach(() => undefined, 1, 0)).toThrow(expect.objectContaining({ code: 'ERR_INVALID_STATE' }))
     ring.readDescriptors(0)
     ring.ref()
     ring.unref()

@@ -60,7 +60,7 @@ struct TurnHook::Handles {
   uv_poll_t poll;
 };
 
-int TurnHook::Create(uv_loop_s* loop, std::shared_ptr<kernel::Ring> ring, Wishes* wishes, uint32_t max_rounds,
+int TurnHook::Create(uv_loop_s* loop, std::shared_ptr<kernel::Ring> ring, Wishes* wishes, const Options& options,
                      TurnTarget* target, std::function<void()> closed, TurnHook** hook) {
   const int event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
   if (event_fd < 0) return -errno;
@@ -69,7 +69,7 @@ int TurnHook::Create(uv_loop_s* loop, std::shared_ptr<kernel::Ring> ring, Wishes
     close(event_fd);
     return registered;
   }
-  auto* made = new TurnHook(std::move(ring), wishes, max_rounds, target, std::move(closed));
+  auto* made = new TurnHook(std::move(ring), wishes, options, target, std::move(closed));
   made->event_fd_ = event_fd;
   auto* handles = made->handles_.get();
   // The one that can fail is first: what it would leave behind is not a handle of the loop.
@@ -94,17 +94,18 @@ int TurnHook::Create(uv_loop_s* loop, std::shared_ptr<kernel::Ring> ring, Wishes
   return 0;
 }
 
-TurnHook::TurnHook(std::shared_ptr<kernel::Ring> ring, Wishes* wishes, uint32_t max_rounds, TurnTarget* target,
+TurnHook::TurnHook(std::shared_ptr<kernel::Ring> ring, Wishes* wishes, const Options& options, TurnTarget* target,
                    std::function<void()> closed)
     : ring_(std::move(ring)),
       wishes_(wishes),
-      max_rounds_(max_rounds),
+      max_rounds_(options.max_rounds),
       target_(target),
       closed_(std::move(closed)),
       handles_(std::make_unique<Handles>()),
       taskrun_visible_((ring_->params().flags & abi::kSetupTaskrunFlag) != 0),
       suppresses_wakeups_(kLockedOrIsFullBarrier &&
-                          ((ring_->params().flags & abi::kSetupDeferTaskrun) == 0 || taskrun_visible_)) {
+                          ((ring_->params().flags & abi::kSetupDeferTaskrun) == 0 || taskrun_visible_)),
+      busy_poll_(options.busy_poll) {
 }
 
 TurnHook::~TurnHook() = default;
@@ -155,7 +156,7 @@ bool TurnHook::Submit() {
       if (!TakeTurn()) return false;
       yielded_ = yielded_ || (ImmediatesFirst() && LoopIsBusy());
     }
-    if (!HasWork()) {
+    if (!HasWork() && !FindWork()) {
       ForgetSignal();
       if (Settle()) return false;
     }
@@ -168,6 +169,17 @@ bool TurnHook::Submit() {
     // No room or no memory for now: it is tried again when the loop has polled.
     if (entered < 0) return true;
   }
+  return true;
+}
+
+/**
+ * Looks for what the kernel posts before the loop blocks, if it would and if it can be seen.
+ * @returns whether there is work.
+ */
+bool TurnHook::FindWork() {
+  if (!taskrun_visible_ || LoopIsBusy()) return false;
+  if (!busy_poll_.Find([this] { return HasWork(); })) return false;
+  __atomic_store_n(&wishes_->woken, 1, __ATOMIC_RELAXED);
   return true;
 }
 

@@ -1,11 +1,13 @@
 // Where a ring meets the event loop: the only user of <uv.h>.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <functional>
 #include <memory>
 
 #include "kernel/ring.h"
+#include "loop/busy_poll.h"
 
 struct uv_loop_s;
 
@@ -24,6 +26,17 @@ class TurnTarget {
   virtual void ReportEnterError(int error) = 0;
 };
 
+/** How often something was done. */
+struct TurnCounts {
+  uint64_t turns = 0;
+  /** Times that the kernel woke the loop. */
+  uint64_t wakeups = 0;
+  /** Looks for work before the loop blocked, and those that found some. */
+  uint64_t busy_polls = 0;
+  uint64_t busy_polls_found = 0;
+  std::chrono::nanoseconds busy_poll_time{0};
+};
+
 /** What JavaScript asks of the loop, by writing to memory that both see. */
 struct Wishes {
   /** Not 0: it has submissions to stage. */
@@ -32,7 +45,7 @@ struct Wishes {
   uint32_t linked;
   /** Not 0: immediates come before anything that the kernel has posted. */
   uint32_t immediates_first;
-  /** The other way round: the kernel has woken the loop. JavaScript resets it. */
+  /** The other way round: the loop had nothing to do until the kernel posted something. JavaScript resets it. */
   uint32_t woken;
 };
 
@@ -42,12 +55,17 @@ struct Wishes {
  */
 class TurnHook {
  public:
+  struct Options {
+    uint32_t max_rounds;
+    std::chrono::microseconds busy_poll;
+  };
+
   /**
    * Joins `loop`, not keeping it alive yet.
    * @param closed called last, when the loop has let go and the hook is about to be freed.
    * @returns 0 and the hook in `hook`, or `-errno`, and then `closed` is not called.
    */
-  static int Create(uv_loop_s* loop, std::shared_ptr<kernel::Ring> ring, Wishes* wishes, uint32_t max_rounds,
+  static int Create(uv_loop_s* loop, std::shared_ptr<kernel::Ring> ring, Wishes* wishes, const Options& options,
                     TurnTarget* target, std::function<void()> closed, TurnHook** hook);
 
   TurnHook(const TurnHook&) = delete;
@@ -61,19 +79,21 @@ class TurnHook {
    */
   void Close();
 
-  [[nodiscard]] uint64_t turns() const { return turns_; }
-  [[nodiscard]] uint64_t wakeups() const { return wakeups_; }
+  [[nodiscard]] TurnCounts counts() const {
+    return {turns_, wakeups_, busy_poll_.looks(), busy_poll_.found(), busy_poll_.time()};
+  }
 
  private:
   struct Handles;
 
-  TurnHook(std::shared_ptr<kernel::Ring> ring, Wishes* wishes, uint32_t max_rounds, TurnTarget* target,
+  TurnHook(std::shared_ptr<kernel::Ring> ring, Wishes* wishes, const Options& options, TurnTarget* target,
            std::function<void()> closed);
   ~TurnHook();
 
   void BeforeBlocking();
   void OnWakeup();
   bool Submit();
+  bool FindWork();
   int Enter();
   void Run(bool forced);
   void Signal();
@@ -107,6 +127,7 @@ class TurnHook {
   bool yielded_ = false;
   /** The eventfd is readable because the hook wants to be called. */
   bool signalled_ = false;
+  BusyPoll busy_poll_;
   uint64_t turns_ = 0;
   uint64_t wakeups_ = 0;
 };

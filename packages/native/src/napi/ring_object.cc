@@ -15,6 +15,7 @@ namespace {
 constexpr int64_t kMaxSubmissionEntries = 32768;
 constexpr int64_t kMaxCompletionEntries = 65536;
 constexpr int64_t kMaxBufferRingEntries = 32768;
+constexpr int64_t kMaxBusyPollMicroseconds = 1000;
 
 size_t SizeToShow(SharedMemory which, const memory::Region& region) {
   return which == kWanted ? sizeof(loop::Wishes) : region.size_bytes();
@@ -210,8 +211,7 @@ void RingObject::GiveBackQueues(ClosedBy by) {
 
 void RingObject::LeaveLoop() {
   if (hook_ == nullptr) return;
-  turns_ = hook_->turns();
-  wakeups_ = hook_->wakeups();
+  counts_ = hook_->counts();
   hook_->Close();
   hook_ = nullptr;
   turn_.Reset();
@@ -340,8 +340,13 @@ Napi::Value RingObject::CancelAll(const Napi::CallbackInfo& info) {
 void RingObject::Attach(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
   Napi::Function turn;
-  uint32_t max_rounds = 0;
-  if (!ReadFunction(info[0], "turn", &turn) || !Read(info[1], "maxRounds", 1, kMaxUint16, &max_rounds)) return;
+  loop::TurnHook::Options options{};
+  uint32_t busy_poll_microseconds = 0;
+  if (!ReadFunction(info[0], "turn", &turn) || !Read(info[1], "maxRounds", 1, kMaxUint16, &options.max_rounds) ||
+      !Read(info[2], "busyPollMicroseconds", 0, kMaxBusyPollMicroseconds, &busy_poll_microseconds)) {
+    return;
+  }
+  options.busy_poll = std::chrono::microseconds(busy_poll_microseconds);
   if (ring_->closed()) return ThrowState(env, "ERR_INVALID_STATE", "The ring is closed");
   if (hook_ != nullptr) return ThrowState(env, "ERR_INVALID_STATE", "The ring is attached already");
 
@@ -353,7 +358,7 @@ void RingObject::Attach(const Napi::CallbackInfo& info) {
   }
   auto* const wishes = reinterpret_cast<loop::Wishes*>(regions_[kWanted]->data());
   const auto closed = [addon = addon_] { addon->HookClosed(); };
-  const int created = loop::TurnHook::Create(event_loop, ring_, wishes, max_rounds, this, closed, &hook_);
+  const int created = loop::TurnHook::Create(event_loop, ring_, wishes, options, this, closed, &hook_);
   if (created < 0) {
     napi_async_destroy(env, context);
     return ThrowState(env, loop::ErrorName(created), "The ring can't join the event loop");
@@ -377,11 +382,16 @@ void RingObject::UnrefLoop(const Napi::CallbackInfo& /*info*/) {
 
 Napi::Value RingObject::Counters(const Napi::CallbackInfo& info) {
   const auto number = [&info](uint64_t count) { return Napi::Number::New(info.Env(), static_cast<double>(count)); };
+  const loop::TurnCounts counts = hook_ != nullptr ? hook_->counts() : counts_;
   Napi::Object counters = Napi::Object::New(info.Env());
   counters.Set("enters", number(ring_->enters()));
   counters.Set("submitted", number(ring_->submitted()));
-  counters.Set("turns", number(hook_ != nullptr ? hook_->turns() : turns_));
-  counters.Set("wakeups", number(hook_ != nullptr ? hook_->wakeups() : wakeups_));
+  counters.Set("turns", number(counts.turns));
+  counters.Set("wakeups", number(counts.wakeups));
+  counters.Set("busyPolls", number(counts.busy_polls));
+  counters.Set("busyPollsFound", number(counts.busy_polls_found));
+  const std::chrono::duration<double, std::milli> busy_poll_ms = counts.busy_poll_time;
+  counters.Set("busyPollMs", Napi::Number::New(info.Env(), busy_poll_ms.count()));
   return counters;
 }
 

@@ -83,8 +83,8 @@ class RingObject : public Napi::ObjectWrap<RingObject>, public loop::TurnTarget 
   napi_async_context async_context_ = nullptr;
   bool in_turn_ = false;
   bool referenced_ = false;
-  uint64_t turns_ = 0;
-  uint64_t wakeups_ = 0;
+  /** Those of the hook when it left the loop. */
+  loop::TurnCounts counts_;
 };
 
 }  // namespace sheaf::napi

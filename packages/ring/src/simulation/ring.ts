@@ -73,7 +73,7 @@ export class SimulatedRing implements NativeRing, RequestRing {
   readonly #requests = new Set<Request>()
   #ready: Request[] = []
   #overflow: Completion[] = []
-  #counters = { enters: 0, submitted: 0, turns: 0, wakeups: 0 }
+  #counters = { enters: 0, submitted: 0, turns: 0, wakeups: 0, busyPolls: 0, busyPollsFound: 0, busyPollMs: 0 }
   /** What the loop calls, and how often in a row. */
   turn: (() => (() => void) | undefined) | undefined
   roundsMax = 0
