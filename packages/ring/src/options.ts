@@ -35,6 +35,12 @@ export interface RingOptions {
   groupEntries?: number
   /** Completions are dispatched for at most this many rounds before the event loop's other handles have their turn. */
   roundsPerTurn?: number
+  /**
+   * How long the thread looks for what the kernel posts before it sleeps, in microseconds, 0 (it sleeps at once) to
+   * 1000. Default 20, or what `SHEAF_BUSY_POLL` in the environment says. It looks often only while more than half of
+   * the looks find something, else every 64th time. All that the event loop does waits meanwhile.
+   */
+  busyPollMicroseconds?: number
 }
 
 export type ResolvedRingOptions = Required<RingOptions>
@@ -60,6 +66,15 @@ function oneOf<T extends string>(name: string, value: T | undefined, fallback: T
     throw invalidArgumentValue(`options.${name}`, `must be one of: ${choices.join(', ')}`, value)
   }
   return value
+}
+
+const busyPollMicrosecondsMax = 1000
+
+/** Environment switch for {@link RingOptions.busyPollMicroseconds}: `SHEAF_BUSY_POLL=off` or microseconds. */
+function defaultBusyPollMicroseconds(): number {
+  const value = process.env.SHEAF_BUSY_POLL
+  if (value === undefined) return limits.busyPollMicroseconds
+  return /^\d+$/.test(value) ? Math.min(Number(value), busyPollMicrosecondsMax) : 0
 }
 
 /** Checks ring options and fills in the defaults. @throws TypeError, RangeError as Node would. */
@@ -109,6 +124,13 @@ export function resolveRingOptions(options: RingOptions = {}): ResolvedRingOptio
     sendMethod: oneOf('sendMethod', options.sendMethod, 'bundle', ['bundle', 'sendmsg', 'single']),
     groupEntries: powerOfTwo('groupEntries', options.groupEntries, limits.groupEntries, limits.bufferRingEntriesMax),
     roundsPerTurn: integer('roundsPerTurn', options.roundsPerTurn, limits.roundsPerTurn, 1, 1024),
+    busyPollMicroseconds: integer(
+      'busyPollMicroseconds',
+      options.busyPollMicroseconds,
+      defaultBusyPollMicroseconds(),
+      0,
+      busyPollMicrosecondsMax,
+    ),
   }
   if (resolved.receiveBuffersMax * receiveBufferBytes > limits.receivePoolBytesMax) {
     const range = `at most ${limits.receivePoolBytesMax} bytes in all`

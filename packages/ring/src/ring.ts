@@ -1,5 +1,7 @@
 import { performance } from 'node:perf_hooks'
-import { binding as nativeBinding, type Binding, type NativeRing, type SocketCalls } from '@sheaf/native'
+import {
+  binding as nativeBinding, type Binding, type NativeCounters, type NativeRing, type SocketCalls,
+} from '@sheaf/native'
 import { EnterFlag, receivedMessageHeaderBytes, SetupFlag } from './abi'
 import { type Capabilities, detectCapabilities, lostCapability, ringCapability } from './capabilities'
 import { lockedMemoryError, SheafError, systemError } from './errors'
@@ -123,7 +125,7 @@ export class Ring {
     this.#messageHeader = header.address
     this.#wanted = new Uint32Array(native.wanted)
     this.#descriptors = new Uint8Array(native.descriptors)
-    native.attach(this.#turn, options.roundsPerTurn)
+    native.attach(this.#turn, options.roundsPerTurn, options.busyPollMicroseconds)
     openRings.add(this)
   }
 
@@ -189,6 +191,11 @@ export class Ring {
       groups: this.groups.leased,
       members: this.members.size,
     }
+  }
+
+  /** What the ring has asked of the kernel and of the event loop, and how often the one has woken the other. */
+  get counters(): NativeCounters {
+    return this.#native.counters()
   }
 
   /** Has `fd`, which {@link sockets} did not make, closed if this thread ends without closing it. */

@@ -74,6 +74,8 @@ describe('arguments that are wrong are refused at the call', () => {
     ['more receive buffers than a ring takes', { receiveBuffers: 40_000 }, 'ERR_OUT_OF_RANGE'],
     ['a send method that is none', { sendMethod: 'pigeon' }, 'ERR_INVALID_ARG_VALUE'],
     ['a reserve of 2', { receiveReserveFraction: 2 }, 'ERR_OUT_OF_RANGE'],
+    ['a busy poll of 1001 us', { busyPollMicroseconds: 1001 }, 'ERR_OUT_OF_RANGE'],
+    ['a busy poll of a text', { busyPollMicroseconds: '20' }, 'ERR_INVALID_ARG_TYPE'],
     ['a group of 1000 entries', { groupEntries: 1000 }, 'ERR_OUT_OF_RANGE'],
   ])('createRing with %s', (_name, options, code) => {
     expect(() => createRing(options as never)).toThrow(expect.objectContaining({ code }))
