@@ -2,6 +2,7 @@ import { execFileSync } from 'node:child_process'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import type { EventLoopUtilization } from 'node:perf_hooks'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { type Ended, run } from './program'
 
@@ -631,6 +632,35 @@ describe('an application that is not changed, with @sheaf/tcp/register', () => {
   })
 })
 
+it('performance.eventLoopUtilization counts what the loop looks for work as idle', async () => {
+  const program = `
+    import net from 'node:net'
+    import { performance } from 'node:perf_hooks'
+    import { setTimeout as delay } from 'node:timers/promises'
+    import { openDefaultRing } from '@sheaf/ring'
+    import { unregister } from '@sheaf/tcp/register'
+    const server = net.createServer().listen(0, '127.0.0.1')
+    const first = performance.eventLoopUtilization()
+    for (let times = 0; times < 200; times++) await delay(1)
+    const between = performance.eventLoopUtilization(first)
+    const idle = performance.eventLoopUtilization().idle
+    const second = performance.eventLoopUtilization()
+    const { busyPollMs } = openDefaultRing().counters
+    unregister()
+    console.log(JSON.stringify({
+      between, same: performance.eventLoopUtilization(second, first), busyPollMs,
+      more: idle - performance.eventLoopUtilization().idle,
+    }))
+    server.close()`
+  const { output } = await run(program, asModule, { SHEAF_BUSY_POLL: '1000' })
+  type Seen = Record<'between' | 'same', EventLoopUtilization> & Record<'busyPollMs' | 'more', number>
+  const { between, same, busyPollMs, more } = JSON.parse(output) as Seen
+  expect(busyPollMs).toBeGreaterThanOrEqual(1)
+  expect(more).toBeCloseTo(busyPollMs)
+  expect(between.idle).toBeCloseTo(same.idle)
+  expect(between.utilization).toBeCloseTo(between.active / (between.active + between.idle))
+})
+
 describe('SHEAF_LOG', () => {
   const nothing = async (environment: NodeJS.ProcessEnv): Promise<Ended> => run('', asModule, environment)
 
@@ -660,7 +690,7 @@ describe('unregister', () => {
       import assert from 'node:assert'
       const look = () => [
         { ...net }, { ...tls }, { ...http2 }, http.Agent.prototype.createConnection, net.Socket.prototype,
-        Error.stackTraceLimit,
+        Error.stackTraceLimit, performance.eventLoopUtilization,
         ...[http.Server, tls.Server, http2.createServer().constructor]
           .flatMap((server) => [Object.getPrototypeOf(server), Object.getPrototypeOf(server.prototype)]),
         ...[net.Socket, tls.TLSSocket].map((socket) => Object.getPrototypeOf(socket.prototype)),

@@ -3,6 +3,7 @@ import { release } from 'node:os'
 import { isMainThread } from 'node:worker_threads'
 import { ringCapability } from '@sheaf/ring'
 import { Patches } from './patches'
+import { replacePerformance } from './replace-performance'
 import { deepenStackTraces } from './stack-traces'
 
 const stderr = 2
@@ -53,6 +54,7 @@ export class Registration {
     const patches = new Patches()
     try {
       deepenStackTraces(patches)
+      replacePerformance(patches)
       this.#install(patches)
       patches.publish()
     } catch (error) {
