@@ -5,7 +5,7 @@
 import { connect as connectTcp, type Socket } from 'node:net'
 import { connect as connectTls } from 'node:tls'
 
-const [application = '', port = '', connections = '1', seconds = '1', pipelined = '1', size = '0']
+const [application = '', address = '', connections = '1', seconds = '1', pipelined = '1', size = '0']
   = process.argv.slice(2)
 const messageBytes = size === '0' ? 32 : Number(size)
 const batch = Buffer.alloc(messageBytes * Number(pipelined), 'sheaf')
@@ -26,7 +26,8 @@ const onread = {
 
 function open(): Promise<Socket> {
   return new Promise((resolve, reject) => {
-    const target = { host: '127.0.0.1', port: Number(port), ...application === 'stream' && { onread } }
+    const where = application === 'unix' ? { path: address } : { host: '127.0.0.1', port: Number(address) }
+    const target = { ...where, ...application === 'stream' && { onread } }
     const socket = application === 'tls'
       ? connectTls({ ...target, rejectUnauthorized: false }, () => resolve(socket))
       : connectTcp({ ...target, noDelay: true }, () => resolve(socket))

@@ -19,7 +19,7 @@ const run = promisify(execFile)
 
 interface Scenario {
   readonly name: string
-  readonly application: 'http' | 'https' | 'http2' | 'files' | 'echo' | 'tls' | 'stream'
+  readonly application: 'http' | 'https' | 'http2' | 'files' | 'echo' | 'unix' | 'tls' | 'stream'
   readonly connections: number
   /** Messages that a connection has under way; streams of HTTP/2. */
   readonly pipelined: number
@@ -32,6 +32,7 @@ const kib = 1024
 const scenarios: readonly Scenario[] = [
   { name: 'http, 1 connection', application: 'http', connections: 1, pipelined: 1 },
   { name: 'http, 2 connections', application: 'http', connections: 2, pipelined: 1 },
+  { name: 'http, 4 connections', application: 'http', connections: 4, pipelined: 1 },
   { name: 'http, 64 connections', application: 'http', connections: 64, pipelined: 1 },
   { name: 'http, 512 connections', application: 'http', connections: 512, pipelined: 1 },
   {
@@ -43,6 +44,8 @@ const scenarios: readonly Scenario[] = [
   },
   { name: 'files of 1 MB, 32 connections', application: 'files', connections: 32, pipelined: 1, sizeBytes: kib * kib },
   { name: 'files of 1 MB, 1 connection', application: 'files', connections: 1, pipelined: 1, sizeBytes: kib * kib },
+  { name: 'https, 1 connection', application: 'https', connections: 1, pipelined: 1 },
+  { name: 'https, 2 connections', application: 'https', connections: 2, pipelined: 1 },
   { name: 'https, 64 connections', application: 'https', connections: 64, pipelined: 1 },
   {
     name: 'https, answers of 16 KB, 64 connections',
@@ -55,7 +58,11 @@ const scenarios: readonly Scenario[] = [
   { name: 'HTTP/2, 1 connection, 100 streams', application: 'http2', connections: 1, pipelined: 100 },
   { name: 'HTTP/2, 64 connections, 10 streams', application: 'http2', connections: 64, pipelined: 10 },
   { name: 'TLS echo of 32 bytes, 64 connections', application: 'tls', connections: 64, pipelined: 1 },
+  { name: 'echo of 32 bytes, 1 connection', application: 'echo', connections: 1, pipelined: 1 },
+  { name: 'echo of 32 bytes, 2 connections', application: 'echo', connections: 2, pipelined: 1 },
   { name: 'echo of 32 bytes, 64 connections', application: 'echo', connections: 64, pipelined: 1 },
+  { name: 'Unix echo of 32 bytes, 1 connection', application: 'unix', connections: 1, pipelined: 1 },
+  { name: 'Unix echo of 32 bytes, 4 connections', application: 'unix', connections: 4, pipelined: 1 },
   { name: 'echo of pipelines of 100, 8 connections', application: 'echo', connections: 8, pipelined: 100 },
   { name: 'writes of 32 bytes, 1 connection', application: 'stream', connections: 1, pipelined: 1 },
   {
@@ -82,7 +89,9 @@ interface Flags {
 const command = new Command('drop-in')
   .description('Applications on stock sockets and on Sheaf, alternating: messages per second, and server CPU for each.')
   .argument(
-    '[names...]', 'parts of the names of what to measure: http, https, HTTP/2, files, TLS, echo, writes', ['http'],
+    '[names...]',
+    'parts of the names of what to measure: http, https, HTTP/2, files, TLS, echo, Unix, writes',
+    ['http'],
   )
   .option('--seconds <s>', 'length of one measurement', '1')
   .option('--rounds <n>', 'measurements of each', '15')
@@ -109,7 +118,8 @@ const onCpu = (cpu: number, words: readonly string[]): readonly string[] => ['-c
 /** The application on sockets of one kind, running and compiled. */
 interface Application {
   readonly server: ChildProcessByStdio<Writable, Readable, null>
-  readonly port: string
+  /** Its port, or the path of its socket. */
+  readonly address: string
 }
 
 async function start(kind: Kind, scenario: Scenario): Promise<Application> {
@@ -118,16 +128,16 @@ async function start(kind: Kind, scenario: Scenario): Promise<Application> {
   const words = [process.execPath, ...flag, program('drop-in-server'), application, directory, String(sizeBytes)]
   const env = application === 'files' ? { ...process.env, ...keepsMemory } : process.env
   const server = spawn('taskset', onCpu(1, words), { env, stdio: ['pipe', 'pipe', 'inherit'] })
-  const [port] = await once(createInterface(server.stdout), 'line') as [string]
-  await load(scenario, port, warmUpSeconds(scenario))
-  return { server, port }
+  const [address] = await once(createInterface(server.stdout), 'line') as [string]
+  await load(scenario, address, warmUpSeconds(scenario))
+  return { server, address }
 }
 
-async function measure({ server, port }: Application, scenario: Scenario): Promise<Round> {
+async function measure({ server, address }: Application, scenario: Scenario): Promise<Round> {
   const processId = server.pid ?? 0
   const seconds = Number(flags.seconds)
   const before = cpuSeconds(processId)
-  const perSecond = await load(scenario, port, seconds)
+  const perSecond = await load(scenario, address, seconds)
   const cpu = cpuSeconds(processId) - before
   return { perSecond, cpuMicroseconds: cpu / (perSecond * seconds) * 1e6 }
 }
@@ -150,7 +160,7 @@ async function compare(scenario: Scenario): Promise<void> {
 }
 
 /** Loads a server for so many seconds. @returns messages per second. */
-type Load = (scenario: Scenario, port: string, seconds: number) => Promise<number>
+type Load = (scenario: Scenario, address: string, seconds: number) => Promise<number>
 
 const load: Load = (scenario, ...rest) => {
   const { application } = scenario
@@ -159,8 +169,8 @@ const load: Load = (scenario, ...rest) => {
   return isHttp ? loadRequests(scenario, ...rest) : loadMessages(scenario, ...rest)
 }
 
-const loadMessages: Load = async ({ application, connections, pipelined, sizeBytes = 0 }, port, seconds) => {
-  const words = [application, port, String(connections), String(seconds), String(pipelined), String(sizeBytes)]
+const loadMessages: Load = async ({ application, connections, pipelined, sizeBytes = 0 }, address, seconds) => {
+  const words = [application, address, String(connections), String(seconds), String(pipelined), String(sizeBytes)]
   const { stdout } = await run('taskset', onCpu(0, [process.execPath, program('drop-in-load'), ...words]))
   return Number(stdout)
 }

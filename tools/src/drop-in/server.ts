@@ -1,6 +1,6 @@
 /**
  * An application that knows nothing of Sheaf, to be measured on Node's sockets and, with @sheaf/tcp/register, on
- * Sheaf's. Prints its port; ends when its standard input does.
+ * Sheaf's. Prints its port, or path; ends when its standard input does.
  */
 import { createReadStream, readFileSync, writeFileSync } from 'node:fs'
 import { createServer as createHttpServer, type RequestListener } from 'node:http'
@@ -62,10 +62,16 @@ const applications: Record<string, () => Server> = {
   https: () => createHttpsServer(identity(), answer),
   http2: () => createHttp2Server((_request, response) => response.end(body)),
   echo: () => createServer(echo),
+  unix: () => createServer(echo),
   stream: () => createServer(stream),
   tls: () => createTlsServer(identity(), echo),
 }
 
 const server = applications[application]()
-server.listen(0, '127.0.0.1', () => console.log((server.address() as AddressInfo).port))
+if (application === 'unix') {
+  const path = join(directory, `socket-${process.pid}`)
+  server.listen(path, () => console.log(path))
+} else {
+  server.listen(0, '127.0.0.1', () => console.log((server.address() as AddressInfo).port))
+}
 process.stdin.on('end', () => process.exit()).resume()
