@@ -161,7 +161,7 @@ export const limits = {
    * How long the loop looks for what the kernel posts before it sleeps, in microseconds: a peer that has been answered
    * often asks again within that time, and to be woken takes longer. See decision 40.
    */
-  busyPollMicroseconds: 20,
+  busyPollMicroseconds: 50,
   /**
    * Completions between two times that the kernel woke the loop up to which it was woken for little: of four that ask,
    * and of the sends that answer them. What waking costs is shared by more otherwise.

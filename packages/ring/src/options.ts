@@ -37,7 +37,7 @@ export interface RingOptions {
   roundsPerTurn?: number
   /**
    * How long the thread looks for what the kernel posts before it sleeps, in microseconds, 0 (it sleeps at once) to
-   * 1000. Default 20, or what `SHEAF_BUSY_POLL` in the environment says. It looks often only while more than half of
+   * 1000. Default 50, or what `SHEAF_BUSY_POLL` in the environment says. It looks often only while more than half of
    * the looks find something, else every 64th time. All that the event loop does waits meanwhile.
    */
   busyPollMicroseconds?: number
