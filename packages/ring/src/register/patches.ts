@@ -42,3 +42,13 @@ export class Patches {
     this.publish()
   }
 }
+
+/** A change that every registration needs: made for the first, and taken back with the last, in whatever order. */
+export function sharedChange(make: () => () => void): (patches: Patches) => void {
+  let users = 0
+  let takeBack: (() => void) | undefined
+  return (patches) => {
+    if (users++ === 0) takeBack = make()
+    patches.add(() => { if (--users === 0) takeBack?.() })
+  }
+}

@@ -1,6 +1,6 @@
 import { type EventLoopUtilization, performance } from 'node:perf_hooks'
 import { openDefaultRing } from '@sheaf/ring'
-import type { Patches } from './patches'
+import { sharedChange } from './patches'
 
 const prototype = Object.getPrototypeOf(performance) as typeof performance
 const { eventLoopUtilization: ofNode } = prototype
@@ -23,15 +23,11 @@ function eventLoopUtilization(first?: EventLoopUtilization, second?: EventLoopUt
   return utilization(idle + looked - (first?.idle ?? 0), active - looked - (first?.active ?? 0))
 }
 
-let registrations = 0
-
 /**
  * Has `performance.eventLoopUtilization` count busy polling as idle: with one busy client all of the time would be
  * active, for which programs turn clients away.
  */
-export function replacePerformance(patches: Patches): void {
-  if (registrations++ === 0) prototype.eventLoopUtilization = eventLoopUtilization
-  patches.add(() => {
-    if (--registrations === 0) prototype.eventLoopUtilization = ofNode
-  })
-}
+export const replacePerformance = sharedChange(() => {
+  prototype.eventLoopUtilization = eventLoopUtilization
+  return () => { prototype.eventLoopUtilization = ofNode }
+})

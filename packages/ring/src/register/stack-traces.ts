@@ -1,22 +1,17 @@
-import type { Patches } from './patches'
+import { sharedChange } from './patches'
 
 /** From the start of a turn to a listener of `data`, or to what runs after it: those of Node are in C++. */
 const framesOfTurn = 15
-
-let users = 0
-let before = 0
 
 /**
  * An error shows ten frames unless a program asks for another number, and the `async` functions that were waiting for
  * an event come after those that have told it: they would have no place left.
  */
-export function deepenStackTraces(patches: Patches): void {
-  if (users++ === 0) {
-    before = Error.stackTraceLimit
-    // 0 is no traces. Intrinsics can be frozen.
-    if (before > 0) Reflect.set(Error, 'stackTraceLimit', before + framesOfTurn)
+export const deepenStackTraces = sharedChange(() => {
+  const before = Error.stackTraceLimit
+  // 0 is no traces. Intrinsics can be frozen.
+  if (before > 0) Reflect.set(Error, 'stackTraceLimit', before + framesOfTurn)
+  return () => {
+    if (Error.stackTraceLimit === before + framesOfTurn) Error.stackTraceLimit = before
   }
-  patches.add(() => {
-    if (--users === 0 && Error.stackTraceLimit === before + framesOfTurn) Error.stackTraceLimit = before
-  })
-}
+})
