@@ -1,0 +1,125 @@
+import { defaultRing } from '@sheaf/ring'
+import { handleOf, type Receiver, type Socket } from '@sheaf/ring/net'
+import type { JsStream, Request } from './js-stream'
+import { StreamWrites, type StreamUser } from './stream-writes'
+
+/**
+ * The JavaScript side of a stream: what C++ writes goes to the connection, and what that receives goes to C++, past the
+ * streams of JavaScript. It is no class on top of `JSStream`: V8 keeps the fields of an object that C++ has made in a
+ * hash table as soon as there are more than twelve.
+ */
+export class StreamEnd implements Receiver {
+  readonly #stream: JsStream
+  readonly #socket: Socket
+  readonly #user: StreamUser
+  readonly #writes: StreamWrites
+  /** What C++ is to be given next. */
+  readonly #arrived: Uint8Array[] = []
+  /** The end has come after that. */
+  #endArrived = false
+  #delivering = false
+
+  constructor(stream: JsStream, socket: Socket, user: StreamUser) {
+    this.#stream = stream
+    this.#socket = socket
+    this.#user = user
+    this.#writes = new StreamWrites(stream, socket, user, this.#readOn)
+    // What arrives when C++ has gone is the socket's own again: an HTTP/2 session that has closed waits for its end.
+    stream.onread = (received) => {
+      socket.push(received === undefined ? null : Buffer.from(received))
+      if (received === undefined) socket.read(0)
+    }
+  }
+
+  // ---------------------------------------------------------------- what the connection tells
+
+  received(chunk: Uint8Array): boolean {
+    // What came before lies in the socket's buffer, which is read first.
+    if (this.#socket.readableLength > 0 && this.#arrived.length === 0) {
+      this.#socket.push(chunk)
+      return true
+    }
+    this.#arrived.push(chunk)
+    this.#deliverLater()
+    return false
+  }
+
+  ended(): void {
+    if (this.#arrived.length === 0) {
+      this.#stream.emitEOF()
+    } else {
+      this.#endArrived = true
+      this.#deliverLater()
+    }
+  }
+
+  /**
+   * C++ is given what has arrived when the turn is over: of each thing that comes of it JavaScript is then told in a
+   * call of its own, with ticks after it. What undici does when the header of an HTTP/2 response has come must be
+   * done before the body comes, also if both are in one chunk.
+   */
+  #deliverLater(): void {
+    if (this.#delivering || this.#arrived.length === 0) return
+    this.#delivering = true
+    defaultRing().afterTurn(this.#deliver)
+  }
+
+  readonly #deliver = (): void => {
+    this.#delivering = false
+    try {
+      while (handleOf(this.#socket)?.reading === true) {
+        const chunk = this.#arrived.shift()
+        if (chunk === undefined) break
+        this.#give(chunk)
+      }
+    } finally {
+      if (handleOf(this.#socket)?.reading === true) this.#deliverLater()
+    }
+    if (this.#endArrived && this.#arrived.length === 0) {
+      this.#endArrived = false
+      this.#stream.emitEOF()
+    }
+  }
+
+  #give(chunk: Uint8Array): void {
+    this.#writes.hold()
+    try {
+      this.#stream.readBuffer(chunk)
+    } finally {
+      this.#writes.finish()
+    }
+  }
+
+  // ---------------------------------------------------------------- what C++ asks for
+
+  readStart(): number {
+    const result = handleOf(this.#socket)?.readStart() ?? 0
+    this.#deliverLater()
+    return result
+  }
+
+  readStop(): number {
+    // A session stops reading while it writes. One that stops again is being destroyed, and says GOAWAY if it is not
+    // writing.
+    const stopsAgain = this.#user === 'http2' && handleOf(this.#socket)?.reading === false
+    const result = handleOf(this.#socket)?.readStop() ?? 0
+    if (stopsAgain) this.#writes.finish()
+    return result
+  }
+
+  /**
+   * A session stops reading while it writes, and does not go on if the peer has said GOAWAY meanwhile: it would never
+   * see the connection end. (Writes of libuv's are done at once, mostly.)
+   */
+  readonly #readOn = (): void => {
+    if (this.#user === 'http2' && !this.#writes.underWay) this.readStart()
+  }
+
+  write(request: Request, chunks: readonly Uint8Array[]): number {
+    return this.#writes.write(request, chunks)
+  }
+
+  shutdown(request: Request): number {
+    return this.#writes.shutdown(request)
+  }
+}

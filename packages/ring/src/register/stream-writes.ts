@@ -1,0 +1,143 @@
+import { constants } from 'node:os'
+import { detach } from '@sheaf/native'
+import { timers } from '@sheaf/ring'
+import { handleOf, type Socket } from '@sheaf/ring/net'
+import type { JsStream, Request } from './js-stream'
+
+const { ECANCELED, EPIPE } = constants.errno
+
+/**
+ * One chunk below that is cheaper left to the collector. Above, memory that waits for it is missed: C++ encrypts the
+ * next answer in pages that the kernel has to find first, and that are in no cache. And of many, which are the frames
+ * of HTTP/2, each small, the next ones are had from where these were.
+ */
+const giveBackBytes = 1024
+
+/** Frees the memory of chunks that nobody reads any more. */
+function giveBack(chunks: readonly Uint8Array[]): void {
+  if (chunks.length > 1 || (chunks.length === 1 && chunks[0].byteLength >= giveBackBytes)) detach?.(chunks)
+}
+
+/** What of Node's goes on in C++ with a connection. */
+export type StreamUser = 'tls' | 'http2'
+
+interface Write {
+  readonly request: Request
+  /** Copies that C++ has made for it. */
+  readonly chunks: readonly Uint8Array[]
+  /** How it went, if that is known and C++ is still to be told. */
+  outcome?: number
+}
+
+/**
+ * What C++ writes, one write at a time. Most are done at once; but C++ must have returned from asking for one before it
+ * is told, and hears of those that come of what it is being told as soon as it returns from that.
+ */
+export class StreamWrites {
+  readonly #stream: JsStream
+  readonly #socket: Socket
+  readonly #user: StreamUser
+  readonly #finished: () => void
+  #write: Write | undefined
+  /** C++ is asking for the write. */
+  #asking = false
+  /** C++ is being told something, and of writes when it returns. */
+  #telling = false
+  /** Waits for the write before it: C++ asks for the end while it has more to write, which follows. */
+  #ending: Request | undefined
+  #ended = false
+
+  /** @param finished C++ has been told of a write, and may have begun the next. */
+  constructor(stream: JsStream, socket: Socket, user: StreamUser, finished: () => void) {
+    this.#stream = stream
+    this.#socket = socket
+    this.#user = user
+    this.#finished = finished
+  }
+
+  get underWay(): boolean {
+    return this.#write !== undefined
+  }
+
+  // ---------------------------------------------------------------- what C++ asks for
+
+  write(request: Request, chunks: readonly Uint8Array[]): number {
+    const handle = handleOf(this.#socket)
+    if (handle === null) return -ECANCELED
+    if (this.#ended) return -EPIPE
+    if (chunks.every((chunk) => chunk.byteLength === 0)) {
+      // With one of no bytes TLS only asks when a write would be done, and does not wait for it with others.
+      timers.setImmediate(() => this.#stream.finishWrite(request, 0))
+      return 0
+    }
+    this.#write = { request, chunks }
+    this.#asking = true
+    try {
+      handle.writeOwn(chunks, this.#done)
+      // TLS has joined what there is. Of HTTP/2 more follows, which is to leave with it.
+      if (this.#user === 'tls') handle.answered()
+    } catch {
+      // The socket itself was ended.
+      this.#write = undefined
+      return -EPIPE
+    } finally {
+      this.#asking = false
+    }
+    return 0
+  }
+
+  shutdown(request: Request): number {
+    const handle = handleOf(this.#socket)
+    if (this.#write !== undefined) {
+      this.#ending = request
+    } else if (handle === null) {
+      timers.setImmediate(() => this.#stream.finishShutdown(request, -ECANCELED))
+    } else {
+      this.#ended = true
+      handle.shutdown(() => this.#stream.finishShutdown(request, 0))
+    }
+    return 0
+  }
+
+  // ---------------------------------------------------------------- what C++ is told
+
+  readonly #done = (error?: NodeJS.ErrnoException | null): void => {
+    if (this.#write === undefined) return
+    this.#write.outcome = error ? error.errno ?? -EPIPE : 0
+    if (!this.#asking) this.finish()
+    else if (!this.#telling) process.nextTick(this.finish)
+  }
+
+  /** C++ is about to be told something; {@link finish} is to be called when it has returned, or thrown. */
+  hold(): void {
+    this.#telling = true
+  }
+
+  /**
+   * Tells C++ of what is done, unless it is asking. Writes that come of what it is told are finished before anything
+   * else happens, as libuv's are: a session that is destroyed while it writes sends no GOAWAY, and resets a stream
+   * before what was written to it.
+   */
+  readonly finish = (): void => {
+    if (this.#asking) return
+    this.#telling = true
+    try {
+      while (this.#write?.outcome !== undefined) this.#tell(this.#write, this.#write.outcome)
+    } finally {
+      this.#telling = false
+      // What was told has thrown.
+      if (this.#write?.outcome !== undefined) process.nextTick(this.finish)
+    }
+  }
+
+  #tell({ request, chunks }: Write, outcome: number): void {
+    // First: what C++ writes next is put where they were.
+    giveBack(chunks)
+    this.#write = undefined
+    this.#stream.finishWrite(request, outcome)
+    this.#finished()
+    const ending = this.#ending
+    this.#ending = undefined
+    if (ending !== undefined) this.shutdown(ending)
+  }
+}
