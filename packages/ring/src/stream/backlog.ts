@@ -1,6 +1,7 @@
 import { SheafError } from '../errors'
 import { limits } from '../limits'
 import type { SentDescriptors } from '../socket/rights'
+import { Fifo } from './fifo'
 
 export const nothing = new Uint8Array(0)
 
@@ -18,8 +19,7 @@ interface Piece {
  * JavaScript memory.
  */
 export class Backlog {
-  #pieces: Piece[] = []
-  #head = 0
+  readonly #pieces = new Fifo<Piece>()
   /** Bytes of the first piece that have been taken. */
   #offset = 0
   /** Where the next small chunk goes, if it has room: the last piece, not among the others yet. */
@@ -54,10 +54,10 @@ export class Backlog {
 
   /** The descriptors that go along with what is next, whose bytes can be copied from now on. */
   takeDescriptors(): SentDescriptors | undefined {
-    if (this.#head === this.#pieces.length) return undefined
-    const piece = this.#pieces[this.#head]
+    const piece = this.#pieces.at(0)
+    if (piece?.descriptors === undefined) return undefined
     const { descriptors } = piece
-    if (descriptors !== undefined) delete piece.descriptors
+    delete piece.descriptors
     return descriptors
   }
 
@@ -71,10 +71,9 @@ export class Backlog {
    * @throws SheafError `ERR_SHEAF_DETACHED` if a chunk's memory has been transferred or has shrunk meanwhile.
    */
   copyTo(target: Buffer, offset: number, room: number): number {
-    if (this.#head === this.#pieces.length) this.#endGathering()
-    if (this.#head === this.#pieces.length) return 0
-    const piece = this.#pieces[this.#head]
-    if (piece.descriptors !== undefined) return 0
+    if (this.#pieces.length === 0) this.#endGathering()
+    const piece = this.#pieces.at(0)
+    if (piece === undefined || piece.descriptors !== undefined) return 0
     if (!piece.ours && piece.bytes.byteLength !== piece.lengthBytes) {
       throw new SheafError('ERR_SHEAF_DETACHED', 'A chunk was transferred or resized before it was sent')
     }
@@ -91,25 +90,26 @@ export class Backlog {
    * {@link copyTo} says.
    */
   get inPlace(): Uint8Array | undefined {
-    if (this.#head === this.#pieces.length) return undefined
-    const { bytes, lengthBytes, ours } = this.#pieces[this.#head]
+    const piece = this.#pieces.at(0)
+    if (piece === undefined) return undefined
+    const { bytes, lengthBytes, ours } = piece
     if (ours || bytes.byteLength !== lengthBytes) return undefined
     return this.#offset === 0 ? bytes : bytes.subarray(this.#offset)
   }
 
   /** The small chunks right behind {@link inPlace}, which may be sent along with it. */
   get behind(): Uint8Array {
-    if (this.#head + 1 === this.#pieces.length) return this.#gather?.subarray(0, this.#gathered) ?? nothing
-    const { bytes, ours, descriptors } = this.#pieces[this.#head + 1]
-    return ours && descriptors === undefined ? bytes : nothing
+    const piece = this.#pieces.at(1)
+    if (piece === undefined) return this.#gather?.subarray(0, this.#gathered) ?? nothing
+    return piece.ours && piece.descriptors === undefined ? piece.bytes : nothing
   }
 
   /** Drops the first bytes of {@link inPlace} and {@link behind}, which have been sent. */
   skip(sizeBytes: number): void {
     this.sizeBytes -= sizeBytes
     for (let left = sizeBytes; left !== 0;) {
-      if (this.#head === this.#pieces.length) this.#endGathering()
-      const { lengthBytes } = this.#pieces[this.#head]
+      if (this.#pieces.length === 0) this.#endGathering()
+      const { lengthBytes } = this.#pieces.at(0) as Piece
       const count = Math.min(left, lengthBytes - this.#offset)
       left -= count
       this.#offset += count
@@ -119,14 +119,7 @@ export class Backlog {
 
   #next(): void {
     this.#offset = 0
-    this.#head++
-    if (this.#head === this.#pieces.length) {
-      this.#pieces = []
-      this.#head = 0
-    } else if (this.#head === 1024) {
-      this.#pieces.splice(0, this.#head)
-      this.#head = 0
-    }
+    this.#pieces.shift()
   }
 
   /** Memory with room for `lengthBytes` after what is gathered: twice the last, so that few bytes take little. */

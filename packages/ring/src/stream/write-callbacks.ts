@@ -1,16 +1,14 @@
 import type { WriteCallback } from '../transport'
+import { Fifo } from './fifo'
 
 /** Callbacks of one connection's writes and ends: who is called when, and that everybody is called in the end. */
 export class WriteCallbacks {
-  #positions: number[] = []
-  #callbacks: WriteCallback[] = []
-  #head = 0
+  readonly #waiting = new Fifo<{ readonly position: number, readonly callback: WriteCallback }>()
   readonly #ends: WriteCallback[] = []
 
   /** To be taken when the kernel has taken the stream up to `position`. */
   add(position: number, callback: WriteCallback): void {
-    this.#positions.push(position)
-    this.#callbacks.push(callback)
+    this.#waiting.push({ position, callback })
   }
 
   /** To be taken when the FIN has been sent. */
@@ -20,14 +18,10 @@ export class WriteCallbacks {
 
   /** Takes the next callback of a write at or before `position`. */
   takeUpTo(position: number): WriteCallback | undefined {
-    if (this.#head === this.#callbacks.length || this.#positions[this.#head] > position) return undefined
-    const callback = this.#callbacks[this.#head++]
-    if (this.#head === this.#callbacks.length) {
-      this.#positions = []
-      this.#callbacks = []
-      this.#head = 0
-    }
-    return callback
+    const next = this.#waiting.at(0)
+    if (next === undefined || next.position > position) return undefined
+    this.#waiting.shift()
+    return next.callback
   }
 
   takeEnd(): WriteCallback | undefined {
