@@ -19,6 +19,7 @@ import { CompletionQueue } from './queue/completion-queue'
 import { Operation, OperationTable, userDataLow } from './queue/operation-table'
 import { SubmissionQueue } from './queue/submission-queue'
 import { restrictions } from './restrictions'
+import { runTicks } from './ticks'
 
 /** Something that the ring calls once in the turn after it was scheduled. */
 export interface Scheduled {
@@ -88,6 +89,8 @@ export class Ring {
   #advancesFirst = false
   readonly #pace: Pace
   #prompt = false
+  /** What waits for the end of an event is still to run: see {@link eventTold}. */
+  #ticksDue = false
   #finishing = false
   #references = 0
   #closed = false
@@ -311,7 +314,31 @@ export class Ring {
     this.#completions.stop()
     this.#native.close()
     const error = new SheafError('ERR_SHEAF_RING_CLOSED', 'The ring was closed')
-    for (const member of [...this.members]) member.ringClosed(error)
+    for (const member of [...this.members]) {
+      member.ringClosed(error)
+      this.endEvent()
+    }
+  }
+
+  /**
+   * To be called after every event of a socket that stands in for Node's, so that `process.nextTick` and promise
+   * callbacks run before anything else is told. Node tells each event in a call of its own from C++, after which they
+   * run; a turn of a ring tells many events in one call, and who awaits the first of them (`once`) would not be
+   * listening yet when the second is told.
+   *
+   * In a turn they run when all calls that have told the event have returned: an error that an application makes there,
+   * as clients of databases do for each query, has to remember every call beneath it.
+   */
+  eventTold(): void {
+    if (turning === this) this.#ticksDue = true
+    else runTicks()
+  }
+
+  /** Runs what the event that was told last has left waiting, if it has not run: before anything more is told. */
+  endEvent(): void {
+    if (!this.#ticksDue) return
+    this.#ticksDue = false
+    runTicks()
   }
 
   /**
@@ -342,7 +369,7 @@ export class Ring {
       if (this.#wanted[2] === 0) {
         this.#prompt = this.#pace.nextTurnIsPrompt() && this.#completions.isFew(limits.promptMost)
         if (this.#prompt) this.metrics.promptTurns++
-        this.#completions.drain(this.#prompt ? this.advanceNow : undefined)
+        this.#tellCompleted()
         this.#advance()
       }
     } catch (error) {
@@ -350,6 +377,7 @@ export class Ring {
       throw error
     } finally {
       turning = undefined
+      this.#ticksDue = false
       if (disturbed.size !== 0) advanceDisturbed()
       if (afterTurn.length === 0) this.#prompt = false
     }
@@ -365,6 +393,23 @@ export class Ring {
     }
   }
 
+  /** Tells of what has completed. Without a call of {@link endEvent}: each shows in the stack of what runs there. */
+  #tellCompleted(): void {
+    const completions = this.#completions
+    const { tail } = completions
+    try {
+      for (let what = completions.handOver(tail); what !== 'nothing'; what = completions.handOver(tail)) {
+        if (this.#ticksDue) {
+          this.#ticksDue = false
+          runTicks()
+        }
+        if (this.#prompt && what === 'other') this.advanceNow()
+      }
+    } finally {
+      completions.free()
+    }
+  }
+
   #advance(): void {
     if (this.#closed) return
     this.#wanted[0] = this.#scheduled.length === 0 ? 0 : 1
@@ -373,6 +418,7 @@ export class Ring {
     while (this.#advanced < this.#scheduled.length) {
       const member = this.#scheduled[this.#advanced++]
       member.advance()
+      this.endEvent()
       // A handler may have closed the ring.
       if (this.closed) return
     }

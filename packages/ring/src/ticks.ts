@@ -12,10 +12,8 @@ const isInner = typeof inner === 'function' && typeof Object.getPrototypeOf(inne
 const ticks = isInner ? inner as () => void : tickCallback
 
 /**
- * Runs what waits for the end of the event that was just told: `process.nextTick` and promise callbacks. To be called
- * after every event of a socket that stands in for Node's, with no async context entered. Node tells each event in a
- * call of its own from C++, after which they run; a turn of a ring tells many events in one call, and who awaits the
- * first of them (`once`) would not be listening yet when the second is told.
+ * Runs what waits for the end of the event that was just told, `process.nextTick` and promise callbacks, with no async
+ * context entered: see {@link Ring.eventTold}.
  */
 export function runTicks(): void {
   try {

@@ -17,7 +17,7 @@ function enter({ native, submissions }: Kernel): void {
   native.enter(0, EnterFlag.GetEvents)
 }
 
-it('whoever asks is called after each completion that is not of a send', () => {
+it('whoever hands over is told what each completion is of', () => {
   const kernel = new Kernel()
   const told: string[] = []
   const owner = owners(kernel, told)
@@ -26,8 +26,11 @@ it('whoever asks is called after each completion that is not of a send', () => {
   kernel.submissions.send(owner('send'), left, address, 1)
   kernel.submissions.writable(owner('right'), right)
   enter(kernel)
-  kernel.completions.drain(() => { told.push('handed over') })
-  expect(told).toEqual(['left', 'handed over', 'send', 'right', 'handed over'])
+  const { completions } = kernel
+  const { tail } = completions
+  for (let what = ''; what !== 'nothing'; told.push(what)) what = completions.handOver(tail)
+  completions.free()
+  expect(told).toEqual(['left', 'other', 'send', 'send', 'right', 'other', 'nothing'])
 })
 
 it('few are counted without sends, and none of them has ended or failed', () => {

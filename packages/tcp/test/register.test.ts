@@ -416,6 +416,10 @@ describe('an application that is not changed, with @sheaf/tcp/register', () => {
         })
       })`)
     expect(result).toMatch(/at answer .*at async ask .*at async application /s)
+    const frames = result.split('\n').slice(1)
+    const waiting = frames.findIndex((frame) => frame.includes('at async '))
+    // What has thrown, what of Node runs after an event, and those of a turn.
+    expect(waiting).toBeLessThanOrEqual(1 + 2 + 3)
   })
 
   it('hands its sockets to TLS later, as STARTTLS does', async () => {

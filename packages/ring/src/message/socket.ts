@@ -444,7 +444,10 @@ implements MessageTransport<A, To>, OperationOwner, MessageReceiverOwner<A>, Mes
     if (batch.count === 0) return
     try {
       if (this.handler.messages === undefined) {
-        while (this.receives && !this.paused && batch.count !== 0) this.#tellNext()
+        while (this.receives && !this.paused && batch.count !== 0) {
+          this.#tellNext()
+          this.ring.endEvent()
+        }
       } else if (this.receives && !this.paused) {
         this.#tellBatch()
       }

@@ -437,25 +437,25 @@ export class SocketHandle {
 const connectionEvents: StreamHandler<StreamConnection> = {
   open(connection) {
     (connection.attachment as SocketHandle).connectionOpened()
-    runTicks()
+    connection.ring.eventTold()
   },
   data(connection, chunk) {
     const handle = connection.attachment as SocketHandle
     if (!handle.connectionReceived(chunk)) return
     handle.answered()
-    runTicks()
+    connection.ring.eventTold()
   },
   drain(connection) {
     (connection.attachment as SocketHandle).connectionDrained()
-    runTicks()
+    connection.ring.eventTold()
   },
   end(connection) {
     (connection.attachment as SocketHandle).connectionEnded()
-    runTicks()
+    connection.ring.eventTold()
   },
   close(connection, error) {
     (connection.attachment as SocketHandle).connectionClosed(error)
-    runTicks()
+    connection.ring.eventTold()
   },
 }
 

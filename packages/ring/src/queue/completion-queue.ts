@@ -28,35 +28,52 @@ export class CompletionQueue {
     this.#head = this.#reaped = this.#headWord[0]
   }
 
-  /** Hands over nothing more, not even within a `drain` under way: the ring's memory is about to go. */
+  /** Hands over nothing more, not even what a {@link drain} under way would: the ring's memory is about to go. */
   stop(): void {
     this.#stopped = true
   }
 
+  /** Where what is there by now ends. */
+  get tail(): number {
+    return Atomics.load(this.#tailWord, 0)
+  }
+
   /**
-   * Hands over what is there. An entry counts as taken before its owner is called, so that an owner that throws loses
-   * nothing: the next call goes on with the completion after it.
-   * @param handedOver called after each that is not of a send.
+   * Hands over the next completion before `tail`. It counts as taken before its owner is called, so that an owner that
+   * throws loses nothing: the next call goes on with the one after it. The kernel has its place back when
+   * {@link free} has been called.
+   * @returns whether there was one, and if so what it is of.
    */
-  drain(handedOver?: () => void): void {
+  handOver(tail: number): 'nothing' | 'send' | 'other' {
     const entries = this.#entries
-    const tail = Atomics.load(this.#tailWord, 0)
+    while (this.#head !== tail && !this.#stopped) {
+      const at = (this.#head & this.#mask) << 2
+      const low = entries[at]
+      const high = entries[at + 1]
+      const position = this.#head >>> 0
+      this.#head = (this.#head + 1) | 0
+      if (low === taken && high === taken) continue
+      this.#metrics.completions++
+      // Descriptors (the top bit says so) are this thread's before anybody hears of them: it may be stopped anywhere.
+      if (high < 0) this.#native.readDescriptors(position)
+      this.#table.complete(low >>> 0, high >>> 0, entries[at + 2], entries[at + 3])
+      return isOfSend(low) ? 'send' : 'other'
+    }
+    return 'nothing'
+  }
+
+  /** Gives the places of what has been handed over back to the kernel. */
+  free(): void {
+    if (!this.#stopped) Atomics.store(this.#headWord, 0, this.#head)
+  }
+
+  /** Hands over all that is there. */
+  drain(): void {
+    const { tail } = this
     try {
-      while (this.#head !== tail && !this.#stopped) {
-        const at = (this.#head & this.#mask) << 2
-        const low = entries[at]
-        const high = entries[at + 1]
-        const position = this.#head >>> 0
-        this.#head = (this.#head + 1) | 0
-        if (low === taken && high === taken) continue
-        this.#metrics.completions++
-        // Descriptors (the top bit says so) are this thread's before anybody hears of them: it may be stopped anywhere.
-        if (high < 0) this.#native.readDescriptors(position)
-        this.#table.complete(low >>> 0, high >>> 0, entries[at + 2], entries[at + 3])
-        if (handedOver !== undefined && !isOfSend(low)) handedOver()
-      }
+      while (this.handOver(tail) !== 'nothing');
     } finally {
-      if (!this.#stopped) Atomics.store(this.#headWord, 0, this.#head)
+      this.free()
     }
   }
 
@@ -78,7 +95,7 @@ export class CompletionQueue {
 
   /**
    * Hands over, within a call of the application's, what makes nobody call the application. The rest stays where it
-   * is, for {@link drain}.
+   * is, for {@link handOver}.
    */
   reap(): void {
     const entries = this.#entries

@@ -1,7 +1,7 @@
 import { sharedChange } from './patches'
 
-/** From the start of a turn to a listener of `data`, or to what runs after it: those of Node are in C++. */
-const framesOfTurn = 15
+/** From the start of a turn to what runs after an event: those of Node are in C++. */
+const framesOfTurn = 4
 
 /**
  * An error shows ten frames unless a program asks for another number, and the `async` functions that were waiting for

@@ -394,8 +394,10 @@ export abstract class StreamConnection implements
     let told = false
     try {
       if (this.#active()) this.#sender.tell()
+      this.ring.endEvent()
       if (this.#active()) this.#tellKept()
       if (this.#active()) this.#tellEnd()
+      this.ring.endEvent()
       if (this.#sender.failure !== 0) this.destroy(systemError(this.#sender.failure, 'write'))
       told = true
     } finally {
@@ -481,6 +483,7 @@ export abstract class StreamConnection implements
     while ((kept = this.#receiver.takeKept()) !== undefined) {
       if (this.#receiver.forwarding === undefined) this.received(kept.chunk, kept.details)
       else this.#receiver.forwarding.write(kept.chunk)
+      this.ring.endEvent()
     }
   }
 

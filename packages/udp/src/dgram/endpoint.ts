@@ -3,7 +3,7 @@ import { networkInterfaces } from 'node:os'
 import { isatty } from 'node:tty'
 import {
   decodeSocketAddress, defaultRing, encodeSocketAddress, familyOf, type InternetAddress, internet6Family,
-  internetFamily, type Ring, runTicks, socketAddressBytesMax, systemError, type WriteCallback,
+  internetFamily, type Ring, socketAddressBytesMax, systemError, type WriteCallback,
 } from '@sheaf/ring'
 import { RingUdpSocket } from '../socket'
 import type { Destination, UdpHandler } from '../transport'
@@ -247,13 +247,13 @@ export class Endpoint {
     message: (_transport, chunk, from) => {
       if (this.#closing) return
       this.#owner.message(chunk, from.address.includes('%') ? named(from) : from)
-      runTicks()
+      this.#ring?.eventTold()
     },
     error: (_transport, error) => {
       // Nobody is told of a datagram that was sent without a callback.
       if (this.#closing || (error as NodeJS.ErrnoException).syscall === 'send') return
       this.#owner.receiveFailed(error)
-      runTicks()
+      this.#ring?.eventTold()
     },
     close: (_transport, error) => {
       this.#fd = -1
