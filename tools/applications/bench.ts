@@ -7,7 +7,12 @@ import { Command } from 'commander'
 import { Comparison, type Kind, type Round } from '../src/drop-in/comparison'
 import { cpuSeconds } from '../src/lab/cpu-time'
 import { Application, type Traffic } from './application'
+import { startMariadb } from './servers/mariadb'
+import { startMemcached } from './servers/memcached'
+import { startMosquitto } from './servers/mosquitto'
+import { startNats } from './servers/nats'
 import { startPostgres } from './servers/postgres'
+import { startNginxAlone } from './servers/proxies'
 import { startRedis } from './servers/redis'
 import type { Running } from './servers/server'
 
@@ -18,7 +23,8 @@ interface Flags {
 
 interface Scenario {
   readonly name: string
-  readonly register: string
+  /** What puts it on Sheaf, if not `@sheaf/tcp/register`. */
+  readonly register?: string
   /** What the application is a client of. */
   readonly start?: () => Promise<Running>
   /** The application that is measured: with `load`, a server. */
@@ -29,15 +35,63 @@ interface Scenario {
 const scenarios: readonly Scenario[] = [
   {
     name: 'ioredis: commands in pipelines of 100',
-    register: '@sheaf/tcp/register',
+    start: startRedis,
+    application: 'bench-ioredis-pipelines.mjs',
+  },
+  {
+    name: 'ioredis: 64 commands under way',
     start: startRedis,
     application: 'bench-ioredis.mjs',
   },
   {
+    name: 'node-redis: 64 commands under way',
+    start: startRedis,
+    application: 'bench-node-redis.mjs',
+  },
+  {
+    name: 'memjs: 64 commands under way',
+    start: startMemcached,
+    application: 'bench-memjs.mjs',
+  },
+  {
     name: 'pg: simple queries, 32 connections',
-    register: '@sheaf/tcp/register',
     start: startPostgres,
     application: 'bench-pg.mjs',
+  },
+  {
+    name: 'mysql2: simple queries, 32 connections',
+    start: startMariadb,
+    application: 'bench-mysql2.mjs',
+  },
+  {
+    name: 'nats: 64 requests under way',
+    start: startNats,
+    application: 'bench-nats.mjs',
+  },
+  {
+    name: 'mqtt: 64 messages under way',
+    start: startMosquitto,
+    application: 'bench-mqtt.mjs',
+  },
+  {
+    name: 'http.Agent: 64 connections',
+    start: startNginxAlone,
+    application: 'bench-http-client.mjs',
+  },
+  {
+    name: 'undici: 64 connections',
+    start: startNginxAlone,
+    application: 'bench-undici.mjs',
+  },
+  {
+    name: 'grpc-js: server of unary calls, 64 connections',
+    application: 'grpc-server.mjs',
+    load: 'bench-grpc-load.mjs',
+  },
+  {
+    name: 'ws: server of echoes, 64 connections',
+    application: 'ws-server.mjs',
+    load: 'bench-ws-load.mjs',
   },
   {
     name: 'dgram: echo of 64 bytes, 16 clients',
@@ -49,22 +103,28 @@ const scenarios: readonly Scenario[] = [
 
 const command = new Command('applications')
   .description('Applications on stock sockets and on Sheaf, alternating: operations per second, and CPU time for each.')
-  .argument('[names...]', 'parts of the names of what to measure: ioredis, pg, dgram; default: all')
+  .argument('[names...]', 'parts of the names of what to measure: ioredis, pg, nats, grpc …; default: all')
   .option('--seconds <s>', 'length of one measurement', '3')
   .option('--rounds <n>', 'measurements of each', '5')
   .parse()
 const flags = command.opts<Flags>()
 
+/** They have the collector run when they begin to measure. */
+const collectable = ['--expose-gc']
+
 const programs = fileURLToPath(new URL('../applications/programs/', import.meta.url))
 
 /** @param port of what the application is a client of. */
-async function measure(kind: Kind, { application, load, register }: Scenario, port: number): Promise<Round> {
+async function measure(kind: Kind, scenario: Scenario, port: number): Promise<Round> {
+  const { application, load, register = '@sheaf/tcp/register' } = scenario
   const onSheaf = kind === 'sheaf' ? ['--import', register] : []
   const parameters = load === undefined ? [port, flags.seconds] : []
-  const measured = new Application(programs, application, parameters, onSheaf)
+  const measured = new Application(programs, application, parameters, [...collectable, ...onSheaf])
   const loads: Application[] = []
   try {
-    if (load !== undefined) loads.push(new Application(programs, load, [await measured.port(), flags.seconds], []))
+    if (load !== undefined) {
+      loads.push(new Application(programs, load, [await measured.port(), flags.seconds], collectable))
+    }
     const [working] = [...loads, measured]
     await working.line()
     const before = cpuSeconds(measured.processId)

@@ -1,16 +1,14 @@
-// Pipelines of 100, one after another on each of 4 connections.
+// 64 commands under way on one connection, each asked for when the one before it is answered.
 import { once } from 'node:events'
 import Redis from 'ioredis'
 import { measure } from './bench-measure.mjs'
 
 const [port, seconds] = process.argv.slice(2).map(Number)
-const clients = Array.from({ length: 4 }, () => new Redis(port, '127.0.0.1'))
-await Promise.all(clients.map((client) => once(client, 'ready')))
-await clients[0].set('key', 'a value as they are')
-await measure(seconds, clients.map((client) => async () => {
-  const pipeline = client.pipeline()
-  for (let index = 0; index < 100; index++) pipeline.get('key')
-  await pipeline.exec()
-  return 100
+const client = new Redis(port, '127.0.0.1')
+await once(client, 'ready')
+await client.set('key', 'a value as they are')
+await measure(seconds, Array.from({ length: 64 }, () => async () => {
+  await client.get('key')
+  return 1
 }))
-for (const client of clients) client.disconnect()
+client.disconnect()

@@ -12,6 +12,13 @@ async function isHealthy(monitorPort: number): Promise<boolean> {
   }
 }
 
+/** One server, without JetStream. */
+export async function startNats(): Promise<Running> {
+  const port = await freePort()
+  const parameters = ['-a', '127.0.0.1', '-p', `${port}`]
+  return startServer({ command: program('nats-server'), parameters, port, directory: temporaryDirectory() })
+}
+
 /** A cluster with JetStream, whose servers have found a leader. */
 export async function startNatsCluster(size: number): Promise<Running[]> {
   const members = []

@@ -4,7 +4,22 @@ import { userInfo } from 'node:os'
 import { join } from 'node:path'
 import { freePort, program, type Running, startServer, temporaryDirectory } from './server'
 
-export async function startNginx(upstreamPort: number): Promise<Running> {
+export function startNginx(upstreamPort: number): Promise<Running> {
+  return runNginx(`
+    proxy_pass http://application;
+    proxy_http_version 1.1;
+    proxy_set_header Connection "";
+    proxy_request_buffering off;
+  `, `upstream application { server 127.0.0.1:${upstreamPort}; keepalive 32; }`)
+}
+
+/** No proxy: it answers with a short greeting. */
+export function startNginxAlone(): Promise<Running> {
+  return runNginx('return 200 "hello, world";', 'keepalive_requests 1000000000;')
+}
+
+/** @param location what it does with requests. @param http what else it is to be told of HTTP. */
+async function runNginx(location: string, http: string): Promise<Running> {
   const port = await freePort()
   const directory = temporaryDirectory()
   const configuration = join(directory, 'nginx.conf')
@@ -20,15 +35,10 @@ export async function startNginx(upstreamPort: number): Promise<Running> {
       access_log off;
       client_max_body_size 0;
       ${temporary.map((name) => `${name}_temp_path ${directory}/${name};`).join(' ')}
-      upstream application { server 127.0.0.1:${upstreamPort}; keepalive 32; }
+      ${http}
       server {
         listen 127.0.0.1:${port};
-        location / {
-          proxy_pass http://application;
-          proxy_http_version 1.1;
-          proxy_set_header Connection "";
-          proxy_request_buffering off;
-        }
+        location / { ${location} }
       }
     }
   `)
