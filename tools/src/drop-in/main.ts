@@ -115,7 +115,10 @@ const register = import.meta.resolve('@sheaf/tcp/register')
 /** What is measured has a CPU of its own. */
 const onCpu = (cpu: number, words: readonly string[]): readonly string[] => ['-c', String(cpu), ...words]
 
-/** The application on sockets of one kind, running and compiled. */
+/**
+ * The application on sockets of one kind, running and compiled. It has collected all garbage once: some go on slower
+ * afterwards, as V8 keeps more of what is young, and the first time comes in some processes and not in others.
+ */
 interface Application {
   readonly server: ChildProcessByStdio<Writable, Readable, null>
   /** Its port, or the path of its socket. */
@@ -125,11 +128,16 @@ interface Application {
 async function start(kind: Kind, scenario: Scenario): Promise<Application> {
   const flag = kind === 'sheaf' ? ['--import', register] : []
   const { application, sizeBytes = 0 } = scenario
-  const words = [process.execPath, ...flag, program('drop-in-server'), application, directory, String(sizeBytes)]
+  const parameters = [application, directory, String(sizeBytes)]
+  const words = [process.execPath, '--expose-gc', ...flag, program('drop-in-server'), ...parameters]
   const env = application === 'files' ? { ...process.env, ...keepsMemory } : process.env
   const server = spawn('taskset', onCpu(1, words), { env, stdio: ['pipe', 'pipe', 'inherit'] })
-  const [address] = await once(createInterface(server.stdout), 'line') as [string]
+  const lines = createInterface(server.stdout)
+  const [address] = await once(lines, 'line') as [string]
   await load(scenario, address, warmUpSeconds(scenario))
+  const collected = once(lines, 'line')
+  server.stdin.write('collect\n')
+  await collected
   return { server, address }
 }
 

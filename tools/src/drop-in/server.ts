@@ -1,6 +1,7 @@
 /**
  * An application that knows nothing of Sheaf, to be measured on Node's sockets and, with @sheaf/tcp/register, on
- * Sheaf's. Prints its port, or path; ends when its standard input does.
+ * Sheaf's. Prints its port, or path; collects all garbage for each line it reads, and says so; ends when its standard
+ * input does. Wants `--expose-gc`.
  */
 import { createReadStream, readFileSync, writeFileSync } from 'node:fs'
 import { createServer as createHttpServer, type RequestListener } from 'node:http'
@@ -8,6 +9,7 @@ import { createServer as createHttp2Server } from 'node:http2'
 import { createServer as createHttpsServer } from 'node:https'
 import { type AddressInfo, createServer, type Server, type Socket } from 'node:net'
 import { join } from 'node:path'
+import { createInterface } from 'node:readline'
 import { pipeline } from 'node:stream'
 import { createServer as createTlsServer } from 'node:tls'
 
@@ -74,4 +76,9 @@ if (application === 'unix') {
 } else {
   server.listen(0, '127.0.0.1', () => console.log((server.address() as AddressInfo).port))
 }
-process.stdin.on('end', () => process.exit()).resume()
+createInterface(process.stdin)
+  .on('line', () => {
+    globalThis.gc?.()
+    console.log('collected')
+  })
+  .on('close', () => process.exit())
