@@ -140,7 +140,7 @@ export interface Transport {
   resume(): void
   /** Keeps the process alive while open, as a new connection does. */
   ref(): void
-  /** Does not keep the process alive. */
+  /** Does not keep the process alive any more, but until what was written, and the FIN, has been sent. */
   unref(): void
   /**
    * Sends everything that arrives from now on to `to`, without copying where both are on one ring; `data` is not

@@ -20,6 +20,22 @@ async function source(): Promise<number> {
   return (server.address() as AddressInfo).port
 }
 
+/** A server that takes its time, and then counts. @returns its port, and what it has received at the end. */
+async function sink(): Promise<{ port: number, received: Promise<number> }> {
+  const server = createServer()
+  await new Promise<void>((resolve) => { server.listen(0, '127.0.0.1', resolve) })
+  onTestFinished(() => { server.close() })
+  const received = new Promise<number>((resolve, reject) => {
+    server.on('connection', (socket) => {
+      let bytes = 0
+      const end = (): void => { resolve(bytes) }
+      socket.on('data', ({ length }) => { bytes += length }).on('end', end).on('error', reject).pause()
+      setTimeout(() => socket.resume(), 100)
+    })
+  })
+  return { port: (server.address() as AddressInfo).port, received }
+}
+
 /**
  * Runs a program. What it does `last` it does where a turn of the event loop is over, and the next one only comes if
  * something is under way.
@@ -75,6 +91,30 @@ describe('a process with sockets of Sheaf', () => {
       const paused = net.connect(${port}, '127.0.0.1', () => paused.pause())
       const unreferenced = net.connect(${port}, '127.0.0.1', () => unreferenced.unref())
       process.on('exit', () => console.log('ended'))`)).toBe('ended\n')
+  })
+
+  // log4js: its sockets keep nothing alive, and what it had logged last was lost.
+  it.each([
+    ['is connected', 0, 'net.connect(port, host, told).unref()'],
+    ['has written', bytesSent, 'net.connect(port, host, function () { this.unref().write(much, told) })'],
+    ['has ended', bytesSent, 'net.connect(port, host, function () { this.unref().end(much, told) })'],
+    ['has written by what is no net.Socket', bytesSent, `tcp.connect({ port, host }, {}).then((connection) => {
+      connection.unref()
+      connection.write(much, told)
+    })`],
+    ['has ended by what is no net.Socket', bytesSent, `tcp.connect({ port, host }, {}).then((connection) => {
+      connection.unref()
+      connection.write(much)
+      connection.end(told)
+    })`],
+  ])('does not end before what keeps nothing alive %s', async (_name, bytes, program) => {
+    const { port, received } = await sink()
+    expect(await output(`
+      const tcp = require('@sheaf/tcp')
+      const [port, host, much] = [${port}, '127.0.0.1', Buffer.alloc(${bytesSent})]
+      const told = () => console.log('told')
+      ${program}`)).toBe('told\n')
+    expect(await received).toBe(bytes)
   })
 
   // undici gives null for what it was not given.

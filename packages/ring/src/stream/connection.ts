@@ -246,17 +246,21 @@ export abstract class StreamConnection implements
   }
 
   #settleReference(): void {
-    const referenced = this.#state === 'closing'
-      || (this.#wantsReference && this.#state !== 'closed' && (!this.underSocket || this.#underWay()))
+    const referenced = this.#state === 'closing' || (this.#state !== 'closed' && this.#holdsProcess())
     if (referenced === this.#referenced) return
     this.#referenced = referenced
     if (referenced) this.ring.ref()
     else this.ring.unref()
   }
 
-  /** Something will come of it without the owner's doing. */
-  #underWay(): boolean {
-    return this.scheduled || !this.#active() || this.#receiver.receiving || this.#sender.queue.queuedBytes !== 0
+  /**
+   * As in libuv: what was asked for, to connect, to write, to end, keeps the process alive until it is done, whether
+   * the owner wants that or not. To be open does if the owner wants it; beneath a socket only to wait for the peer.
+   */
+  #holdsProcess(): boolean {
+    if (this.scheduled || this.#state === 'connecting' || this.#sender.queue.queuedBytes !== 0) return true
+    if (this.#state === 'ended' && !this.#sender.finished) return true
+    return this.#wantsReference && (!this.underSocket || this.#receiver.receiving)
   }
 
   forward(to: Transport): void {
@@ -416,7 +420,7 @@ export abstract class StreamConnection implements
     if (this.#active()) this.#receiver.steer()
     if (this.#active()) this.#steerSend()
     if (this.#state === 'closing') this.#closing?.steer()
-    if (this.underSocket) this.#settleReference()
+    if (this.underSocket || !this.#wantsReference) this.#settleReference()
   }
 
   /** Of the pool it holds nothing that would come back to it. */
