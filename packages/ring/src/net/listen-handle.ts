@@ -1,4 +1,3 @@
-import { AsyncResource } from 'node:async_hooks'
 import {
   callInScope, defaultRing, limits, type ListenerHandler, type Ring, type StreamListener, timers,
 } from '@sheaf/ring'
@@ -7,6 +6,7 @@ import type { AddressFamily, ListenRequest, SocketName } from './address-family'
 import type { PrimaryHandle } from './cluster'
 import { callError } from './errors'
 import { isForeignHandle, takeDescriptor } from './foreign-handle'
+import { HandleResource } from './handle-resource'
 import { nodeListenHandle, tellOwner } from './node-handle'
 import type { Server } from './server'
 import { handleEvents } from './socket-events'
@@ -25,7 +25,7 @@ const listenerEvents: ListenerHandler = {}
 export class ListenHandle {
   readonly family: AddressFamily
   readonly #ring: Ring
-  readonly #resource: AsyncResource
+  readonly #resource: HandleResource<Server>
   owner!: Server
   #listener: StreamListener | undefined
   #dealer: PrimaryHandle | undefined
@@ -42,7 +42,7 @@ export class ListenHandle {
     this.family = family
     this.onconnection = onconnection
     this.#ring = ring
-    this.#resource = new AsyncResource(resourceTypes[family.kind])
+    this.#resource = new HandleResource(resourceTypes[family.kind], this)
   }
 
   /** Whoever asks may give it to another process, which goes on when this one closes it. */

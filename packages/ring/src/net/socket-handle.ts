@@ -1,4 +1,3 @@
-import { AsyncResource } from 'node:async_hooks'
 import {
   callInScope, type Chunk, defaultRing, type Ring, runTicks, type StreamConnection, type StreamHandler, timers,
   type Write,
@@ -6,6 +5,7 @@ import {
 import { Errno } from '../abi'
 import type { AddressFamily, Endpoint, SocketName } from './address-family'
 import { callError, notABuffer, writeCutOff } from './errors'
+import { HandleResource } from './handle-resource'
 import type { Socket } from './socket'
 import type { Receiver } from './socket-state'
 
@@ -38,7 +38,7 @@ export class SocketHandle {
   readonly family: AddressFamily
   readonly #ring: Ring
   readonly #events: HandleEvents
-  #resource: AsyncResource
+  #resource: HandleResource<Socket>
   owner!: Socket
   /** Undefined until it connects, or is connected. */
   #connection: StreamConnection | undefined
@@ -63,7 +63,7 @@ export class SocketHandle {
     this.family = family
     this.#events = events
     this.#ring = ring
-    this.#resource = new AsyncResource(resourceTypes[family.kind])
+    this.#resource = new HandleResource(resourceTypes[family.kind], this)
   }
 
   // ---------------------------------------------------------------- how it begins
@@ -346,7 +346,7 @@ export class SocketHandle {
 
   /** Another async context from here on: that of the caller. `http.Agent` does it when it uses a socket again. */
   asyncReset(): void {
-    this.#resource = new AsyncResource(resourceTypes[this.family.kind])
+    this.#resource = new HandleResource(resourceTypes[this.family.kind], this)
   }
 
   // ---------------------------------------------------------------- what the connection tells
