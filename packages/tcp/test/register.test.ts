@@ -422,6 +422,78 @@ describe('an application that is not changed, with @sheaf/tcp/register', () => {
     expect(waiting).toBeLessThanOrEqual(1 + 2 + 3)
   })
 
+  // urllib marks each error with the socket that it has destroyed, once.
+  it('has a failed connection destroy the TLS socket on it, and nothing else by that error', async () => {
+    const { result } = await carried<string[]>(`
+      const tls = require('tls'), net = require('net'), { once } = require('events')
+      const { setTimeout: wait } = require('timers/promises')
+      const seen = []
+      const { destroy } = net.Socket.prototype
+      net.Socket.prototype.destroy = function (error) {
+        if (error) seen.push(this.constructor.name + ' ' + error.code)
+        return destroy.call(this, error)
+      }
+      const watch = (name, socket) => socket
+        .on('error', ({ code }) => seen.push(name + ' ' + code + ' ' + socket.destroyed))
+        .on('close', (failed) => seen.push(name + ' closed ' + failed)).resume()
+      const told = () => seen.splice(0).join(', ')
+      void (async () => {
+        const results = []
+        const refused = watch('refused', tls.connect(1, '127.0.0.1'))
+        await once(refused, 'close').catch(() => once(refused, 'close'))
+        results.push(told())
+        const raws = []
+        const server = tls.createServer(${tlsOptions()}, (socket) => socket.on('error', () => undefined))
+        server.on('connection', (raw) => raws.push(raw)).listen(0, '127.0.0.1')
+        await once(server, 'listening')
+        const { port } = server.address()
+        for (const how of ['own', 'given']) {
+          const raw = how === 'given' ? watch('beneath', net.connect(port, '127.0.0.1')) : undefined
+          const target = raw === undefined ? { port, host: '127.0.0.1' } : { socket: raw }
+          const client = watch(how, tls.connect({ ...target, rejectUnauthorized: false }))
+          await once(client, 'secureConnect')
+          await wait(20)
+          raws.pop().resetAndDestroy()
+          await wait(50)
+          results.push(told())
+        }
+        server.once('secureConnection', (socket) => watch('served', socket))
+        const beneath = net.connect(port, '127.0.0.1')
+        await once(tls.connect({ socket: beneath, rejectUnauthorized: false }), 'secureConnect')
+        watch('beneath', raws[0])
+        await wait(20)
+        beneath.resetAndDestroy()
+        await wait(50)
+        results.push(told())
+        result = results
+        process.exit()
+      })()`)
+    expect(result).toEqual([
+      'TLSSocket ECONNREFUSED, refused ECONNREFUSED true, refused closed true',
+      'TLSSocket ECONNRESET, own ECONNRESET true, own closed true',
+      'TLSSocket ECONNRESET, given ECONNRESET true, beneath closed false, given closed true',
+      'TLSSocket ECONNRESET, served ECONNRESET true, beneath closed false, served closed true',
+    ])
+  })
+
+  it('tells async_hooks whose a connection, or a listener, is', async () => {
+    const { result } = await carried<Record<string, boolean>>(`
+      const net = require('net'), resources = {}
+      require('async_hooks').createHook({
+        init(_id, type, _trigger, resource) { (resources[type] ??= []).push(resource) },
+      }).enable()
+      const server = net.createServer((served) => {
+        const owners = resources.TCPWRAP.map(({ owner }) => owner)
+        result = {
+          server: resources.TCPSERVERWRAP[0].owner === server,
+          both: owners.includes(served) && owners.includes(client),
+        }
+        process.exit()
+      }).listen(0, '127.0.0.1', () => { client = net.connect(server.address().port, '127.0.0.1') })
+      let client`)
+    expect(result).toEqual({ server: true, both: true })
+  })
+
   it('hands its sockets to TLS later, as STARTTLS does', async () => {
     const { result } = await carried<string>(`
       const net = require('net'), tls = require('tls')

@@ -49,10 +49,11 @@ export const handleEvents: HandleEvents = {
   },
 
   lost(error) {
-    const done = error.syscall === 'write' ? this[state].handle?.takeWrite() : undefined
+    const { receiver, handle } = this[state]
+    const done = error.syscall === 'write' ? handle?.takeWrite() : undefined
     if (done !== undefined) done(error)
     // A write that waits is cut off.
-    else this.destroy(error)
+    else if (receiver?.failed(error) !== true) this.destroy(error)
   },
 }
 

@@ -8,6 +8,8 @@ export interface Receiver {
   /** @returns whether anybody else was told. */
   received(chunk: Uint8Array): boolean
   ended(): void
+  /** The connection has failed. @returns false if that is the socket's business. */
+  failed(error: Error): boolean
 }
 
 /** What a socket has besides what Node's have as properties. */

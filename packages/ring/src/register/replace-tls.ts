@@ -5,7 +5,7 @@ import { announceClient, announcesConnecting, connectSilently, net, type Socket 
 import { inherit } from './inherit'
 import { nodeTls } from './node-modules'
 import type { Patches } from './patches'
-import { giveStreamHandle } from './stream-handle'
+import { giveErrorsTo, giveStreamHandle } from './stream-handle'
 
 /** The prototype of TLS sockets. */
 export const tlsSocket: object = nodeTls.TLSSocket.prototype
@@ -17,6 +17,11 @@ type Callback = (() => void) | undefined
 const connectionEvents = [
   'lookup', 'connectionAttempt', 'connectionAttemptFailed', 'connectionAttemptTimeout', 'ready',
 ] as const
+
+/** What all TLS sockets do to be put on another, also those that Node's own modules make. */
+interface Wrapping {
+  _wrapHandle(this: NodeTlsSocket, wrap: unknown, handle: unknown, ...more: unknown[]): object
+}
 
 /** Options that are the TLS socket's, not those of the socket beneath. */
 type TlsOnly = 'signal' | 'timeout'
@@ -31,6 +36,15 @@ export function replaceTls(patches: Patches, Server: typeof nodeNet.Server): voi
   const construct = TLSSocket as unknown as (this: unknown, ...parameters: unknown[]) => undefined
   inherit(nodeTls.Server, Server)
   patches.add(() => { inherit(nodeTls.Server, stockNet.Server) })
+
+  const prototype = TLSSocket.prototype as unknown as Partial<Wrapping>
+  const { _wrapHandle: wrapHandle } = prototype
+  if (wrapHandle !== undefined) {
+    patches.replace(prototype, '_wrapHandle', function (this: NodeTlsSocket, wrap, handle, ...more) {
+      giveErrorsTo(this, handle)
+      return wrapHandle.call(this, wrap, handle, ...more)
+    })
+  }
 
   patches.replace(nodeTls, 'connect', (...parameters: unknown[]) => {
     const [options, callback] = connectArguments(parameters)
@@ -87,8 +101,13 @@ function connectBeneath(options: ConnectionOptions, put: (raw: Socket) => NodeTl
     throw error
   }
   if (announcesConnecting) announceClient(secure)
-  // Nobody else has that socket: what goes wrong with it is the TLS socket's error.
+  // Nobody else has that socket: what goes wrong with it is the TLS socket's error, and that closes it.
   raw.removeAllListeners('error').on('error', (error) => secure.destroy(error))
+  const destroy = raw.destroy.bind(raw)
+  raw.destroy = (error) => {
+    if (error && !secure.destroyed) secure.destroy(error)
+    return destroy()
+  }
   const target = secure as Partial<Pick<Socket, '_host' | 'autoSelectFamilyAttemptedAddresses'>>
   target._host = raw._host
   for (const event of connectionEvents) {

@@ -1,3 +1,4 @@
+import type { TLSSocket } from 'node:tls'
 import { defaultRing } from '@sheaf/ring'
 import { handleOf, type Receiver, type Socket } from '@sheaf/ring/net'
 import type { JsStream, Request } from './js-stream'
@@ -12,6 +13,8 @@ export class StreamEnd implements Receiver {
   readonly #stream: JsStream
   readonly #socket: Socket
   readonly #user: StreamUser
+  /** The TLS socket on it, as soon as that has been made. */
+  secure: TLSSocket | undefined
   readonly #writes: StreamWrites
   /** What C++ is to be given next. */
   readonly #arrived: Uint8Array[] = []
@@ -51,6 +54,13 @@ export class StreamEnd implements Receiver {
       this.#endArrived = true
       this.#deliverLater()
     }
+  }
+
+  /** An error is the TLS socket's alone, which closes the other. Node's `JSStream` can't be told of one. */
+  failed(error: Error): boolean {
+    if (this.secure === undefined || this.secure.destroyed) return false
+    this.secure.destroy(error)
+    return true
   }
 
   /**

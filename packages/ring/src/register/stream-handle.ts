@@ -1,10 +1,15 @@
 import { constants } from 'node:os'
+import type { TLSSocket } from 'node:tls'
 import { divert, handleOf, type Socket } from '@sheaf/ring/net'
 import { findJsStream, type Request } from './js-stream'
 import { StreamEnd } from './stream-end'
 import type { StreamUser } from './stream-writes'
 
-type StreamConstructor = new (socket: Socket, user: StreamUser) => object
+interface StreamHandle {
+  setSecure(secure: TLSSocket): void
+}
+
+type StreamConstructor = new (socket: Socket, user: StreamUser) => StreamHandle
 
 function makeClass(): StreamConstructor {
   /** What a socket of Sheaf's has in `_handle` for those of Node's modules that go on in C++. */
@@ -17,6 +22,11 @@ function makeClass(): StreamConstructor {
       this.#socket = socket
       this.#end = new StreamEnd(this, socket, user)
       divert(socket, this.#end, this)
+    }
+
+    /** The socket is beneath this one. */
+    setSecure(secure: TLSSocket): void {
+      this.#end.secure = secure
     }
 
     // -------------------------------------------------------------- what C++ asks for
@@ -90,4 +100,9 @@ export function giveStreamHandle(socket: unknown, user: StreamUser): void {
   if ((socket as Socket)._handle !== handleOf(socket)) return
   streamClass ??= makeClass()
   new streamClass(socket as Socket, user)
+}
+
+/** Has errors of the connection whose stream handle is `handle`, if it is one, go to the TLS socket on it. */
+export function giveErrorsTo(secure: TLSSocket, handle: unknown): void {
+  if (streamClass !== undefined && handle instanceof streamClass) handle.setSecure(secure)
 }
