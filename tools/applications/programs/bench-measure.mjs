@@ -4,6 +4,12 @@ import { clearInterval, setInterval } from 'node:timers'
 
 const warmUpSeconds = 0.7
 
+/** A task of one operation. */
+export const one = (operation) => async () => {
+  await operation()
+  return 1
+}
+
 /** Has each of `tasks` done over and over for so long. @returns how many operations they say that this was. */
 async function work(seconds, tasks) {
   const end = performance.now() + seconds * 1000

@@ -1,12 +1,9 @@
 // 64 commands under way on one connection, each asked for when the one before it is answered.
 import memjs from 'memjs'
-import { measure } from './bench-measure.mjs'
+import { measure, one } from './bench-measure.mjs'
 
 const [port, seconds] = process.argv.slice(2).map(Number)
 const client = memjs.Client.create(`127.0.0.1:${port}`)
 await client.set('key', 'a value as they are', {})
-await measure(seconds, Array.from({ length: 64 }, () => async () => {
-  await client.get('key')
-  return 1
-}))
+await measure(seconds, Array.from({ length: 64 }, () => one(() => client.get('key'))))
 client.close()
