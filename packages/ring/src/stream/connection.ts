@@ -420,7 +420,7 @@ export abstract class StreamConnection implements
     if (this.#active()) this.#receiver.steer()
     if (this.#active()) this.#steerSend()
     if (this.#state === 'closing') this.#closing?.steer()
-    if (this.underSocket || !this.#wantsReference) this.#settleReference()
+    this.#settleReference()
   }
 
   /** Of the pool it holds nothing that would come back to it. */
