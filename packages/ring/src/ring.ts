@@ -25,6 +25,8 @@ import { runTicks } from './ticks'
 export interface Scheduled {
   scheduled: boolean
   advance(): void
+  /** Asks the kernel to send what it has to send, and calls nothing of the application's. */
+  sendWritten?(): void
 }
 
 /** Something with a descriptor that has to go when the ring does. */
@@ -86,6 +88,8 @@ export class Ring {
   readonly #descriptors: Uint8Array
   #scheduled: Scheduled[] = []
   #advanced = 0
+  /** How many of them {@link sendScheduled} has had send. */
+  #sentScheduled = 0
   #advancesFirst = false
   readonly #pace: Pace
   #prompt = false
@@ -239,6 +243,16 @@ export class Ring {
     return this.#completions.endsEmpty(userDataLow(slot, Operation.Receive))
   }
 
+  /**
+   * Whether the kernel has done with the requests of a slot, of which there are some, though they are still to be
+   * completed. Submits what is in the submission queue.
+   */
+  hasDone(slot: number): boolean {
+    this.submissions.publish()
+    this.#native.enter(0, EnterFlag.GetEvents)
+    return this.#completions.haveEnded(slot, this.operations.outstanding(slot))
+  }
+
   /** Whether what answers what is being told is to leave at once, and not with the turn: see {@link Pace}. */
   get prompt(): boolean {
     return this.#prompt
@@ -258,6 +272,14 @@ export class Ring {
     // The loop may have been past this ring's hook already, and would block.
     if (turning !== undefined && turning !== this) disturbed.add(this)
     if (processEnds && !this.#finishing) this.#doScheduled()
+  }
+
+  /** Has what scheduled members have to send leave before whatever is submitted from now on. */
+  sendScheduled(): void {
+    // The one before the next is being advanced.
+    const first = Math.max(this.#sentScheduled, this.#advanced - 1)
+    for (let index = first; index < this.#scheduled.length; index++) this.#scheduled[index].sendWritten?.()
+    this.#sentScheduled = this.#scheduled.length
   }
 
   /** Has what was asked for done before anything that the kernel has posted is told. */
@@ -423,7 +445,7 @@ export class Ring {
       if (this.closed) return
     }
     this.#scheduled = []
-    this.#advanced = 0
+    this.#advanced = this.#sentScheduled = 0
     this.#wanted[0] = this.waiters.settle(this.pool.publish()) ? 1 : 0
     this.submissions.publish()
   }

@@ -183,7 +183,7 @@ export class SocketHandle {
     } else if (this.#connection.state === 'closed') {
       this.#tellClosedLater()
     } else {
-      this.#connection.destroy()
+      this.#connection.destroyNow(false)
     }
   }
 
@@ -223,7 +223,7 @@ export class SocketHandle {
   reset(closed?: () => void): number {
     const connection = this.#connection
     if (connection === undefined || connection.state === 'closed') this.close(closed)
-    else if (this.#beginClose(closed)) connection.reset()
+    else if (this.#beginClose(closed)) connection.destroyNow(true)
     return 0
   }
 

@@ -1,7 +1,7 @@
 import type { NativeRing } from '@sheaf/native'
 import { CompletionFlag } from '../abi'
 import type { Metrics } from '../metrics'
-import { isOfSend, type OperationTable } from './operation-table'
+import { isOfSend, type OperationTable, slotOf } from './operation-table'
 
 /** Reads completions out of the memory shared with the kernel and hands each to its owner. */
 export class CompletionQueue {
@@ -110,6 +110,22 @@ export class CompletionQueue {
       this.#metrics.completions++
       this.#table.complete(low, high, entries[at + 2], entries[at + 3])
     }
+  }
+
+  /**
+   * Looks, without taking anything and from the latest back, whether so many requests of `slot` have ended.
+   * @param requests at least 1.
+   */
+  haveEnded(slot: number, requests: number): boolean {
+    const entries = this.#entries
+    let missing = requests
+    for (let head = this.tail; head !== this.#head;) {
+      head = (head - 1) | 0
+      const at = (head & this.#mask) << 2
+      const isLast = (entries[at + 3] & CompletionFlag.More) === 0
+      if (isLast && slotOf(entries[at]) === slot && --missing === 0) return true
+    }
+    return false
   }
 
   /**

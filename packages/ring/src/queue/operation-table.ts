@@ -30,6 +30,11 @@ export function userDataLow(slot: number, operation: Operation): number {
   return ((slot << operationBits) | operation) >>> 0
 }
 
+/** @param low the low half of a request's user data. */
+export function slotOf(low: number): number {
+  return low >>> operationBits
+}
+
 function operationOf(low: number): Operation {
   // eslint-disable-next-line @typescript-eslint/no-unsafe-enum-assignment -- `userDataLow` put one there
   return low & ((1 << operationBits) - 1)
@@ -115,12 +120,12 @@ export class OperationTable {
 
   /** Whether a completion makes its owner call nothing of the application's. */
   isQuiet(low: number): boolean {
-    return isOfSend(low) || this.#owners[low >>> operationBits]?.quiet === true
+    return isOfSend(low) || this.#owners[slotOf(low)]?.quiet === true
   }
 
   /** Hands a completion to its owner. */
   complete(userDataLow: number, userDataHigh: number, result: number, flags: number): void {
-    const slot = userDataLow >>> operationBits
+    const slot = slotOf(userDataLow)
     const owner = this.#owners[slot]
     if (owner === undefined || this.#generations[slot] !== (userDataHigh & generationMask)) {
       this.#metrics.staleCompletions++

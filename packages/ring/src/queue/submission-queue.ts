@@ -187,15 +187,17 @@ export class SubmissionQueue {
     this.#push(slot, Operation.Writable, Opcode.PollAdd, 0, 0, fd, 0, 0, PollEvent.Writable, 0)
   }
 
-  /** Cancels every request on `fd`. */
+  /** Cancels every request on `fd`. The kernel looks for them among all that wait for anything. */
   cancelDescriptor(slot: number, fd: number): void {
     const flags = CancelFlag.ByDescriptor | CancelFlag.All
     this.#push(slot, Operation.CancelAll, Opcode.AsyncCancel, 0, 0, fd, 0, 0, flags, 0)
   }
 
-  /** Cancels the slot's requests of one kind. */
-  cancelOperation(slot: number, operation: Operation): void {
-    const at = this.#push(slot, Operation.Cancel, Opcode.AsyncCancel, 0, 0, -1, 0, 0, CancelFlag.All, 0)
+  /** Cancels the slot's requests of one kind. @param as what completes. */
+  cancelOperation(
+    slot: number, operation: Operation, as: Operation.Cancel | Operation.CancelAll = Operation.Cancel,
+  ): void {
+    const at = this.#push(slot, as, Opcode.AsyncCancel, 0, 0, -1, 0, 0, CancelFlag.All, 0)
     this.#entries[at + 4] = userDataLow(slot, operation)
     this.#entries[at + 5] = this.#table.userDataHigh(slot, operation)
   }

@@ -1,7 +1,14 @@
 import { Cancellation } from '../queue/cancellation'
+import { Operation } from '../queue/operation-table'
 import type { Ring, Scheduled } from '../ring'
 import { clearImmediate, setImmediate } from '../timers'
 import type { SendQueue } from './send-queue'
+
+/** The connection that is closed. */
+interface ClosingOwner extends Scheduled {
+  /** A receive is in the kernel. */
+  readonly receives: boolean
+}
 
 /**
  * The end of a connection that has been destroyed: what is queued may have a last chance to leave, what is in the
@@ -9,17 +16,18 @@ import type { SendQueue } from './send-queue'
  */
 export class Closing {
   readonly #ring: Ring
-  readonly #connection: Scheduled
+  readonly #connection: ClosingOwner
   readonly #slot: number
   readonly #fd: number
   readonly #send: SendQueue
   readonly #cancellation = new Cancellation()
-  /** The kernel has been asked to close the descriptor. */
+  /** The descriptor is closed, or the kernel has been asked to close it. */
   submitted = false
+  #closed = false
   /** What is queued has until then to leave. */
   #lastChance: NodeJS.Immediate | undefined
 
-  constructor(ring: Ring, connection: Scheduled, slot: number, fd: number, send: SendQueue) {
+  constructor(ring: Ring, connection: ClosingOwner, slot: number, fd: number, send: SendQueue) {
     this.#ring = ring
     this.#connection = connection
     this.#slot = slot
@@ -34,21 +42,38 @@ export class Closing {
     if (outstanding === 0) {
       this.submitted = true
       this.#ring.submissions.close(this.#slot, this.#fd)
-    } else if (this.#cancellation.isDue(outstanding)) {
-      this.#ring.submissions.cancelDescriptor(this.#slot, this.#fd)
+    } else {
+      this.#cancel(outstanding)
     }
   }
 
-  /**
-   * Closes the descriptor by a system call, as libuv does it: a socket is told that it is closed before its peer in the
-   * same process hears of it. @returns false if that must wait for something in the kernel.
-   */
-  closeNow(): boolean {
-    if (this.submitted || this.#lastChance !== undefined) return false
-    if (this.#ring.operations.outstanding(this.#slot) !== 0) return false
-    this.submitted = true
-    this.#ring.sockets.close(this.#fd)
+  /** @returns whether the kernel is asked to. */
+  #cancel(outstanding: number): boolean {
+    if (!this.#cancellation.isDue(outstanding)) return false
+    const { submissions } = this.#ring
+    if (outstanding === 1 && this.#connection.receives) {
+      submissions.cancelOperation(this.#slot, Operation.Receive, Operation.CancelAll)
+    } else {
+      submissions.cancelDescriptor(this.#slot, this.#fd)
+    }
     return true
+  }
+
+  /**
+   * Closes the descriptor by a system call, as libuv does it: whatever the process does next finds it closed. Not if
+   * the kernel holds something that can't be cancelled at once.
+   */
+  closeNow(): void {
+    if (this.submitted || this.#lastChance !== undefined) return
+    const outstanding = this.#ring.operations.outstanding(this.#slot)
+    if (outstanding !== 0 && !(this.#cancel(outstanding) && this.#ring.hasDone(this.#slot))) return
+    this.submitted = this.#closed = true
+    this.#ring.sockets.close(this.#fd)
+  }
+
+  /** It was closed by {@link closeNow}, and all that was in the kernel has completed. */
+  get finished(): boolean {
+    return this.#closed && this.#ring.operations.outstanding(this.#slot) === 0
   }
 
   /** @param found how many requests the kernel has found to cancel, or `-errno`. */

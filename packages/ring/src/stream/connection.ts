@@ -167,6 +167,10 @@ export abstract class StreamConnection implements
     if (this.#active()) this.#sender.sendFirst()
   }
 
+  sendWritten(): void {
+    if (this.#active()) this.#sender.steer()
+  }
+
   flush(): void {
     if (this.#state === 'closed') return
     this.#steer()
@@ -199,6 +203,20 @@ export abstract class StreamConnection implements
     this.ring.sendMemory.leave(this)
     this.#receiver.discard()
     this.schedule()
+  }
+
+  /**
+   * As {@link destroy}, with the descriptor closed as far as possible when it returns: what anybody has written before
+   * leaves before, what is written from now on finds it closed.
+   */
+  destroyNow(reset: boolean): void {
+    if (this.#state === 'closing' || this.#state === 'closed') return
+    this.ring.sendScheduled()
+    this.sendWritten()
+    if (this.#active() && this.#sender.queue.queuedBytes !== 0) this.ring.reap()
+    if (reset) this.reset()
+    else this.destroy()
+    this.#closing?.closeNow()
   }
 
   reset(error?: Error): void {
@@ -406,7 +424,8 @@ export abstract class StreamConnection implements
       told = true
     } finally {
       this.scheduled = false
-      if (this.underSocket && this.#closing?.closeNow() === true) this.#finish()
+      if (this.underSocket) this.#closing?.closeNow()
+      if (this.#closing?.finished === true) this.#finish()
       else this.#steer()
       if (!told) this.ring.schedule(this)
     }

@@ -187,6 +187,51 @@ export const ending: Record<string, Scenario> = {
 }
 
 export const endingOverTcp: Record<string, Scenario> = {
+  // What leaves after the FIN is answered by a reset that nobody hears of; what is still unread when a socket is closed
+  // makes that a reset.
+  async 'a socket that is destroyed in the tick in which its peer writes'(scene) {
+    const ticks: Record<string, (pair: Pair) => void> = {
+      'destroys, writes': ({ client, accepted }) => {
+        client.destroy()
+        accepted.write('answer')
+      },
+      'writes, destroys': ({ client, accepted }) => {
+        accepted.write('answer')
+        client.destroy()
+      },
+      'writes to it, destroys, writes': ({ client, accepted }) => {
+        client.write('before')
+        client.destroy()
+        accepted.write('answer')
+      },
+      'destroys, ends': ({ client, accepted }) => {
+        client.destroy()
+        accepted.end('answer')
+      },
+      'destroys, destroys': ({ client, accepted }) => {
+        client.destroy()
+        accepted.destroy()
+      },
+    }
+    for (const [name, tick] of Object.entries(ticks)) {
+      for (const when of ['when it has received', 'in a timer'] as const) {
+        const who = `${name}, ${when}`
+        const both = await scene.pair()
+        const accepted = scene.watch(who, both.accepted).on('error', () => undefined)
+        accepted.on('data', (chunk: Buffer) => scene.log(who, String(chunk)))
+        both.client.resume().write('question')
+        await once(accepted, 'data')
+        if (when === 'in a timer') {
+          setTimeout(tick, 1, both)
+        } else {
+          accepted.once('data', () => tick(both))
+          both.client.write('another')
+        }
+        await scene.gone(both.client, accepted)
+      }
+    }
+  },
+
   async '`resetAndDestroy` is an ECONNRESET at the peer'(scene) {
     const { log, pair, watch } = scene
     for (const who of ['client', 'accepted'] as const) {
