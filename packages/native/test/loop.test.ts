@@ -1,4 +1,4 @@
-import { AsyncLocalStorage } from 'node:async_hooks'
+import { AsyncLocalStorage, executionAsyncId } from 'node:async_hooks'
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { stat } from 'node:fs'
@@ -238,17 +238,17 @@ describe('a turn', () => {
     expect(performance.now() - started).toBeLessThan(1000)
   })
 
-  it('runs in the async context that attach was called in', async () => {
+  it('runs in no async context, and not in that of whoever attached it', async () => {
     const storage = new AsyncLocalStorage<string>()
     const { ring, queue } = open()
-    let store: string | undefined
+    const seen: unknown[] = []
     storage.run('attached here', () => ring.attach(() => {
       queue.reap()
-      store = storage.getStore()
+      seen.push(storage.getStore(), executionAsyncId())
     }, 4, 0))
     queue.nop(1)
-    await until(() => store !== undefined)
-    expect(store).toBe('attached here')
+    await until(() => seen.length !== 0)
+    expect(seen.slice(0, 2)).toEqual([undefined, 0])
   })
 
   it('has what it returns called next, outside of any callback scope', async () => {

@@ -494,6 +494,94 @@ describe('an application that is not changed, with @sheaf/tcp/register', () => {
     expect(result).toEqual({ server: true, both: true })
   })
 
+  it('tells servers and writers in the async contexts that Node does', async () => {
+    const application = `
+      const http = require('http'), net = require('net'), { AsyncLocalStorage } = require('async_hooks')
+      const who = new AsyncLocalStorage(), log = (what) => result.push([what, who.getStore()])
+      result = []
+      const served = (server, get) => new Promise((resolve) => {
+        server.listen(0, '127.0.0.1', () => get(server.address().port)).on('close', resolve)
+      })
+      const large = Buffer.alloc(8e6)
+      // The first that uses a socket in the process is somebody's.
+      const first = who.run('the first', () => net.connect(1, '127.0.0.1'))
+      first.on('error', () => who.exit(async () => {
+        const server = net.createServer((socket) => {
+          log('connection')
+          for (const event of ['end', 'close']) socket.on(event, () => log(event))
+          socket.once('data', () => log('data')).on('close', () => server.close())
+        })
+        await served(server, (port) => who.run('client', () => {
+          const client = net.connect(port, '127.0.0.1', () => {
+            client.on('drain', () => log('drain')).on('finish', () => log('finish'))
+            who.run('writer', () => client.write(large, () => log('written')))
+            who.run('ender', () => client.end(() => log('ended')))
+          }).resume()
+        }))
+        let requests = 0
+        const web = http.createServer((request, response) => who.run('request ' + ++requests, () => {
+          for (const event of ['finish', 'close', 'drain']) response.on(event, () => log('response ' + event))
+          response.write(large, () => log('answered'))
+          response.end()
+        }))
+        await served(web, async (port) => {
+          const agent = new http.Agent({ keepAlive: true })
+          for (let request = 0; request < 2; request++) {
+            await new Promise((resolve) => {
+              http.get({ port, agent }, (response) => setTimeout(() => response.resume().on('end', resolve), 100))
+            })
+          }
+          agent.destroy()
+          web.close()
+        })
+        process.exit()
+      }))`
+    const byName = (events: [string, string][]): string[] => events.map((event) => event.join(': ')).sort()
+    const nodes = await carried<[string, string][]>(application, ['--input-type=commonjs'])
+    const { result } = await carried<[string, string][]>(application)
+    expect(byName(result)).toEqual(byName(nodes.result))
+    expect(result).toContainEqual(['answered', 'request 2'])
+  })
+
+  it('has async_hooks see each event begin and end once, whatever its listeners throw', async () => {
+    const application = `
+      const net = require('net'), entered = new Map(), types = new Map(), triggers = {}, wrong = []
+      require('async_hooks').createHook({
+        init(id, type, trigger) { types.set(id, type), (triggers[type] ??= []).push(types.get(trigger)) },
+        before(id) { entered.set(id, (entered.get(id) ?? 0) + 1) },
+        after(id) {
+          const times = entered.get(id) ?? 0
+          if (times === 0) wrong.push(types.get(id) ?? id)
+          else entered.set(id, times - 1)
+        },
+        destroy(id) { types.delete(id) },
+      }).enable()
+      let thrown = 0
+      const fail = () => { throw new Error('a listener fails') }
+      process.on('uncaughtException', () => thrown++)
+      const server = net.createServer((socket) => {
+        socket.on('data', () => {
+          setImmediate(() => socket.end())
+          process.nextTick(fail)
+          fail()
+        })
+        fail()
+      }).listen(0, '127.0.0.1', () => {
+        const client = net.connect(server.address().port, '127.0.0.1').on('close', () => server.close(() => {
+          setTimeout(() => {
+            const left = [...entered].filter(([id, times]) => times !== 0 && types.get(id) !== 'Timeout').length
+            const open = [...types.values()].filter((type) => /^TCP(SERVER)?WRAP$/.test(type))
+            result = { thrown, wrong, left, open, accepted: triggers.TCPWRAP.includes('TCPSERVERWRAP') }
+          }, 50)
+        })).resume()
+        client.write('x')
+      })`
+    const nodes = await carried(application, ['--input-type=commonjs'])
+    const { result } = await carried(application)
+    expect(nodes.result).toEqual({ thrown: 3, wrong: [], left: 0, open: [], accepted: true })
+    expect(result).toEqual(nodes.result)
+  })
+
   it('hands its sockets to TLS later, as STARTTLS does', async () => {
     const { result } = await carried<string>(`
       const net = require('net'), tls = require('tls')

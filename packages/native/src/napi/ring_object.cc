@@ -215,25 +215,19 @@ void RingObject::LeaveLoop() {
   hook_->Close();
   hook_ = nullptr;
   turn_.Reset();
-  // While the turn is being called its context is in use.
-  if (!in_turn_) DestroyAsyncContext();
   Unref();
 }
 
-void RingObject::DestroyAsyncContext() {
-  napi_async_destroy(Env(), std::exchange(async_context_, nullptr));
-}
-
+/**
+ * In no async context: one would keep that of whoever happened to make the ring, for everything that is told and has no
+ * other, and for good.
+ */
 bool RingObject::CallTurn() {
   const Napi::Env env = Env();
   const Napi::HandleScope scope(env);
-  in_turn_ = true;
   napi_value rest = nullptr;
-  bool callable = Called(napi_make_callback(env, async_context_, Value(), turn_.Value(), 0, nullptr, &rest));
-  if (callable && rest != nullptr && Napi::Value(env, rest).IsFunction()) callable = CallOutsideScope(rest);
-  in_turn_ = false;
-  if (hook_ == nullptr) DestroyAsyncContext();
-  return callable;
+  if (!Called(napi_make_callback(env, nullptr, Value(), turn_.Value(), 0, nullptr, &rest))) return false;
+  return rest == nullptr || !Napi::Value(env, rest).IsFunction() || CallOutsideScope(rest);
 }
 
 /**
@@ -244,9 +238,7 @@ bool RingObject::CallOutsideScope(napi_value function) {
   const Napi::Env env = Env();
   if (!Called(napi_call_function(env, env.Global(), function, 0, nullptr, nullptr))) return false;
   // And what the function itself leaves waiting.
-  napi_callback_scope scope = nullptr;
-  if (napi_open_callback_scope(env, Value(), async_context_, &scope) != napi_ok) return false;
-  return Called(napi_close_callback_scope(env, scope));
+  return Called(napi_make_callback(env, nullptr, Value(), nothing_.Value(), 0, nullptr, nullptr));
 }
 
 /** Reports what a call into JavaScript has thrown. @returns false when nothing can be called any more. */
@@ -351,21 +343,16 @@ void RingObject::Attach(const Napi::CallbackInfo& info) {
   if (hook_ != nullptr) return ThrowState(env, "ERR_INVALID_STATE", "The ring is attached already");
 
   uv_loop_s* event_loop = nullptr;
-  napi_async_context context = nullptr;
-  if (napi_get_uv_event_loop(env, &event_loop) != napi_ok ||
-      napi_async_init(env, nullptr, Napi::String::New(env, "SHEAF_RING"), &context) != napi_ok) {
+  if (napi_get_uv_event_loop(env, &event_loop) != napi_ok) {
     return ThrowState(env, "ERR_INVALID_STATE", "The environment has no event loop to join");
   }
   auto* const wishes = reinterpret_cast<loop::Wishes*>(regions_[kWanted]->data());
   const auto closed = [addon = addon_] { addon->HookClosed(); };
   const int created = loop::TurnHook::Create(event_loop, ring_, wishes, options, this, closed, &hook_);
-  if (created < 0) {
-    napi_async_destroy(env, context);
-    return ThrowState(env, loop::ErrorName(created), "The ring can't join the event loop");
-  }
+  if (created < 0) return ThrowState(env, loop::ErrorName(created), "The ring can't join the event loop");
   addon_->HookOpened();
-  async_context_ = context;
   turn_ = Napi::Persistent(turn);
+  nothing_ = Napi::Persistent(Napi::Function::New(env, [](const Napi::CallbackInfo& /*info*/) {}));
   hook_->SetReferenced(referenced_);
   Ref();
 }

@@ -54,7 +54,6 @@ class RingObject : public Napi::ObjectWrap<RingObject>, public loop::TurnTarget 
   void CloseRing(ClosedBy by);
   void GiveBackQueues(ClosedBy by);
   void LeaveLoop();
-  void DestroyAsyncContext();
   // Each answers whether JavaScript can still be called.
   bool CallOutsideScope(napi_value function);
   bool Called(napi_status status);
@@ -80,8 +79,7 @@ class RingObject : public Napi::ObjectWrap<RingObject>, public loop::TurnTarget 
   std::vector<std::shared_ptr<memory::Region>> held_;
   loop::TurnHook* hook_ = nullptr;
   Napi::FunctionReference turn_;
-  napi_async_context async_context_ = nullptr;
-  bool in_turn_ = false;
+  Napi::FunctionReference nothing_;
   bool referenced_ = false;
   /** Those of the hook when it left the loop. */
   loop::TurnCounts counts_;

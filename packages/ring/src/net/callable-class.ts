@@ -18,6 +18,7 @@ export function callableClass<C extends abstract new (...args: never) => object,
   Object.defineProperty(constructor, 'name', { value: name })
   Object.setPrototypeOf(constructor, Object.getPrototypeOf(methods) as object)
   Object.defineProperty(constructor, 'prototype', { value: methods.prototype, writable: true })
+  enumerateAs(stock.prototype as object, methods.prototype as object)
   Object.defineProperty(methods.prototype, 'constructor', { value: constructor, writable: true, configurable: true })
   Object.defineProperty(constructor, Symbol.hasInstance, {
     value(this: unknown, instance: unknown): boolean {
@@ -25,6 +26,14 @@ export function callableClass<C extends abstract new (...args: never) => object,
     },
   })
   return constructor
+}
+
+/** Has `for in` find what it finds in Node's class: methods of `class` are hidden from it, and Node's are not. */
+function enumerateAs(stock: object, prototype: object): void {
+  for (const name of Object.getOwnPropertyNames(prototype)) {
+    const enumerable = Object.prototype.propertyIsEnumerable.call(stock, name)
+    Object.defineProperty(prototype, name, { enumerable })
+  }
 }
 
 // eslint-disable-next-line @typescript-eslint/unbound-method -- called with what it is asked of

@@ -145,14 +145,16 @@ export class ListenHandle {
     this.#closed = true
     for (const leave of this.#leave) leave()
     this.#dealer?.close()
+    const tellClosed = (): void => {
+      if (closed !== undefined) callInScope(this.#resource, closed)
+      this.#resource.emitDestroy()
+    }
     if (listener === undefined) {
-      if (closed !== undefined) timers.setImmediate(() => callInScope(this.#resource, closed))
+      timers.setImmediate(tellClosed)
       return
     }
     if (!this.#shared) this.#ring.sockets.shutdown(listener.fd, shutdownBoth)
-    void listener.close().then(() => {
-      if (closed !== undefined) callInScope(this.#resource, closed)
-    })
+    void listener.close().then(tellClosed)
   }
 
   ref(): void {
@@ -185,7 +187,8 @@ export class ListenHandle {
     return this.#resource.asyncId()
   }
 
-  readonly #accept = (fd: number) => new SocketHandle(this.family, handleEvents, this.#ring).attach(fd, this.#opened)
+  readonly #accept = (fd: number) =>
+    new SocketHandle(this.family, handleEvents, this.#ring, this.getAsyncId()).attach(fd, this.#opened)
 
   readonly #opened = (handle: SocketHandle): void => {
     callInScope(this.#resource, this.onconnection, this, 0, handle)

@@ -98,6 +98,7 @@ export function listenOnDescriptor(server: Server, fd: number, backlog: number):
   if (result === 0) {
     begin(server, handle, 'null:null:null')
   } else {
+    handle.close()
     // A socket that was given is the server's, even if it can't listen.
     defaultRing().sockets.close(fd)
     failToListen(server, listenError(result, null))
@@ -128,6 +129,7 @@ export function listenInPlaceOf(server: Server, kind: FamilyKind, given: Foreign
   const result = fd < 0 ? fd : handle?.adopt(fd, backlog || limits.backlog, false) ?? -Errno.EINVAL
   if (handle === undefined || result < 0) {
     if (fd >= 0) sockets.close(fd)
+    handle?.close()
     given.close()
     failToListen(server, listenError(result, null, -1))
     return
@@ -156,6 +158,7 @@ function listen(server: Server, kind: FamilyKind, requests: readonly ListenReque
     if (result === 0 || result === -Errno.EADDRINUSE) break
   }
   if (result < 0) {
+    handle.close()
     failToListen(server, listenError(result, tried.address, kind === 'pipe' ? -1 : tried.port))
     return false
   }

@@ -1,3 +1,4 @@
+import { AsyncResource } from 'node:async_hooks'
 import {
   callInScope, type Chunk, defaultRing, type Ring, runTicks, type StreamConnection, type StreamHandler, timers,
   type Write,
@@ -11,13 +12,19 @@ import type { Receiver } from './socket-state'
 
 export type WriteDone = (error?: Error | null) => void
 
+/** A write that its connection has no room for. How it ends is told in the async context of whoever wrote. */
+interface WaitingWrite {
+  readonly done: WriteDone
+  readonly resource: AsyncResource
+}
+
 /** What a handle tells the socket whose handle it is (`this`), in the handle's async context. */
 export interface HandleEvents {
   /** Connecting has ended: without an error the connection is established. */
   readonly connect: (this: Socket, handle: SocketHandle, error?: NodeJS.ErrnoException) => void
   readonly data: (this: Socket, chunk: Chunk) => void
   readonly end: (this: Socket) => void
-  /** The connection has taken what it had no room for before. `done` is that write's. */
+  /** The connection has taken what it had no room for before. `done` is that write's, and so is the async context. */
   readonly written: (this: Socket, done: WriteDone) => void
   /** The connection is lost. */
   readonly lost: (this: Socket, error: NodeJS.ErrnoException) => void
@@ -49,8 +56,8 @@ export class SocketHandle {
   #referenced = true
   #connecting = false
   #opened: ((handle: SocketHandle) => void) | undefined
-  /** Of the write that the connection has no room for. The owner makes no other before it has been called. */
-  #writeDone: WriteDone | undefined
+  /** The owner makes no other before it has been told how this ended. */
+  #waiting: WaitingWrite | undefined
   #closed: (() => void) | undefined
   #closing = false
   #onread: unknown
@@ -59,11 +66,12 @@ export class SocketHandle {
   /** Of the chunk that the owner is being told of in pieces. */
   #bytesUntold = 0
 
-  constructor(family: AddressFamily, events: HandleEvents, ring: Ring = defaultRing()) {
+  /** @param listenerAsyncId of the listener that has accepted it. */
+  constructor(family: AddressFamily, events: HandleEvents, ring: Ring = defaultRing(), listenerAsyncId?: number) {
     this.family = family
     this.#events = events
     this.#ring = ring
-    this.#resource = new HandleResource(resourceTypes[family.kind], this)
+    this.#resource = new HandleResource(resourceTypes[family.kind], this, listenerAsyncId)
   }
 
   // ---------------------------------------------------------------- how it begins
@@ -145,7 +153,7 @@ export class SocketHandle {
     if (typeof chunk === 'string' && encoding === undefined) throw notABuffer()
     if (this.#closing) done(callError(-Errno.EBADF, 'write'))
     else if ((this.#connection as StreamConnection).write(chunk, encoding)) done()
-    else this.#writeDone = done
+    else this.#wait(done)
   }
 
   /** As {@link write}, of all chunks at once. */
@@ -155,7 +163,7 @@ export class SocketHandle {
       return
     }
     if ((this.#connection as StreamConnection).writeAll(chunks)) done()
-    else this.#writeDone = done
+    else this.#wait(done)
   }
 
   /**
@@ -163,13 +171,20 @@ export class SocketHandle {
    */
   writeOwn(chunks: readonly Uint8Array[], done: WriteDone): void {
     if ((this.#connection as StreamConnection).writeOwn(chunks)) done()
-    else this.#writeDone = done
+    else this.#wait(done)
+  }
+
+  #wait(done: WriteDone): void {
+    this.#waiting = { done, resource: new AsyncResource('WRITEWRAP') }
   }
 
   /** Sends the FIN after what has been written. @param done when it has been sent, or there is nobody to send it to. */
   shutdown(done: () => void): void {
-    this.#connection?.end(() => {
-      callInScope(this.#resource, done)
+    const connection = this.#connection
+    if (connection === undefined) return
+    const resource = new AsyncResource('SHUTDOWNWRAP')
+    connection.end(() => {
+      callInScope(resource, done)
       runTicks()
     })
   }
@@ -309,7 +324,7 @@ export class SocketHandle {
 
   /** A write waits for room. */
   get writing(): boolean {
-    return this.#writeDone !== undefined
+    return this.#waiting !== undefined
   }
 
   // ---------------------------------------------------------------- what Node's modules do with it
@@ -346,6 +361,7 @@ export class SocketHandle {
 
   /** Another async context from here on: that of the caller. `http.Agent` does it when it uses a socket again. */
   asyncReset(): void {
+    this.#resource.emitDestroy()
     this.#resource = new HandleResource(resourceTypes[this.family.kind], this)
   }
 
@@ -388,10 +404,10 @@ export class SocketHandle {
 
   /** @internal */
   connectionDrained(): void {
-    const done = this.#writeDone
-    if (done === undefined) return
-    this.#writeDone = undefined
-    callInScope(this.#resource, this.#events.written, this.owner, done)
+    const waiting = this.#waiting
+    if (waiting === undefined) return
+    this.#waiting = undefined
+    callInScope(waiting.resource, this.#events.written, this.owner, waiting.done)
   }
 
   /** @internal */
@@ -418,18 +434,20 @@ export class SocketHandle {
   }
 
   #tellClosed(): void {
-    const written = this.#writeDone
+    const waiting = this.#waiting
     const closed = this.#closed
-    this.#writeDone = this.#closed = undefined
-    if (written !== undefined) callInScope(this.#resource, written, undefined, writeCutOff())
+    this.#waiting = this.#closed = undefined
+    if (waiting !== undefined) callInScope(waiting.resource, waiting.done, undefined, writeCutOff())
     if (closed !== undefined) callInScope(this.#resource, closed)
+    this.#resource.emitDestroy()
   }
 
   /** Takes the write that waits for room away. */
   takeWrite(): WriteDone | undefined {
-    const done = this.#writeDone
-    this.#writeDone = undefined
-    return done
+    const waiting = this.#waiting
+    if (waiting === undefined) return undefined
+    this.#waiting = undefined
+    return (error) => waiting.resource.runInAsyncScope(waiting.done, undefined, error)
   }
 }
 

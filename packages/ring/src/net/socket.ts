@@ -92,7 +92,7 @@ class SocketMethods extends Duplex {
   }
 
   get pending(): boolean {
-    return this[state].handle === null || this.connecting
+    return usedHandle(this) === null || this.connecting
   }
 
   get readyState(): string {
@@ -104,7 +104,7 @@ class SocketMethods extends Duplex {
   // ---------------------------------------------------------------- receiving
 
   override _read(size: number): void {
-    const { handle } = this[state]
+    const handle = usedHandle(this)
     if (this.connecting || handle === null) this.once('connect', () => this._read(size))
     else if (!handle.reading) startReading(this, handle)
   }
@@ -126,7 +126,8 @@ class SocketMethods extends Duplex {
   }
 
   get bytesRead(): number {
-    const { handle, bytesRead, readBuffer } = this[state]
+    const { bytesRead, readBuffer } = this[state]
+    const handle = usedHandle(this)
     return handle === null ? bytesRead : handle.bytesRead - (readBuffer?.restBytes ?? 0)
   }
 
@@ -165,11 +166,12 @@ class SocketMethods extends Duplex {
   }
 
   get bufferSize(): number | undefined {
-    return this[state].handle === null ? undefined : this.writableLength
+    return usedHandle(this) === null ? undefined : this.writableLength
   }
 
   get _bytesDispatched(): number {
-    const { handle, bytesWritten } = this[state]
+    const { bytesWritten } = this[state]
+    const handle = usedHandle(this)
     return handle === null ? bytesWritten : handle.bytesWritten
   }
 
@@ -355,7 +357,7 @@ class SocketMethods extends Duplex {
   }
 
   _getsockname(): SocketName {
-    const { handle } = this[state]
+    const handle = usedHandle(this)
     if (this[state].boundPath) return { address: this[state].boundPath }
     if (handle === null) return {}
     if (this._sockname === null) {
@@ -366,7 +368,7 @@ class SocketMethods extends Duplex {
   }
 
   _getpeername(): SocketName {
-    const { handle } = this[state]
+    const handle = usedHandle(this)
     if (handle === null || this.connecting) return this._peername ?? {}
     if (this._peername === undefined) {
       const name: SocketName = {}
@@ -411,6 +413,12 @@ class SocketMethods extends Duplex {
 }
 
 export type Socket = SocketMethods
+
+/** A socket's own; or another's, where a program has put that in `_handle` with `Object.defineProperty` (msw does). */
+function usedHandle(socket: Socket): SocketHandle | null {
+  const { handle } = socket[state]
+  return handle ?? (Object.hasOwn(socket, '_handle') ? socket._handle as SocketHandle | null : null)
+}
 
 /**
  * From now on `receiver` is given what the connection beneath `socket` receives.

@@ -4,9 +4,12 @@ import { syncBuiltinESMExports } from 'node:module'
 export class Patches {
   readonly #undo: (() => void)[] = []
 
-  /** Gives `target` another value for a property that it has. */
+  /** Gives `target` another value for a property that it has. A function without a name is called as the property. */
   replace<T extends object, K extends keyof T>(target: T, name: K, value: T[K]): void {
     const before = Object.getOwnPropertyDescriptor(target, name)
+    if (typeof value === 'function' && value.name === '') {
+      Object.defineProperty(value, 'name', { value: String(name), configurable: true })
+    }
     Object.defineProperty(target, name, {
       value,
       configurable: true,

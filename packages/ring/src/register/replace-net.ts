@@ -43,6 +43,7 @@ function replaceExports(patches: Patches): void {
     return isOfPrimary(parameters[0]) ? stockNet.createServer(...parameters) : net.createServer(...parameters)
   }) as typeof nodeNet.createServer)
   patches.replace(net.Socket.prototype as unknown as Record<string, unknown>, 'constructor', Socket)
+  patches.replace(net.Server.prototype as unknown as Record<string, unknown>, 'constructor', Server)
   replaceTls(patches, Server)
   shareMethods(patches, tlsSocket, net.Socket.prototype, stockNet.Socket.prototype)
   replaceChildProcess(patches)
