@@ -251,6 +251,11 @@ export interface SocketCalls {
   /** Sets or clears `O_NONBLOCK`. */
   setBlocking(fd: number, blocking: boolean): number
   dup(fd: number): number
+  /**
+   * A descriptor (`epoll(7)`, close-on-exec) that can be read while `fd` can be written to or has failed. A poll of
+   * `fd` itself would complete for as long as its peer has shut down, too: io_uring always asks for `POLLRDHUP`.
+   */
+  watchRoom(fd: number): number
   /** For descriptors that came from here: one that `node:fs` opened in a worker is closed by Node.js a second time. */
   close(fd: number): number
   /**

@@ -88,6 +88,7 @@ export const closeOnExec = 0o2000000
 
 /** `POLL*` of `poll(2)`. */
 export const enum PollEvent {
+  Readable = 0x1,
   Writable = 0x4,
   Error = 0x8,
   HangUp = 0x10,

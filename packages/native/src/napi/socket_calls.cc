@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <net/if.h>
+#include <sys/epoll.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
 #include <unistd.h>
@@ -154,6 +155,20 @@ Napi::Value Duplicate(const Napi::CallbackInfo& info) {
   return Made(info, fcntl(fd, F_DUPFD_CLOEXEC, 0));
 }
 
+Napi::Value WatchRoom(const Napi::CallbackInfo& info) {
+  int fd = 0;
+  if (!ReadFd(info, &fd)) return {};
+  const int watch = epoll_create1(EPOLL_CLOEXEC);
+  if (watch < 0) return Result(info, watch);
+  epoll_event event{};
+  event.events = EPOLLOUT;
+  if (epoll_ctl(watch, EPOLL_CTL_ADD, fd, &event) == 0) return Made(info, watch);
+  const int error = errno;
+  close(watch);
+  errno = error;
+  return Result(info, -1);
+}
+
 Napi::Value Close(const Napi::CallbackInfo& info) {
   int fd = 0;
   if (!ReadFd(info, &fd)) return {};
@@ -217,6 +232,7 @@ Napi::Object SocketCalls(Napi::Env env) {
   add("shutdown", Napi::Function::New<Shutdown>(env, "shutdown"));
   add("setBlocking", Napi::Function::New<SetBlocking>(env, "setBlocking"));
   add("dup", Napi::Function::New<Duplicate>(env, "dup"));
+  add("watchRoom", Napi::Function::New<WatchRoom>(env, "watchRoom"));
   add("close", Napi::Function::New<Close>(env, "close"));
   add("send", Napi::Function::New<Send>(env, "send"));
   add("sendmmsg", Napi::Function::New<SendMessages>(env, "sendmmsg"));

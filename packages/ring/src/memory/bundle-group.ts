@@ -1,5 +1,5 @@
 import type { Metrics } from '../metrics'
-import type { SubmissionQueue } from '../queue/submission-queue'
+import type { SendWaits, SubmissionQueue } from '../queue/submission-queue'
 import type { BufferRing } from './buffer-ring'
 import { SendGroup, type SpanOwners } from './send-group'
 
@@ -16,9 +16,9 @@ export class BundleGroup extends SendGroup {
     this.#metrics = metrics
   }
 
-  protected override handOver(queue: SubmissionQueue, slot: number, fd: number, spans: number) {
+  protected override handOver(queue: SubmissionQueue, slot: number, fd: number, waits: SendWaits, spans: number) {
     this.ring.publish()
-    queue.sendBundle(slot, fd, this.ring.group)
+    queue.sendBundle(slot, fd, this.ring.group, waits)
     return { spans, requests: 1 }
   }
 
@@ -50,11 +50,11 @@ const chainMax = 256
  * independent ones could overtake each other when the socket fills up in the middle of a buffer.
  */
 export class SingleBufferGroup extends BundleGroup {
-  protected override handOver(queue: SubmissionQueue, slot: number, fd: number, spans: number) {
+  protected override handOver(queue: SubmissionQueue, slot: number, fd: number, waits: SendWaits, spans: number) {
     this.ring.publish()
     // A chain that is submitted in two parts would be two chains.
     const requests = queue.reserve(Math.min(spans, chainMax))
-    for (let left = requests; left > 0; left--) queue.sendBuffer(slot, fd, this.ring.group, left > 1)
+    for (let left = requests; left > 0; left--) queue.sendBuffer(slot, fd, this.ring.group, left > 1, waits)
     return { spans: requests, requests }
   }
 }

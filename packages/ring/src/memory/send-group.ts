@@ -1,4 +1,4 @@
-import type { SubmissionQueue } from '../queue/submission-queue'
+import type { SendWaits, SubmissionQueue } from '../queue/submission-queue'
 import { setAddress } from './address'
 import type { EntryRing } from './entry-ring'
 import type { ReceivePool } from './receive-pool'
@@ -89,9 +89,9 @@ export abstract class SendGroup {
   }
 
   /** Asks the kernel to send everything queued. Nothing must be in flight, and something queued. */
-  submit(queue: SubmissionQueue, slot: number, fd: number): void {
+  submit(queue: SubmissionQueue, slot: number, fd: number, waits: SendWaits = 0): void {
     this.completions = 0
-    const handedOver = this.handOver(queue, slot, fd, this.spans)
+    const handedOver = this.handOver(queue, slot, fd, waits, this.spans)
     this.#goal = (this.head + handedOver.spans) | 0
     this.#requests = handedOver.requests
   }
@@ -125,6 +125,7 @@ export abstract class SendGroup {
     queue: SubmissionQueue,
     slot: number,
     fd: number,
+    waits: SendWaits,
     spans: number,
   ): { spans: number, requests: number }
   /** Makes the kernel's view of the group that of this object again, after a request took entries it did not send. */

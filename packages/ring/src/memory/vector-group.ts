@@ -1,7 +1,7 @@
 import type { Region } from '@sheaf/native'
 import { bufferEntryBytes, messageHeaderBytes, vectorBytes } from '../abi'
 import { limits } from '../limits'
-import type { SubmissionQueue } from '../queue/submission-queue'
+import type { SendWaits, SubmissionQueue } from '../queue/submission-queue'
 import { setAddress } from './address'
 import { EntryRing } from './entry-ring'
 import { SendGroup, type SpanOwners } from './send-group'
@@ -29,7 +29,7 @@ export class VectorGroup extends SendGroup {
     this.#words = words
   }
 
-  protected override handOver(submissions: SubmissionQueue, slot: number, fd: number, spans: number) {
+  protected override handOver(submissions: SubmissionQueue, slot: number, fd: number, waits: SendWaits, spans: number) {
     const count = Math.min(spans, limits.vectorEntriesMax)
     const words = this.#words
     const { queue } = this
@@ -43,7 +43,7 @@ export class VectorGroup extends SendGroup {
       words[to + 3] = 0
       to += 4
     }
-    submissions.sendMessage(slot, fd, this.#region.address)
+    submissions.sendMessage(slot, fd, this.#region.address, false, waits)
     return { spans: count, requests: 1 }
   }
 

@@ -1,4 +1,4 @@
-import { Errno } from '../abi'
+import { Errno, PollEvent } from '../abi'
 import { lostCapability } from '../capabilities'
 import { systemError, type SystemError } from '../errors'
 import { limits } from '../limits'
@@ -9,7 +9,7 @@ import type { SentDescriptors } from '../socket/rights'
 import type { WriteCallback } from '../transport'
 import type { Lane } from './lane'
 import type { MessageRequest, RequestOwner } from './request'
-import { RoomWait } from './room-wait'
+import { RoomWait } from '../socket/room-wait'
 import { MessageSendMemory } from './send-blocks'
 import type { SettledMessages } from './settled'
 import type { MessageShare } from './share'
@@ -171,7 +171,7 @@ export class MessageSender implements RequestOwner, BlockHolder {
       this.bytesWritten += result
       this.messagesWritten += covered
       this.#takeOff(request, covered, undefined)
-    } else if (result !== -Errno.ECANCELED) {
+    } else if (result !== -Errno.ECANCELED && result !== -Errno.EINTR) {
       // As if each had been sent alone: an error of the socket is met, and cleared, by the first.
       if (covered > 1 && segmentationErrors.has(-result)) this.#degrade(lane, request.segmentBytes, result)
       else this.#failFirst(request, result)
@@ -236,7 +236,7 @@ export class MessageSender implements RequestOwner, BlockHolder {
       else if (!lane.probed) fd = this.#owner.openProbe(lane)
       lane.probed = !lane.probed
     }
-    const wait: RoomWait = new RoomWait(this.#ring, fd, !connected, () => {
+    const wait: RoomWait = new RoomWait(this.#ring, fd, !connected, PollEvent.Writable, () => {
       this.#waits.delete(wait)
       lane.refusal = 0
       this.#activate(lane)

@@ -15,6 +15,8 @@ export const enum Operation {
   Close,
   HangUp,
   Writable,
+  /** The cancellation of sends that are to be made in another way. */
+  Recall,
 }
 const operationBits = 4
 

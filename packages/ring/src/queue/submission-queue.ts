@@ -18,6 +18,16 @@ import { Operation, type OperationTable, userDataLow } from './operation-table'
 
 const wordsPerEntry = submissionEntryBytes / 4
 
+/** How a descriptor tells that there is room. */
+export type RoomEvent = PollEvent.Writable | PollEvent.Readable
+
+/**
+ * What a send does for which a stream has no room: wait in the kernel, or end with `EAGAIN`, or short. To wait there is
+ * not for one whose peer may have ended: as that is never over, io_uring tries the send over and over, then has a
+ * thread of the kernel's wait.
+ */
+export type SendWaits = 0 | MessageFlag.DontWait
+
 /**
  * The one place where requests are written. Each method below is one kind of request that Sheaf makes; nothing else
  * is ever asked of the kernel. Nothing here calls into C++, unless the queue is full.
@@ -97,30 +107,30 @@ export class SubmissionQueue {
   }
 
   /** Sends all of one span; without `WaitAll` a send that had to wait would come back short. */
-  send(slot: number, fd: number, address: number, lengthBytes: number): void {
-    const flags = MessageFlag.WaitAll | MessageFlag.NoSignal
+  send(slot: number, fd: number, address: number, lengthBytes: number, waits: SendWaits = 0): void {
+    const flags = MessageFlag.WaitAll | MessageFlag.NoSignal | waits
     this.#push(slot, Operation.Send, Opcode.Send, 0, 0, fd, address, lengthBytes, flags, 0)
   }
 
   /** Sends every buffer published in `group`. */
-  sendBundle(slot: number, fd: number, group: number): void {
-    const flags = MessageFlag.WaitAll | MessageFlag.NoSignal
+  sendBundle(slot: number, fd: number, group: number, waits: SendWaits = 0): void {
+    const flags = MessageFlag.WaitAll | MessageFlag.NoSignal | waits
     this.#push(slot, Operation.Send, Opcode.Send, EntryFlag.BufferSelect, Mode.Bundle, fd, 0, 0, flags, group)
   }
 
   /** Sends the next buffer published in `group`; `linked` to the request that follows, which waits for this one. */
-  sendBuffer(slot: number, fd: number, group: number, linked: boolean): void {
+  sendBuffer(slot: number, fd: number, group: number, linked: boolean, waits: SendWaits = 0): void {
     if (linked) this.#linked[0]++
     const more = linked ? MessageFlag.More : 0
-    const flags = MessageFlag.WaitAll | MessageFlag.NoSignal | more
+    const flags = MessageFlag.WaitAll | MessageFlag.NoSignal | waits | more
     const entryFlags = linked ? EntryFlag.BufferSelect | EntryFlag.Link : EntryFlag.BufferSelect
     this.#push(slot, Operation.Send, Opcode.Send, entryFlags, 0, fd, 0, 0, flags, group)
   }
 
   /** Sends the vector of the `msghdr` at `header`; `linked` as in {@link sendBuffer}. */
-  sendMessage(slot: number, fd: number, header: number, linked = false): void {
+  sendMessage(slot: number, fd: number, header: number, linked = false, waits: SendWaits = 0): void {
     if (linked) this.#linked[0]++
-    const flags = MessageFlag.WaitAll | MessageFlag.NoSignal
+    const flags = MessageFlag.WaitAll | MessageFlag.NoSignal | waits
     this.#push(slot, Operation.Send, Opcode.SendMessage, linked ? EntryFlag.Link : 0, 0, fd, header, 1, flags, 0)
   }
 
@@ -128,8 +138,8 @@ export class SubmissionQueue {
    * Sends as much of the `msghdr` at `header` as there is room for: what is left must not take its control messages
    * along a second time, as it did before 6.4 with `WaitAll`.
    */
-  sendMessageOnce(slot: number, fd: number, header: number): void {
-    this.#push(slot, Operation.Send, Opcode.SendMessage, 0, 0, fd, header, 1, MessageFlag.NoSignal, 0)
+  sendMessageOnce(slot: number, fd: number, header: number, waits: SendWaits = 0): void {
+    this.#push(slot, Operation.Send, Opcode.SendMessage, 0, 0, fd, header, 1, MessageFlag.NoSignal | waits, 0)
   }
 
   /**
@@ -182,9 +192,9 @@ export class SubmissionQueue {
     this.#push(slot, Operation.Shutdown, Opcode.Shutdown, 0, 0, fd, 0, shutdownWrite, 0, 0)
   }
 
-  /** Completes once when `fd` can be written to, or has failed. */
-  writable(slot: number, fd: number): void {
-    this.#push(slot, Operation.Writable, Opcode.PollAdd, 0, 0, fd, 0, 0, PollEvent.Writable, 0)
+  /** Completes once when `fd` can be written to (or read, if it watches that), or has failed. */
+  writable(slot: number, fd: number, event: RoomEvent = PollEvent.Writable): void {
+    this.#push(slot, Operation.Writable, Opcode.PollAdd, 0, 0, fd, 0, 0, event, 0)
   }
 
   /** Cancels every request on `fd`. The kernel looks for them among all that wait for anything. */
@@ -195,7 +205,9 @@ export class SubmissionQueue {
 
   /** Cancels the slot's requests of one kind. @param as what completes. */
   cancelOperation(
-    slot: number, operation: Operation, as: Operation.Cancel | Operation.CancelAll = Operation.Cancel,
+    slot: number,
+    operation: Operation,
+    as: Operation.Cancel | Operation.CancelAll | Operation.Recall = Operation.Cancel,
   ): void {
     const at = this.#push(slot, as, Opcode.AsyncCancel, 0, 0, -1, 0, 0, CancelFlag.All, 0)
     this.#entries[at + 4] = userDataLow(slot, operation)

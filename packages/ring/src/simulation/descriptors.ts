@@ -22,6 +22,13 @@ export class OpenFile {
   }
 }
 
+/** What `watchRoom` makes: it does not keep the socket open that it watches. */
+export class RoomWatch extends OpenFile {
+  override leave(): void {
+    // The socket goes with its own descriptors.
+  }
+}
+
 /** The descriptors of a simulated process. As on Linux a new one is the lowest that is free: numbers come back soon. */
 export class Descriptors {
   readonly #files: (OpenFile | undefined)[] = []

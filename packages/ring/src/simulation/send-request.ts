@@ -20,6 +20,7 @@ export class SendRequest extends Request {
   readonly #socket: StreamSocket
   readonly #bundle: boolean
   readonly #waitsForAll: boolean
+  readonly #neverWaits: boolean
   /** What is being sent, the part of it that has been, and where that ends. */
   #spans: NamedSpan[] | undefined
   #index = 0
@@ -37,6 +38,7 @@ export class SendRequest extends Request {
     super(ring, submission, file)
     this.#socket = socket
     this.#bundle = (submission.mode & Mode.Bundle) !== 0
+    this.#neverWaits = (submission.operationFlags & MessageFlag.DontWait) !== 0
     this.#waitsForAll = (submission.operationFlags & MessageFlag.WaitAll) !== 0
     if (source !== 'group') this.#spans = this.#name(source)
     this.#vectors = Math.max(ring.vectorCache.take(), source === 'group' ? 1 : source.length)
@@ -53,9 +55,23 @@ export class SendRequest extends Request {
     while (!this.over) {
       if (this.#spans === undefined && !this.#select()) return
       const result = this.#send()
-      if (result === -Errno.EAGAIN) return
+      if (result === -Errno.EAGAIN) {
+        this.#meetNoRoom()
+        return
+      }
       this.#stepDone(result)
     }
+  }
+
+  #meetNoRoom(): void {
+    const { choices, temperament } = this.ring
+    if (this.#neverWaits) this.#giveUp(Errno.EAGAIN)
+    else if (choices.chance(temperament.shortSend)) this.#giveUp(Errno.EINTR)
+  }
+
+  /** Ends early. Whatever it has sent counts. */
+  #giveUp(errno: number): void {
+    this.end(this.#sent === 0 ? -errno : this.#sent, this.#flags(), true)
   }
 
   protected override end(result: number, flags = 0, failed = result < 0): void {
@@ -64,7 +80,7 @@ export class SendRequest extends Request {
   }
 
   protected override cancelled(): void {
-    this.end(this.#sent === 0 ? -Errno.ECANCELED : this.#sent, this.#flags(), true)
+    this.#giveUp(Errno.ECANCELED)
   }
 
   /** Takes buffers of the group: a bundle commits them now, whatever becomes of it. */

@@ -1,7 +1,7 @@
 import type { SocketCalls } from '@sheaf/native'
 import { Errno, messageHeaderBytes, multipleMessageHeaderBytes } from '../abi'
 import { DatagramSocket, type DatagramNetwork } from './datagram-socket'
-import type { Descriptors, OpenFile } from './descriptors'
+import { type Descriptors, type OpenFile, RoomWatch } from './descriptors'
 import { LocalMessageSocket, type LocalNetwork } from './local-message-socket'
 import type { SimulatedMemory } from './memory'
 import type { Bound, Names } from './names'
@@ -104,6 +104,11 @@ export class SimulatedSocketCalls implements SocketCalls {
   dup(fd: number): number {
     const file = this.#descriptors.get(fd)
     return file === undefined ? -Errno.EBADF : this.#descriptors.install(file)
+  }
+
+  watchRoom(fd: number): number {
+    const file = this.#descriptors.get(fd)
+    return file === undefined ? -Errno.EBADF : this.#descriptors.install(new RoomWatch(file.socket))
   }
 
   close(fd: number): number {

@@ -1,5 +1,5 @@
 import { Errno, PollEvent } from '../abi'
-import type { OpenFile } from './descriptors'
+import { type OpenFile, RoomWatch } from './descriptors'
 import { Request, type RequestRing } from './request'
 import type { SimulatedSocket } from './socket'
 import type { StreamSocket } from './stream-socket'
@@ -105,8 +105,9 @@ export class PollRequest extends Request {
   }
 
   protected override go(): void {
-    const wanted = (this.submission.operationFlags & PollEvent.Writable) !== 0
-    if (wanted && this.#socket.writable) this.end(PollEvent.Writable)
+    const event = this.file instanceof RoomWatch ? PollEvent.Readable : PollEvent.Writable
+    const wanted = (this.submission.operationFlags & event) !== 0
+    if (wanted && this.#socket.writable) this.end(event)
     else if (this.#socket.hungUp) this.end(PollEvent.HangUp)
   }
 }

@@ -51,8 +51,18 @@ export class StreamSocket extends SimulatedSocket {
     return this.#backlogMax !== 0
   }
 
-  /** Nobody polls a stream for room. */
-  readonly writable = true
+  /** There is room, or it has failed. */
+  get writable(): boolean {
+    const peer = this.#peer
+    return peer === undefined || this.#broken || this.#finSent || this.error !== 0 || this.#roomBytes(peer) > 0
+  }
+
+  #roomBytes(peer: StreamSocket): number {
+    const { sendCapacityBytes, receiveCapacityBytes } = this.#network.temperament
+    return this.#instant
+      ? receiveCapacityBytes - peer.#received.sizeBytes
+      : sendCapacityBytes - this.#transit.sizeBytes
+  }
 
   get connected(): boolean {
     return this.#peer !== undefined
@@ -114,10 +124,7 @@ export class StreamSocket extends SimulatedSocket {
     if (this.error !== 0 && !this.#instant) return this.takeError()
     const peer = this.#peer
     if (peer === undefined || this.#broken || this.#finSent) return -Errno.EPIPE
-    const { sendCapacityBytes, receiveCapacityBytes } = this.#network.temperament
-    const room = this.#instant
-      ? receiveCapacityBytes - peer.#received.sizeBytes
-      : sendCapacityBytes - this.#transit.sizeBytes
+    const room = this.#roomBytes(peer)
     if (room <= 0) return -Errno.EAGAIN
     const taken = Math.min(room, bytes.byteLength)
     this.#transit.push(bytes.subarray(0, taken))

@@ -7,7 +7,10 @@ export interface Temperament {
   readonly delay: number
   /** Sent bytes arrive at a step of the network, and not at a later one. */
   readonly delivery: number
-  /** A stream request that sends, or may send, everything comes back short without a cause. */
+  /**
+   * A stream request that sends, or may send, everything comes back short without a cause; one that waits for room is
+   * interrupted, as when the process is stopped and goes on.
+   */
   readonly shortSend: number
   /** A request that is cancelled had won the race: it ends as it would have. */
   readonly cancelTooLate: number

@@ -59,6 +59,7 @@ export abstract class StreamConnection implements
   #error: Error | undefined
   /** Holds the `sockaddr` until the kernel has copied it. */
   #connectBlock: SendBlock | undefined
+  #connectBytes = 0
   /** For whoever handles many connections with one handler: what belongs to this one. */
   attachment: unknown
   /** Told when the connection is closed, after the handler. */
@@ -200,6 +201,7 @@ export abstract class StreamConnection implements
     const closing = this.#close()
     if (lastChance) closing.giveLastChance()
     this.#receiver.unpark()
+    this.#sender.stopWaiting()
     this.ring.sendMemory.leave(this)
     this.#receiver.discard()
     this.schedule()
@@ -354,7 +356,12 @@ export abstract class StreamConnection implements
     }
     block.bytes.set(address)
     this.#connectBlock = block
-    this.ring.submissions.connect(this.#slot, this.fd, block.address, address.byteLength)
+    this.#connectBytes = address.byteLength
+    this.#submitConnect(block)
+  }
+
+  #submitConnect(block: SendBlock): void {
+    this.ring.submissions.connect(this.#slot, this.fd, block.address, this.#connectBytes)
     this.ring.wake()
   }
 
@@ -368,14 +375,16 @@ export abstract class StreamConnection implements
         break
       case Operation.Send:
         if (!this.scheduled) this.ring.schedule(this)
-        if (result < 0) this.#closing?.giveUpLastChance()
-        this.#sender.complete(result, flags)
+        if (!this.#sender.complete(result, flags)) this.#closing?.giveUpLastChance()
         break
       case Operation.Connect:
         this.#completeConnect(result)
         break
       case Operation.Cancel:
         this.#receiver.cancelled()
+        break
+      case Operation.Recall:
+        this.#sender.recalled()
         break
       case Operation.CancelAll:
         this.#closing?.cancelled(result)
@@ -399,6 +408,11 @@ export abstract class StreamConnection implements
   }
 
   #completeConnect(result: number): void {
+    // A full backlog of a Unix socket is waited for by a thread of the kernel's, which may be interrupted.
+    if (result === -Errno.EINTR && this.#state === 'connecting' && this.#connectBlock !== undefined) {
+      this.#submitConnect(this.#connectBlock)
+      return
+    }
     if (this.#connectBlock !== undefined) this.ring.sendMemory.release(this.#connectBlock)
     this.#connectBlock = undefined
     if (this.#state !== 'connecting') return
@@ -496,6 +510,7 @@ export abstract class StreamConnection implements
     this.ring.operations.abandon(this.#slot)
     if (this.#closing?.submitted !== true) this.ring.sockets.close(this.fd)
     this.#sender.queue.closeDescriptors()
+    this.#sender.abandon()
     this.#tellClosed()
   }
 

@@ -4,6 +4,7 @@ import { limits } from '../limits'
 import type { BlockHolder, SendBlock } from '../memory/send-memory'
 import type { SendGroup } from '../memory/send-group'
 import { countBundle } from '../metrics'
+import type { SendWaits } from '../queue/submission-queue'
 import type { Ring } from '../ring'
 import type { SentDescriptors } from '../socket/rights'
 import { Backlog, nothing } from './backlog'
@@ -47,6 +48,9 @@ export class SendQueue implements BlockHolder {
   /** What had been sent when the ring's turn of that number began. */
   #sentBeforeTurn = 0
   #turn = 0
+  /** Of what is submitted from now on, and of what is in flight. */
+  waits: SendWaits = 0
+  #flightWaits: SendWaits = 0
   /** `-errno` if sending in place has failed: the connection has. */
   failure = 0
   /** Blocks of send memory that have bytes of this connection. */
@@ -74,6 +78,11 @@ export class SendQueue implements BlockHolder {
 
   get inFlight(): boolean {
     return this.#flying || (this.#group !== undefined && this.#group.inFlight)
+  }
+
+  /** What is in flight waits in the kernel for as long as there is no room. */
+  get flightWaits(): boolean {
+    return this.inFlight && this.#flightWaits === 0
   }
 
   /** It has sent as much in this turn as one connection may. */
@@ -159,6 +168,7 @@ export class SendQueue implements BlockHolder {
    */
   submit(): boolean {
     if (this.inFlight) return true
+    this.#flightWaits = this.waits
     if (this.#flightBlock !== undefined) {
       this.#submitFlight(this.#flightBlock)
       return true
@@ -167,7 +177,7 @@ export class SendQueue implements BlockHolder {
     const group = this.#group
     if (group !== undefined && group.spans !== 0) {
       if (this.#end !== this.#start && group.room !== 0) this.#closeSpan(group)
-      group.submit(this.#ring.submissions, this.#slot, this.#fd)
+      group.submit(this.#ring.submissions, this.#slot, this.#fd, this.waits)
       return true
     }
     if (group !== undefined) this.#giveGroup(group)
@@ -212,11 +222,13 @@ export class SendQueue implements BlockHolder {
 
   /**
    * A send completion that is an error, or of a request cancelled or without buffers: nothing was sent.
-   * @returns whether what was to be sent is queued still: a group keeps it, a plain send has lost it.
+   * @param again it is to be sent again. If not, a plain send has lost it; a group keeps it.
+   * @returns whether what was to be sent is queued still.
    */
-  completeEmpty(flags: number): boolean {
+  completeEmpty(flags: number, again: boolean): boolean {
     if (this.#flightBlock !== undefined) {
       this.#flying = false
+      if (again) return true
       this.#ring.sendMemory.release(this.#flightBlock)
       this.#flightBlock = undefined
       return false
@@ -263,13 +275,14 @@ export class SendQueue implements BlockHolder {
   }
 
   #submitFlight(block: SendBlock): void {
+    const { submissions } = this.#ring
     this.#flying = true
-    this.#ring.submissions.send(
-      this.#slot,
-      this.#fd,
-      block.address + this.#flightStart,
-      this.#flightEnd - this.#flightStart,
-    )
+    if (this.#flightDescriptors !== undefined) {
+      submissions.sendMessageOnce(this.#slot, this.#fd, block.address, this.waits)
+      return
+    }
+    const lengthBytes = this.#flightEnd - this.#flightStart
+    submissions.send(this.#slot, this.#fd, block.address + this.#flightStart, lengthBytes, this.waits)
   }
 
   /**
@@ -288,9 +301,8 @@ export class SendQueue implements BlockHolder {
     this.#flightEnd = this.#flightStart + backlog.copyTo(block.bytes, this.#flightStart, room)
     this.#placedBytes += this.#flightEnd - this.#flightStart
     if (backlog.empty) this.#backlog = undefined
-    this.#flying = true
     writeDescriptorMessage(block, this.#flightStart, this.#flightEnd, descriptors)
-    this.#ring.submissions.sendMessageOnce(this.#slot, this.#fd, block.address)
+    this.#submitFlight(block)
     return true
   }
 

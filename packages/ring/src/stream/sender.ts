@@ -1,8 +1,10 @@
-import { Errno, shutdownWrite } from '../abi'
+import { Errno, MessageFlag, PollEvent, shutdownWrite } from '../abi'
 import { systemError } from '../errors'
 import { limits } from '../limits'
+import { Operation } from '../queue/operation-table'
 import type { Ring, Scheduled } from '../ring'
 import type { SentDescriptors } from '../socket/rights'
+import { RoomWait } from '../socket/room-wait'
 import type { TransportState, WriteCallback } from '../transport'
 import type { ForwardingSource } from './forwarding'
 import { SendQueue } from './send-queue'
@@ -45,12 +47,18 @@ export interface SenderOwner extends Scheduled {
  */
 export class Sender {
   readonly queue: SendQueue
+  readonly #slot: number
   readonly #owner: SenderOwner
   readonly #ring: Ring
   /** The FIN has been sent. */
   finished = false
   /** `-errno` of a send that has failed, of which the receive may be about to say more. */
   failure = 0
+  /** What is in flight may end as cancelled, to be sent in another way; and the kernel still looks for it. */
+  #recalling = false
+  #recallPending = false
+  /** There was no room, and there may be some when this is over. */
+  #roomWait: RoomWait | undefined
   /** It was met, or is being met, by the very write that is made: it is the error of that. */
   #metByWrite = false
   #needsDrain = false
@@ -63,6 +71,7 @@ export class Sender {
   #sources: ForwardingSource[] | undefined
 
   constructor(owner: SenderOwner, slot: number) {
+    this.#slot = slot
     this.#owner = owner
     this.#ring = owner.ring
     this.queue = new SendQueue(owner.ring, slot, owner.fd)
@@ -174,8 +183,11 @@ export class Sender {
 
   /** Sends what there is, and when that was the last of it the FIN. */
   steer(): void {
-    if (this.finished || this.failure !== 0) return
+    if (this.finished || this.failure !== 0 || this.#roomWait !== undefined) return
     const { queue } = this
+    // That the peer has ended is known only of what receives.
+    queue.waits = this.#owner.receives ? 0 : MessageFlag.DontWait
+    if (queue.flightWaits && queue.waits !== 0) this.#recall()
     try {
       const { sentBytes } = queue
       if (!queue.submit() && !this.#ring.sendMemory.wait(this.#owner)) throw systemError(-Errno.ENOMEM, 'write')
@@ -196,6 +208,44 @@ export class Sender {
     if (this.#owner.state !== 'open' && queue.queuedBytes === 0 && !queue.inFlight) this.#finish()
   }
 
+  #recall(): void {
+    if (this.#recallPending) return
+    this.#recalling = this.#recallPending = true
+    this.#ring.submissions.cancelOperation(this.#slot, Operation.Send, Operation.Recall)
+  }
+
+  /**
+   * The cancellation has completed, perhaps before what it has cancelled. Or it has missed that, as the kernel was about
+   * to try it again: then it is made again.
+   */
+  recalled(): void {
+    this.#recallPending = false
+    this.#settleRecall()
+    if (this.#recalling) this.#ring.schedule(this.#owner)
+  }
+
+  #settleRecall(): void {
+    if (!this.#recallPending && !this.queue.inFlight) this.#recalling = false
+  }
+
+  #waitForRoom(): void {
+    const watch = this.#ring.sockets.watchRoom(this.#owner.fd)
+    this.#roomWait = new RoomWait(this.#ring, watch, true, PollEvent.Readable, () => {
+      this.#roomWait = undefined
+      if (this.#active) this.#ring.schedule(this.#owner)
+    })
+  }
+
+  /** Waits for room no longer. */
+  stopWaiting(): void {
+    this.#roomWait?.cancel()
+  }
+
+  /** As {@link stopWaiting}, when the ring is closed. */
+  abandon(): void {
+    this.#roomWait?.abandon()
+  }
+
   #finish(): void {
     this.finished = true
     if (this.#owner.closesWhenFinished) return
@@ -207,17 +257,32 @@ export class Sender {
 
   // ---------------------------------------------------------------- what the kernel says
 
-  /** A send completion. */
-  complete(result: number, flags: number): void {
-    if (result < 0) {
-      this.#fail(result, this.queue.completeEmpty(flags))
-      return
+  /** A send completion. @returns false if what was to be sent can't be. */
+  complete(result: number, flags: number): boolean {
+    const { queue } = this
+    if (result >= 0) {
+      try {
+        queue.complete(result, flags)
+      } catch (error) {
+        this.#owner.reset(error as Error)
+      }
+    } else if (this.#isToSendAgain(result)) {
+      queue.completeEmpty(flags, true)
+      if (result === -Errno.EAGAIN && this.#active && this.#roomWait === undefined) this.#waitForRoom()
+    } else {
+      this.#fail(result, queue.completeEmpty(flags, false))
+      return false
     }
-    try {
-      this.queue.complete(result, flags)
-    } catch (error) {
-      this.#owner.reset(error as Error)
-    }
+    this.#settleRecall()
+    return true
+  }
+
+  /**
+   * Nothing has failed. A thread of the kernel's that waits is interrupted whenever the process is: when it is stopped
+   * and goes on, is frozen, or is looked at by a debugger.
+   */
+  #isToSendAgain(result: number): boolean {
+    return result === -Errno.EAGAIN || result === -Errno.EINTR || (result === -Errno.ECANCELED && this.#recalling)
   }
 
   /** @param queued whether what was to be sent still is. */
@@ -232,7 +297,7 @@ export class Sender {
     const { failedCall } = this
     const readFirst = this.#owner.underSocket && this.#owner.receives
     if (readFirst && result === -Errno.EPIPE) this.failure = result
-    else this.#owner.destroy(systemError(result, readFirst && result === -Errno.ECONNRESET ? failedCall : 'write'))
+    else this.#owner.reset(systemError(result, readFirst && result === -Errno.ECONNRESET ? failedCall : 'write'))
   }
 
   // ---------------------------------------------------------------- what the writers are told

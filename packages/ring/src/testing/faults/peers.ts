@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { setImmediate as nextTurn } from 'node:timers/promises'
+import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises'
 import type { Address, StreamHandler, Transport } from '@sheaf/ring'
 import type { Bench, Test } from './bench'
 import { echo, gatheredBytes, pattern, Received, until } from '../fixtures'
@@ -104,6 +104,57 @@ export function peerTests(family: FaultFamily): Record<string, Test> {
       assert.ok(ring.metrics.sendBundles.slice(1).some((count) => count > 0), 'there were bundles')
       for (const { closes, error } of told) assert.ok(closes === 1 && passes(error))
       assert.equal(calls, writes)
+      await bench.assertEmpty()
+    },
+
+    // io_uring has a thread of the kernel's wait to send to such a peer, and interrupts it with the process.
+    async 'that has ended and reads later: no thread waits for it, and what is stopped meanwhile loses nothing'(bench) {
+      const times = 8
+      const program = remote(family, `
+        import { readdirSync, readFileSync } from 'node:fs'
+        const about = (thread, what) => readFileSync(\`/proc/self/task/\${thread}/\${what}\`, 'latin1').trim()
+        const waits = (thread) =>
+          about(thread, 'comm').startsWith('iou-wrk') && about(thread, 'wchan') !== 'io_wq_worker'
+        const waiting = () => readdirSync('/proc/self/task').filter(waits)
+        const answer = (connection) => {
+          for (let time = 0; time < ${times}; time++) connection.write(whole)
+        }
+        const begun = { early: answer, late: () => undefined }
+        let count = 0
+        const listener = await listen({ ...given, allowHalfOpen: true }, {
+          data(connection, chunk) { begun[chunk]?.(connection) },
+          end(connection) {
+            if (connection.bytesQueued === 0) answer(connection)
+            connection.end()
+            if (++count === 16) setTimeout(() => say(waiting().length), 300)
+          },
+          close(connection, error) { if (error) say(error.message) },
+        })
+        say(JSON.stringify(listener.address))
+      `, bench)
+      const ring = bench.ring()
+      const address = await addressOf(program)
+      const checked = Array.from({ length: 16 }, () => new Checked())
+      const peers = await Promise.all(checked.map((handler) =>
+        bench.connectTo(ring, address, handler, { allowHalfOpen: true })))
+      // To half of them it is sending when they end.
+      for (const [index, peer] of peers.entries()) {
+        peer.write(index % 2 === 0 ? 'early' : 'late')
+        peer.pause()
+        setTimeout(() => peer.end(), 50)
+      }
+      assert.equal(await program.line(), '0')
+      for (let time = 0; time < 10; time++) {
+        program.kill('SIGSTOP')
+        await sleep(10)
+        program.kill('SIGCONT')
+        await sleep(10)
+      }
+      for (const peer of peers) peer.resume()
+      await Promise.all(checked.map(({ closed }) => closed))
+      for (const { bytes, wrong, error } of checked) {
+        assert.deepEqual({ bytes, wrong, error }, { bytes: times * patternBytes, wrong: false, error: undefined })
+      }
       await bench.assertEmpty()
     },
 

@@ -1,12 +1,14 @@
 import { limits } from '../limits'
 import { Operation, type OperationOwner } from '../queue/operation-table'
+import type { RoomEvent } from '../queue/submission-queue'
 import type { Ring } from '../ring'
 import { clearTimeout, setTimeout } from '../timers'
 
 /**
- * Waits until a destination that was full may have room again. The kernel tells that only of the peer of a connected
- * socket (`unix_dgram_poll`): that is the sender itself, or a probe connected to the destination. Without one
- * (descriptors, or the kernel's memory, have run out) time has to do.
+ * Waits until a destination that was full may have room again. What tells that is the sender itself or a probe: for
+ * messages a socket connected to the destination, as the kernel tells it only of the peer of a connected one
+ * (`unix_dgram_poll`); for a stream what `watchRoom` of the socket calls makes. Without one (descriptors, or the kernel's memory,
+ * have run out) time has to do.
  */
 export class RoomWait implements OperationOwner {
   readonly #ring: Ring
@@ -20,9 +22,10 @@ export class RoomWait implements OperationOwner {
   /**
    * @param fd what can be written to when there is room, or `-errno` for want of it.
    * @param isProbe it is closed at the end.
+   * @param event what it tells that by.
    * @param done called once, when it is worth another try, or after {@link cancel}.
    */
-  constructor(ring: Ring, fd: number, isProbe: boolean, done: () => void) {
+  constructor(ring: Ring, fd: number, isProbe: boolean, event: RoomEvent, done: () => void) {
     this.#ring = ring
     this.#fd = fd
     this.#isProbe = isProbe && fd >= 0
@@ -33,7 +36,7 @@ export class RoomWait implements OperationOwner {
       return
     }
     this.#slot = ring.operations.allocate(this)
-    ring.submissions.writable(this.#slot, fd)
+    ring.submissions.writable(this.#slot, fd, event)
   }
 
   cancel(): void {
