@@ -1,6 +1,6 @@
 import { ringCapability } from './capabilities'
 import { invalidArgumentType, invalidArgumentValue, SheafError } from './errors'
-import { defaultRing, Ring } from './ring'
+import { defaultRing, Ring, whyNoRing } from './ring'
 
 /** What carries a socket: io_uring, or Node's own sockets (`node:net`, `node:dgram`). */
 export type Backend = 'ring' | 'node'
@@ -44,8 +44,9 @@ export function ringFor({ ring, backend }: BackendOptions): Ring | undefined {
     ring.assertOpen()
     return ring
   }
-  const { reason } = ringCapability()
-  if (reason === '' || backend === 'ring') return defaultRing()
+  if (backend === 'ring') return defaultRing()
+  const reason = whyNoRing()
+  if (reason === '') return defaultRing()
   if (!told && process.env.SHEAF_LOG === '1') {
     console.error(`sheaf: Node's own sockets instead of io_uring: ${reason}`)
   }

@@ -40,7 +40,7 @@ export {
   checkOption,
   checkSignalOption,
 } from './option-checks'
-export { createRing, defaultRing, openDefaultRing, Ring, type RingUsage, turnTimeMs } from './ring'
+export { createRing, defaultRing, openDefaultRing, Ring, type RingUsage, turnTimeMs, whyNoRing } from './ring'
 export { ReceivedDescriptors, rightsType, socketLevel } from './socket/rights'
 export { adoptDescriptor, openSocket, prepared, type SocketKind } from './socket/descriptor'
 export { getSocketOption, getSocketOptionBytes, setSocketOption, type SocketOption } from './socket/socket-option'

@@ -541,3 +541,15 @@ export function defaultRing(): Ring {
   if (shared === undefined || shared.closed) shared = createRing()
   return shared
 }
+
+/** Why this thread can have no ring, as text for people; empty if it has one, which it does from then on. */
+export function whyNoRing(): string {
+  const { reason } = ringCapability()
+  if (reason !== '') return reason
+  try {
+    defaultRing()
+    return ''
+  } catch (error) {
+    return (error as Error).message
+  }
+}

@@ -1,6 +1,7 @@
+import { getEventListeners } from 'node:events'
 import type { Ring } from '@sheaf/ring'
 import { expect, it } from 'vitest'
-import { connect, type TcpConnection, type TcpListener } from '../src/index'
+import { connect, listen, type TcpConnection, type TcpListener } from '../src/index'
 import { client, loopback, openDescriptors, ownedDescriptors, Random, server, testRing, untilIdle } from './support'
 
 const cycles = 100_000
@@ -129,3 +130,13 @@ it(`${cycles} times destroy at a random moment leave everything where it was`, a
     }).catch(() => resolve())
   }))
 }, 240_000)
+
+it('a listener that is closed is not held by its signal', async () => {
+  const { signal } = new AbortController()
+  for (const backend of ['ring', 'node'] as const) {
+    const listener = await listen({ host: loopback, port: 0, signal, backend }, {})
+    expect(getEventListeners(signal, 'abort')).toHaveLength(1)
+    await listener.close()
+    expect(getEventListeners(signal, 'abort')).toHaveLength(0)
+  }
+})

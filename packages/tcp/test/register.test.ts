@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { EventLoopUtilization } from 'node:perf_hooks'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { lockedMemory, Program } from '@sheaf/ring/testing'
 import { type Ended, run } from './program'
 
 const asModule = ['--import', '@sheaf/tcp/register', '--input-type=module']
@@ -837,6 +838,28 @@ describe('SHEAF_LOG', () => {
   it('prints one line that says why nothing is', async () => {
     const { errors } = await nothing({ SHEAF_LOG: '1', SHEAF_DISABLE: '1' })
     expect(errors).toMatch(/^sheaf: @sheaf\/tcp leaves node:net as it is: .* switched off by SHEAF_DISABLE.*\n$/)
+  })
+
+  it('says whether it does under every limit of locked memory, and the application runs', async () => {
+    const said: string[] = []
+    for (const limitKb of [0, 16, 64, 128, 192, 1024]) {
+      const program = new Program(`
+        import { connect, createServer } from 'node:net'
+        const server = createServer((socket) => socket.pipe(socket)).listen(0, '127.0.0.1', () => {
+          connect(server.address().port, '127.0.0.1').end('echo').on('data', (chunk) => {
+            console.log(String(chunk))
+            server.close()
+          })
+        })
+      `, { flags: ['--import', '@sheaf/tcp/register'], through: ['env', 'SHEAF_LOG=1', ...lockedMemory(limitKb)] })
+      expect(await program.line()).toBe('echo')
+      const { code, errors } = await program.ended
+      expect(code).toBe(0)
+      const [what = errors] = /stands in|leaves node:net as it is(?=.*ulimit -l)/.exec(errors) ?? []
+      said.push(what)
+    }
+    expect(new Set(said)).toEqual(new Set(['leaves node:net as it is', 'stands in']))
+    expect(said.at(-1)).toBe('stands in')
   })
 
   it('is needed for that', async () => {

@@ -1,4 +1,5 @@
 import { createServer, type ListenOptions, type Server, type ServerOpts, type Socket } from 'node:net'
+import { whenAborted } from '../aborting'
 import { setImmediate } from '../timers'
 import type { Address, Listener, ListenerHandler } from '../transport'
 import type { NodeStreamConnection } from './connection'
@@ -17,6 +18,7 @@ export class NodeStreamListener implements Listener {
   readonly #accept: (socket: Socket) => NodeStreamConnection
   #connections = 0
   #closed: Promise<void> | undefined
+  #forgetSignal: (() => void) | undefined
 
   /** @param server from {@link listeningServer}; it is the listener's from now on. */
   constructor(
@@ -51,6 +53,7 @@ export class NodeStreamListener implements Listener {
 
   close(): Promise<void> {
     this.#closed ??= new Promise((resolve) => {
+      this.#forgetSignal?.()
       // It is closed at once; what the server waits for before it says so are the connections.
       this.#server.close()
       setImmediate(() => {
@@ -63,9 +66,7 @@ export class NodeStreamListener implements Listener {
 
   /** Closes when `signal` is aborted. */
   closeOnAbort(signal: AbortSignal | undefined): void {
-    const abort = (): void => void this.close()
-    if (signal?.aborted === true) abort()
-    else signal?.addEventListener('abort', abort, { once: true })
+    this.#forgetSignal = whenAborted(signal, () => void this.close())
   }
 
   readonly #accepted = (socket: Socket): void => {

@@ -1,7 +1,7 @@
 import { writeSync } from 'node:fs'
 import { release } from 'node:os'
 import { isMainThread } from 'node:worker_threads'
-import { ringCapability } from '@sheaf/ring'
+import { whyNoRing } from '@sheaf/ring'
 import { Patches } from './patches'
 import { replacePerformance } from './replace-performance'
 import { deepenStackTraces } from './stack-traces'
@@ -40,13 +40,14 @@ export class Registration {
   }
 
   /**
-   * Has everybody in this thread who asks for the module get Sheaf's. Harmless when repeated. Without io_uring nothing
-   * is replaced.
+   * Has everybody in this thread who asks for the module get Sheaf's. Harmless when repeated. Without io_uring, or
+   * memory for its ring, nothing is replaced.
    * @returns whether it is replaced.
    */
   register(): boolean {
     if (this.#patches !== undefined) return true
-    const { reason } = ringCapability()
+    // What is said must hold: once it stands in, nobody could go back to Node's sockets for want of memory.
+    const reason = whyNoRing()
     if (reason !== '') {
       log(`${this.#adapter} leaves ${this.#module} as it is: ${reason}`)
       return false

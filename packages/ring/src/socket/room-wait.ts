@@ -7,8 +7,8 @@ import { clearTimeout, setTimeout } from '../timers'
 /**
  * Waits until a destination that was full may have room again. What tells that is the sender itself or a probe: for
  * messages a socket connected to the destination, as the kernel tells it only of the peer of a connected one
- * (`unix_dgram_poll`); for a stream what `watchRoom` of the socket calls makes. Without one (descriptors, or the kernel's memory,
- * have run out) time has to do.
+ * (`unix_dgram_poll`); for a stream what `watchRoom` of the socket calls makes. Without one (descriptors, or the
+ * kernel's memory, have run out) time has to do.
  */
 export class RoomWait implements OperationOwner {
   readonly #ring: Ring

@@ -1,4 +1,5 @@
 import { CompletionFlag, Errno } from '../abi'
+import { whenAborted } from '../aborting'
 import { systemError } from '../errors'
 import { limits } from '../limits'
 import { Cancellation } from '../queue/cancellation'
@@ -40,6 +41,7 @@ export class StreamListener implements Listener, OperationOwner {
   #connections = 0
   #retry: NodeJS.Timeout | undefined
   readonly #closing: (() => void)[] = []
+  #forgetSignal: (() => void) | undefined
   scheduled = false
 
   /** @param fd a descriptor that listens already; it is the listener's from now on. */
@@ -99,6 +101,7 @@ export class StreamListener implements Listener, OperationOwner {
       }
       this.#closing.push(resolve)
       if (this.#state === 'closing') return
+      this.#forgetSignal?.()
       this.ref()
       this.#state = 'closing'
       clearTimeout(this.#retry)
@@ -108,9 +111,7 @@ export class StreamListener implements Listener, OperationOwner {
 
   /** Closes when `signal` is aborted. */
   closeOnAbort(signal: AbortSignal | undefined): void {
-    const abort = (): void => void this.close()
-    if (signal?.aborted === true) abort()
-    else signal?.addEventListener('abort', abort, { once: true })
+    this.#forgetSignal = whenAborted(signal, () => void this.close())
   }
 
   complete(operation: Operation, result: number, flags: number): void {
@@ -147,6 +148,7 @@ export class StreamListener implements Listener, OperationOwner {
   /** The ring is closed: nothing is in the kernel any more. */
   ringClosed(): void {
     clearTimeout(this.#retry)
+    this.#forgetSignal?.()
     this.#ring.operations.abandon(this.#slot)
     if (!this.#closeSubmitted) this.#ring.sockets.close(this.fd)
     this.#finish()

@@ -215,8 +215,8 @@ export class Sender {
   }
 
   /**
-   * The cancellation has completed, perhaps before what it has cancelled. Or it has missed that, as the kernel was about
-   * to try it again: then it is made again.
+   * The cancellation has completed, perhaps before what it has cancelled. Or it has missed that, as the kernel was
+   * about to try it again: then it is made again.
    */
   recalled(): void {
     this.#recallPending = false
