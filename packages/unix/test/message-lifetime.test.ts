@@ -1,6 +1,7 @@
 import { once } from 'node:events'
 import { closeSync, fstatSync, openSync } from 'node:fs'
 import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { Worker } from 'node:worker_threads'
 import type { Ring } from '@sheaf/ring'
 import { openDescriptors, ownedDescriptors, Random, until, untilIdle } from '@sheaf/ring/testing'
@@ -253,6 +254,25 @@ async function leavesNoDescriptor(program: string): Promise<void> {
   expect(openDescriptors()).toBe(before)
 }
 
+it('a socket that is closing, for which a peer that has ended has no room, does nothing meanwhile', async () => {
+  const ring = testRing()
+  let received = 0
+  const [one, other] = seqpacket.socketpair({ ring }, { message: () => { received++ } })
+  other.pause()
+  const messages = 1000
+  for (let message = 0; message < messages; message++) one.send(Buffer.alloc(2000))
+  one.close()
+  other.end()
+  await sleep(50)
+  expect(one.messagesQueued).toBeGreaterThan(0)
+  const { turns } = ring.metrics
+  await sleep(200)
+  expect(ring.metrics.turns - turns).toBeLessThan(20)
+  other.resume()
+  await untilIdle(ring)
+  expect(received).toBe(messages)
+})
+
 it('an adopted datagram socket has its name, and sends anywhere', async () => {
   const ring = testRing()
   const path = join(directory(), 's')
@@ -267,5 +287,32 @@ it('an adopted datagram socket has its name, and sends anywhere', async () => {
   expect(texts).toEqual(['somewhere'])
   socket.close()
   target.close()
+  await untilIdle(ring)
+})
+
+// io_uring takes that the peer has ended for an answer to every poll.
+it('a socket whose peer has ended and reads nothing waits for room, and does nothing meanwhile', async () => {
+  const ring = testRing()
+  let ended = false
+  let received = 0
+  const handler = {
+    end: () => { ended = true },
+    message: () => { received++ },
+  }
+  const [one, other] = seqpacket.socketpair({ ring, allowHalfOpen: true }, handler)
+  other.pause()
+  other.end()
+  await until(() => ended, 'the end')
+  const chunk = Buffer.alloc(2000)
+  const messages = 1000
+  for (let message = 0; message < messages; message++) one.send(chunk)
+  await sleep(50)
+  expect(one.messagesQueued).toBeGreaterThan(0)
+  const { turns } = ring.metrics
+  await sleep(200)
+  expect(ring.metrics.turns - turns).toBeLessThan(20)
+  other.resume()
+  await until(() => received === messages, 'all messages')
+  one.end()
   await untilIdle(ring)
 })

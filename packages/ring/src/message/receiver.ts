@@ -151,7 +151,9 @@ export class MessageReceiver<A extends Address> {
       = controlBytes === 0 ? 0 : owner.readControls(words, nameOffset + limits.messageNameBytes, controlBytes)
     const received = words[at + ReceivedMessageWord.Flags]
     const lost = this.#receivesDescriptors && (received & MessageFlag.ControlTruncated) !== 0
-    if (!owner.receives || lost || (empty && owner.receivedNothing())) {
+    // Also by one that is closing, and throws away what it receives.
+    const isEnd = empty && owner.receivedNothing()
+    if (!owner.receives || lost || isEnd) {
       this.#drop(run.first)
       if (lost) owner.receiveFailed(descriptorsLost(), true)
       return

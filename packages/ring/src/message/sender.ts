@@ -230,13 +230,14 @@ export class MessageSender implements RequestOwner, BlockHolder {
     const connected = lane.name.byteLength === 0
     let fd = lane.refusal
     if (lane.refusal === -Errno.EAGAIN) {
-      if (connected) fd = this.#owner.fd
+      if (connected) fd = this.#ring.sockets.watchRoom(this.#owner.fd)
       // A probe does not tell that this socket's own send buffer is full of what others have not read. To wait for that
       // would hold this lane up until they do; so every second time a while has to do.
       else if (!lane.probed) fd = this.#owner.openProbe(lane)
       lane.probed = !lane.probed
     }
-    const wait: RoomWait = new RoomWait(this.#ring, fd, !connected, PollEvent.Writable, () => {
+    const event = connected ? PollEvent.Readable : PollEvent.Writable
+    const wait: RoomWait = new RoomWait(this.#ring, fd, event, () => {
       this.#waits.delete(wait)
       lane.refusal = 0
       this.#activate(lane)

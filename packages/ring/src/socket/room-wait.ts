@@ -5,30 +5,26 @@ import type { Ring } from '../ring'
 import { clearTimeout, setTimeout } from '../timers'
 
 /**
- * Waits until a destination that was full may have room again. What tells that is the sender itself or a probe: for
- * messages a socket connected to the destination, as the kernel tells it only of the peer of a connected one
- * (`unix_dgram_poll`); for a stream what `watchRoom` of the socket calls makes. Without one (descriptors, or the
- * kernel's memory, have run out) time has to do.
+ * Waits until a destination that was full may have room again. What tells that is a descriptor of its own: what
+ * `watchRoom` of the socket calls makes of a connected socket, and else another socket that is connected to the
+ * destination, as the kernel tells it only of the peer of a connected one (`unix_dgram_poll`). Without one
+ * (descriptors, or the kernel's memory, have run out) time has to do.
  */
 export class RoomWait implements OperationOwner {
   readonly #ring: Ring
-  readonly #fd: number
-  readonly #isProbe: boolean
+  #fd: number
   readonly #slot: number
   readonly #done: () => void
   readonly #timer: NodeJS.Timeout | undefined
   #cancelled = false
 
   /**
-   * @param fd what can be written to when there is room, or `-errno` for want of it.
-   * @param isProbe it is closed at the end.
-   * @param event what it tells that by.
+   * @param fd tells `event` when there is room, and is closed when this is over; or `-errno` for want of one.
    * @param done called once, when it is worth another try, or after {@link cancel}.
    */
-  constructor(ring: Ring, fd: number, isProbe: boolean, event: RoomEvent, done: () => void) {
+  constructor(ring: Ring, fd: number, event: RoomEvent, done: () => void) {
     this.#ring = ring
     this.#fd = fd
-    this.#isProbe = isProbe && fd >= 0
     this.#done = done
     if (fd < 0) {
       this.#slot = -1
@@ -44,6 +40,8 @@ export class RoomWait implements OperationOwner {
     this.#cancelled = true
     if (this.#timer === undefined) {
       this.#ring.submissions.cancelOperation(this.#slot, Operation.Writable)
+      // Whoever cancels may be gone, and the ring with it, before that is done.
+      this.#closeDescriptor()
     } else {
       clearTimeout(this.#timer)
       this.#done()
@@ -66,6 +64,11 @@ export class RoomWait implements OperationOwner {
 
   #release(): void {
     this.#ring.operations.release(this.#slot)
-    if (this.#isProbe) this.#ring.sockets.close(this.#fd)
+    this.#closeDescriptor()
+  }
+
+  #closeDescriptor(): void {
+    if (this.#fd >= 0) this.#ring.sockets.close(this.#fd)
+    this.#fd = -1
   }
 }

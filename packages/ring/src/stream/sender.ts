@@ -230,7 +230,7 @@ export class Sender {
 
   #waitForRoom(): void {
     const watch = this.#ring.sockets.watchRoom(this.#owner.fd)
-    this.#roomWait = new RoomWait(this.#ring, watch, true, PollEvent.Readable, () => {
+    this.#roomWait = new RoomWait(this.#ring, watch, PollEvent.Readable, () => {
       this.#roomWait = undefined
       if (this.#active) this.#ring.schedule(this.#owner)
     })
