@@ -3,6 +3,7 @@ import { once } from 'node:events'
 import { type AddressInfo, createServer, type Socket } from 'node:net'
 import { Worker } from 'node:worker_threads'
 import { describe, expect, it, onTestFinished } from 'vitest'
+import type { TcpConnection } from '../src/index'
 import { loopback, openDescriptors, pattern, Received, server, testRing, until, client, echo } from './support'
 
 /** What every program below begins with: a server in the test, which counts what arrives. */
@@ -246,6 +247,33 @@ describe('a ring that is closed', () => {
     const ended = await run(program)
     expect(ended).toMatchObject({ code: 0, errors: '', output: '0\n' })
     expect(openDescriptors()).toBe(before)
+  })
+
+  // An end would have the peer take a part for the whole.
+  it('resets what it has not sent all of, and ends what it has', async () => {
+    const origin = await server(testRing(), { open: (connection) => void connection.write(pattern(20_000_000, 2)) })
+    const ring = testRing()
+    const begun: Record<string, (connection: TcpConnection) => void> = {
+      writes: (connection) => void connection.write(pattern(20_000_000, 1)),
+      forwards: (connection) => void client(ring, origin, {}).then((source) => source.forward(connection)),
+      idle: (connection) => void connection.write('all of it'),
+    }
+    const names = Object.keys(begun)
+    const listener = await server(ring, { data: (connection, chunk) => begun[String(chunk)](connection) })
+    const peers = testRing()
+    const told = Promise.all(names.map(async (name): Promise<[string, string]> => {
+      const received = new Received()
+      const peer = await client(peers, listener, received)
+      peer.write(name)
+      await until(() => received.bytes !== 0, 'the first of it')
+      peer.pause()
+      await until(() => ring.closed, 'the ring to close')
+      peer.resume()
+      await received.closed
+      return [name, received.error?.code ?? 'end']
+    }))
+    setTimeout(() => ring.close(), 100)
+    expect(Object.fromEntries(await told)).toEqual({ writes: 'ECONNRESET', forwards: 'ECONNRESET', idle: 'end' })
   })
 
   it('in the middle of a handler stops at once', async () => {

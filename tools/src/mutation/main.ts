@@ -41,7 +41,7 @@ async function main({ runs, only }: Options): Promise<void> {
 const command = new Command('mutate')
   .description('Puts faults into Sheaf\'s code, one at a time, and runs the property tests against each: all must be'
     + ' caught.')
-  .option('--runs <number>', 'random programs to try each mutation with', positive, 2000)
+  .option('--runs <number>', 'random programs to try each mutation with', positive, 4000)
   .option('--only <text>', 'only mutations whose name has it')
 
 command.parse()

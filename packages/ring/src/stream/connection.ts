@@ -506,7 +506,11 @@ export abstract class StreamConnection implements
   /** The ring is closed: nothing is in the kernel any more. Closes the descriptor, and tells the owner. */
   ringClosed(error: Error): void {
     this.#error ??= error
-    if (this.#state !== 'closing') this.#close()
+    if (this.#state !== 'closing') {
+      // The peer must not take what it has got for the whole.
+      if (this.#sender.unfinished) this.prepareReset()
+      this.#close()
+    }
     this.ring.operations.abandon(this.#slot)
     if (this.#closing?.submitted !== true) this.ring.sockets.close(this.fd)
     this.#sender.queue.closeDescriptors()

@@ -124,6 +124,11 @@ export class Sender {
     (this.#sources ??= []).push(source)
   }
 
+  /** More is to be sent than has been: what is queued, or what a forwarding has not brought yet. */
+  get unfinished(): boolean {
+    return this.queue.queuedBytes !== 0 || (this.#sources !== undefined && this.#sources.length !== 0)
+  }
+
   forgetSource(source: ForwardingSource): void {
     this.#sources = this.#sources?.filter((other) => other !== source)
   }
