@@ -13,7 +13,7 @@ export interface ConnectionOptions {
   writableHighWaterMark?: number
   /**
    * Enter an async context of the connection's own for every call of the handler (`AsyncLocalStorage`). Default
-   * false.
+   * false: handlers run in none, with no store, and what `enterWith` sets there other connections' handlers see too.
    */
   asyncContext?: boolean
 }
