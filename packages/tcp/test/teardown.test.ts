@@ -253,26 +253,34 @@ describe('a ring that is closed', () => {
   it('resets what it has not sent all of, and ends what it has', async () => {
     const origin = await server(testRing(), { open: (connection) => void connection.write(pattern(20_000_000, 2)) })
     const ring = testRing()
+    let idle: TcpConnection | undefined
     const begun: Record<string, (connection: TcpConnection) => void> = {
       writes: (connection) => void connection.write(pattern(20_000_000, 1)),
       forwards: (connection) => void client(ring, origin, {}).then((source) => source.forward(connection)),
-      idle: (connection) => void connection.write('all of it'),
+      idle: (connection) => {
+        connection.write('all of it')
+        idle = connection
+      },
     }
     const names = Object.keys(begun)
     const listener = await server(ring, { data: (connection, chunk) => begun[String(chunk)](connection) })
     const peers = testRing()
+    let waiting = 0
     const told = Promise.all(names.map(async (name): Promise<[string, string]> => {
       const received = new Received()
       const peer = await client(peers, listener, received)
       peer.write(name)
       await until(() => received.bytes !== 0, 'the first of it')
       peer.pause()
+      if (++waiting === names.length) {
+        await until(() => idle?.bytesQueued === 0, 'all of it to be sent')
+        ring.close()
+      }
       await until(() => ring.closed, 'the ring to close')
       peer.resume()
       await received.closed
       return [name, received.error?.code ?? 'end']
     }))
-    setTimeout(() => ring.close(), 100)
     expect(Object.fromEntries(await told)).toEqual({ writes: 'ECONNRESET', forwards: 'ECONNRESET', idle: 'end' })
   })
 
