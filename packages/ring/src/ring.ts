@@ -222,14 +222,19 @@ export class Ring {
     this.#native.enter(0, 0)
   }
 
+  /** Submits what is in the submission queue, and has the kernel post what it has done. */
+  #enterForEvents(): void {
+    this.submissions.publish()
+    this.#native.enter(0, EnterFlag.GetEvents)
+  }
+
   /**
    * Submits what is in the submission queue now, and has those sockets that are quiet take note of what has completed.
    * They tell their owners in the next turn.
    */
   reap(): void {
     if (this.#closed) return
-    this.submissions.publish()
-    this.#native.enter(0, EnterFlag.GetEvents)
+    this.#enterForEvents()
     this.#completions.reap()
   }
 
@@ -238,8 +243,7 @@ export class Ring {
    * in the submission queue.
    */
   receivedNothing(slot: number): boolean {
-    this.submissions.publish()
-    this.#native.enter(0, EnterFlag.GetEvents)
+    this.#enterForEvents()
     return this.#completions.endsEmpty(userDataLow(slot, Operation.Receive))
   }
 
@@ -248,8 +252,7 @@ export class Ring {
    * completed. Submits what is in the submission queue.
    */
   hasDone(slot: number): boolean {
-    this.submissions.publish()
-    this.#native.enter(0, EnterFlag.GetEvents)
+    this.#enterForEvents()
     return this.#completions.haveEnded(slot, this.operations.outstanding(slot))
   }
 
