@@ -279,7 +279,7 @@ describe('a ring that is closed', () => {
       await until(() => ring.closed, 'the ring to close')
       peer.resume()
       await received.closed
-      return [name, received.error?.code ?? 'end']
+      return [name, (received.error as NodeJS.ErrnoException | undefined)?.code ?? 'end']
     }))
     expect(Object.fromEntries(await told)).toEqual({ writes: 'ECONNRESET', forwards: 'ECONNRESET', idle: 'end' })
   })
