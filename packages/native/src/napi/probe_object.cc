@@ -16,6 +16,8 @@ Napi::Value Probe(const Napi::CallbackInfo& info) {
   probe.Set("release", result.release);
   probe.Set("features", result.features);
   Napi::Uint8Array opcodes = Napi::Uint8Array::New(env, result.opcodes.size());
+  // A thread that is being terminated makes none.
+  if (opcodes.IsEmpty()) return {};
   std::copy(result.opcodes.begin(), result.opcodes.end(), opcodes.Data());
   probe.Set("opcodes", opcodes);
   return probe;
