@@ -104,6 +104,11 @@ export function unknownEncoding(encoding: string): ArgumentError {
   return withCode(new TypeError(`Unknown encoding: ${encoding}`), 'ERR_UNKNOWN_ENCODING')
 }
 
+/** Makes what a handler has thrown an uncaughtException of its own: it keeps nobody else from being told. */
+export function throwLater(thrown: unknown): void {
+  process.nextTick(() => { throw thrown })
+}
+
 /** States what must hold. A failure is a bug in Sheaf or in the kernel, never in the application. */
 export function invariant(holds: boolean, what: string): asserts holds {
   if (!holds) throw new SheafError('ERR_SHEAF_INVARIANT', `${what} (a bug in Sheaf or the kernel: please report it)`)

@@ -65,6 +65,8 @@ export const limits = {
    * mark: a `net.Socket` takes a chunk below that for one that may be changed.
    */
   sendInPlaceBytes: 64 * 1024,
+  /** What one system call is given to send of a chunk: Linux takes no 2 GB. */
+  sendCallBytesMax: 2 ** 30,
   /**
    * What one connection sends within a turn of the event loop, by system calls of its own: a peer that takes all that
    * is written as fast as it is written must not have the loop to itself. It is more than the kernel keeps for a peer

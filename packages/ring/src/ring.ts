@@ -4,7 +4,7 @@ import {
 } from '@sheaf/native'
 import { EnterFlag, receivedMessageHeaderBytes, SetupFlag } from './abi'
 import { type Capabilities, detectCapabilities, lostCapability, ringCapability } from './capabilities'
-import { lockedMemoryError, SheafError, systemError } from './errors'
+import { lockedMemoryError, SheafError, systemError, throwLater } from './errors'
 import { limits } from './limits'
 import { type BufferWaiter, BufferWaiters } from './memory/buffer-waiters'
 import { GroupPool } from './memory/group-pool'
@@ -243,6 +243,7 @@ export class Ring {
    * in the submission queue.
    */
   receivedNothing(slot: number): boolean {
+    if (this.#closed) return true
     this.#enterForEvents()
     return this.#completions.endsEmpty(userDataLow(slot, Operation.Receive))
   }
@@ -252,6 +253,7 @@ export class Ring {
    * completed. Submits what is in the submission queue.
    */
   hasDone(slot: number): boolean {
+    if (this.#closed) return true
     this.#enterForEvents()
     return this.#completions.haveEnded(slot, this.operations.outstanding(slot))
   }
@@ -336,11 +338,16 @@ export class Ring {
     this.#closed = true
     openRings.delete(this)
     this.waiters.close()
+    this.submissions.stop()
     this.#completions.stop()
     this.#native.close()
     const error = new SheafError('ERR_SHEAF_RING_CLOSED', 'The ring was closed')
     for (const member of [...this.members]) {
-      member.ringClosed(error)
+      try {
+        member.ringClosed(error)
+      } catch (thrown) {
+        throwLater(thrown)
+      }
       this.endEvent()
     }
   }

@@ -13,7 +13,7 @@ import {
   type ConnectOptions,
   type SocketPairOptions,
 } from './options'
-import { openPair, unixStreamSocket } from './socket'
+import { beginPair, openPair, unixStreamSocket } from './socket'
 import type { UnixConnection } from './transport'
 import { encodeUnixAddress } from './unix-address'
 
@@ -68,7 +68,8 @@ export function adopt(options: AdoptOptions, handler: StreamHandler<UnixConnecti
 }
 
 /**
- * Two connections with each other, both unnamed. `open` of both is called before this returns.
+ * Two connections with each other, both unnamed. `open` of both is called before this returns: if one throws, so
+ * does this, and both are destroyed.
  * @param otherHandler of the second; by default it shares the first's.
  * @throws TypeError, RangeError for bad options; SystemError `EMFILE`, … of `socketpair`; SheafError
  *   `ERR_SHEAF_UNSUPPORTED` where there is no io_uring.
@@ -82,6 +83,6 @@ export function socketpair(
   const ring = ringOnlyFor(options, 'socketpair')
   const pair = openPair(ring, unixStreamSocket, () => undefined, (fd, index) =>
     new RingUnixConnection(ring, fd, index === 0 ? handler : otherHandler, options))
-  for (const connection of pair) connection.begin()
+  beginPair(pair)
   return pair
 }

@@ -1,4 +1,4 @@
-import { Lane, type Ring, type SocketKind, systemError } from '@sheaf/ring'
+import { Lane, type Ring, type SocketKind, systemError, type TransportState } from '@sheaf/ring'
 import type { FileOptions } from './options'
 import { SocketFile } from './socket-file'
 import { encodeUnixAddress, isAbstract, unixFamily } from './unix-address'
@@ -77,6 +77,22 @@ export function openPair<T extends { destroy(): void }>(
     if (one === undefined) ring.sockets.close(first)
     else one.destroy()
     ring.sockets.close(second)
+    throw error
+  }
+}
+
+/**
+ * Begins both of a pair.
+ * @throws what `open` of one of them does: nobody would have the pair then, so both are destroyed.
+ */
+export function beginPair<T extends { readonly state: TransportState, begin(): void, destroy(): void }>(
+  pair: readonly [T, T],
+): void {
+  try {
+    // The first's `open` may have closed the ring.
+    for (const connection of pair) if (connection.state === 'connecting') connection.begin()
+  } catch (error) {
+    for (const connection of pair) connection.destroy()
     throw error
   }
 }

@@ -160,7 +160,8 @@ int Ring::MapQueues() {
 }
 
 Ring::~Ring() {
-  Close(nullptr);
+  // Not closed is only one that could not be made.
+  if (!closed()) close(fd_);
 }
 
 uint32_t* Ring::Word(uint32_t offset) const {
@@ -379,11 +380,11 @@ void Ring::AddUnreadDescriptors(OwnedDescriptors* owned) {
   }
 }
 
-bool Ring::Close(OwnedDescriptors* owned) {
+bool Ring::Close(OwnedDescriptors* unread) {
   if (closed()) return true;
-  if (owned != nullptr && Unsubmitted() != 0) Enter(0, 0);
+  if (Unsubmitted() != 0) Enter(0, 0);
   const bool ended = CancelAll(kCloseTimeoutMs) == 0;
-  if (owned != nullptr) AddUnreadDescriptors(owned);
+  AddUnreadDescriptors(unread);
   close(fd_);
   fd_ = -1;
   rings_.reset();

@@ -102,11 +102,12 @@ class Ring {
   /**
    * Cancels what runs, within `kCloseTimeoutMs`, and closes the descriptor. Harmless when repeated.
    * The ring's own mappings stay, for whoever holds them; the kernel frees the ring when they are gone too.
-   * @param owned not null if nobody will read the completions: what waits in the submission queue is submitted first
-   *   (it may close descriptors), and descriptors that have arrived (`kDescriptorBit`) are added here.
+   * Nobody will read the completions any more: what waits in the submission queue is submitted first (it may close
+   * descriptors).
+   * @param unread descriptors that have arrived (`kDescriptorBit`) are added here.
    * @returns whether every request is known to have ended, so that memory the kernel was told of may be given back.
    */
-  bool Close(OwnedDescriptors* owned);
+  bool Close(OwnedDescriptors* unread);
 
   /** Adds the descriptors of the completion at `position` of the queue to `owned`, and counts it as read. */
   void ReadDescriptors(uint32_t position, OwnedDescriptors* owned);

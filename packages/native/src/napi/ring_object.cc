@@ -180,7 +180,9 @@ void RingObject::CloseRing(ClosedBy by) {
   if (ring_->closed()) return;
   addon_->RingClosed(this);
   LeaveLoop();
-  const bool ended = ring_->Close(by == ClosedBy::kEnvironment ? addon_->descriptors() : nullptr);
+  kernel::OwnedDescriptors unread;
+  const bool ended = ring_->Close(by == ClosedBy::kEnvironment ? addon_->descriptors() : &unread);
+  unread.CloseAll();
   GiveBackQueues(by);
   if (ended) {
     held_.clear();

@@ -1,4 +1,4 @@
-import { invalidArgumentValue, invariant, SheafError, type SystemError } from '../errors'
+import { invalidArgumentValue, invariant, SheafError, type SystemError, throwLater } from '../errors'
 import { limits } from '../limits'
 import { Cancellation } from '../queue/cancellation'
 import { Operation, type OperationOwner } from '../queue/operation-table'
@@ -170,7 +170,7 @@ implements MessageTransport<A, To>, OperationOwner, MessageReceiverOwner<A>, Mes
   }
 
   flush(): void {
-    if (!this.sends) return
+    if (!this.sends || this.ring.closed) return
     this.#steer()
     this.ring.submit()
   }
@@ -335,7 +335,9 @@ implements MessageTransport<A, To>, OperationOwner, MessageReceiverOwner<A>, Mes
 
   // ---------------------------------------------------------------- what is asked of the kernel
 
+  /** As {@link StreamConnection.advance}. */
   advance(): void {
+    this.scheduled = false
     let told = false
     try {
       this.#tellSettled()
@@ -344,7 +346,6 @@ implements MessageTransport<A, To>, OperationOwner, MessageReceiverOwner<A>, Mes
       this.#tellDrained()
       told = true
     } finally {
-      this.scheduled = false
       this.#steer()
       if (!told && this.#state !== 'closed') this.ring.schedule(this)
     }
@@ -422,11 +423,14 @@ implements MessageTransport<A, To>, OperationOwner, MessageReceiverOwner<A>, Mes
     this.ring.metrics.closed++
     this.unref()
     this.onClosed?.()
-    try {
-      this.#tellSettled()
-    } finally {
-      this.handler.close?.(this, this.#error)
+    while (!this.#settled.empty) {
+      try {
+        this.#tellSettled()
+      } catch (thrown) {
+        throwLater(thrown)
+      }
     }
+    this.handler.close?.(this, this.#error)
   }
 
   // ---------------------------------------------------------------- what the owner is told

@@ -50,9 +50,9 @@ export const handleEvents: HandleEvents = {
 
   lost(error) {
     const { receiver, handle } = this[state]
-    const done = error.syscall === 'write' ? handle?.takeWrite() : undefined
+    // A write that waits is cut off by what is read.
+    const done = error.syscall === 'read' ? undefined : handle?.takeWrite()
     if (done !== undefined) done(error)
-    // A write that waits is cut off.
     else if (receiver?.failed(error) !== true) this.destroy(error)
   },
 }

@@ -86,19 +86,22 @@ export class Backlog {
   }
 
   /**
-   * What is left of the next chunk, if that was kept by reference; not if its memory has been taken away, which
-   * {@link copyTo} says.
+   * What is left of the next chunk, as far as one call sends it, if that was kept by reference; not if its memory has
+   * been taken away, which {@link copyTo} says.
    */
   get inPlace(): Uint8Array | undefined {
     const piece = this.#pieces.at(0)
     if (piece === undefined) return undefined
     const { bytes, lengthBytes, ours } = piece
     if (ours || bytes.byteLength !== lengthBytes) return undefined
-    return this.#offset === 0 ? bytes : bytes.subarray(this.#offset)
+    return lengthBytes <= limits.sendCallBytesMax && this.#offset === 0
+      ? bytes
+      : bytes.subarray(this.#offset, this.#offset + limits.sendCallBytesMax)
   }
 
   /** The small chunks right behind {@link inPlace}, which may be sent along with it. */
   get behind(): Uint8Array {
+    if ((this.#pieces.at(0)?.lengthBytes ?? 0) - this.#offset > limits.sendCallBytesMax) return nothing
     const piece = this.#pieces.at(1)
     if (piece === undefined) return this.#gather?.subarray(0, this.#gathered) ?? nothing
     return piece.ours && piece.descriptors === undefined ? piece.bytes : nothing

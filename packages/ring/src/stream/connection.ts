@@ -1,6 +1,6 @@
 import { AsyncResource } from 'node:async_hooks'
 import { Errno } from '../abi'
-import { invalidArgumentValue, invariant, SheafError, systemError } from '../errors'
+import { invalidArgumentValue, invariant, SheafError, systemError, throwLater } from '../errors'
 import { limits } from '../limits'
 import type { SendBlock } from '../memory/send-memory'
 import { Operation, type OperationOwner } from '../queue/operation-table'
@@ -173,7 +173,7 @@ export abstract class StreamConnection implements
   }
 
   flush(): void {
-    if (this.#state === 'closed') return
+    if (this.#state === 'closed' || this.ring.closed) return
     this.#steer()
     this.ring.submit()
   }
@@ -424,9 +424,11 @@ export abstract class StreamConnection implements
 
   /**
    * Tells the owner what has happened since, then asks the kernel for what the state calls for. Called by the ring once
-   * a turn after {@link Ring.schedule}. If the owner throws, what it has not been told yet is told in the next turn.
+   * a turn after {@link Ring.schedule}, and once more for what comes of what the owner does meanwhile. If the owner
+   * throws, what it has not been told yet is told in the next turn.
    */
   advance(): void {
+    this.scheduled = false
     let told = false
     try {
       if (this.#active()) this.#sender.tell()
@@ -437,9 +439,8 @@ export abstract class StreamConnection implements
       if (this.#sender.failure !== 0) this.destroy(systemError(this.#sender.failure, 'write'))
       told = true
     } finally {
-      this.scheduled = false
       if (this.underSocket) this.#closing?.closeNow()
-      if (this.#closing?.finished === true) this.#finish()
+      if (this.#state === 'closing' && this.#closing?.finished === true) this.#finish()
       else this.#steer()
       if (!told) this.ring.schedule(this)
     }
@@ -499,8 +500,7 @@ export abstract class StreamConnection implements
     } catch (error) {
       thrown.push(error)
     }
-    // Each becomes an uncaughtException of its own, and none keeps the others from being told.
-    for (const error of thrown) process.nextTick(() => { throw error })
+    thrown.forEach(throwLater)
   }
 
   /** The ring is closed: nothing is in the kernel any more. Closes the descriptor, and tells the owner. */

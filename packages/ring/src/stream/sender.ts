@@ -320,6 +320,7 @@ export class Sender {
       while ((callback = callbacks.takeUpTo(queue.sentBytes)) !== undefined) this.#owner.call(callback)
       while (this.finished && (callback = callbacks.takeEnd()) !== undefined) this.#owner.call(callback)
     }
+    if (!this.#active) return
     const lowWaterMark = this.#owner.writableHighWaterMark * limits.writableLowWaterFraction
     if (queue.waiting || queue.queuedBytes > lowWaterMark) return
     if (this.#sources !== undefined) for (const source of this.#sources) source.targetDrained()

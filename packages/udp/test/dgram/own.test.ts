@@ -46,6 +46,28 @@ describe('sockets of @sheaf/udp/dgram', () => {
     await Promise.all([closed(sender), closed(receiver)])
   })
 
+  it.each([
+    ['can\'t be sent', 1, 70_000, 'EMSGSIZE'],
+    ['fill the queue', 5, 60_000, undefined],
+  ] as const)('call back for datagrams of a listener of `message` that %s', async (_, count, sizeBytes, code) => {
+    const receiver = await bound()
+    const sink = await bound()
+    const told: (string | undefined)[] = []
+    receiver.once('message', () => {
+      for (let index = 0; index < count; index++) {
+        receiver.send(Buffer.alloc(sizeBytes), sink.address().port, loopback, (error) => {
+          told.push((error as NodeJS.ErrnoException | undefined)?.code)
+        })
+      }
+    })
+    const sender = nodeDatagram.createSocket('udp4')
+    sender.send('send', receiver.address().port, loopback)
+    await until(() => told.length === count, 'the callbacks')
+    expect(new Set(told)).toEqual(new Set([code]))
+    sender.close()
+    await Promise.all([closed(receiver), closed(sink)])
+  })
+
   it('take any number of datagrams in one turn, in order', async () => {
     const receiver = await bound()
     const peer = nodeDatagram.createSocket('udp4')

@@ -1,6 +1,6 @@
 import { adoptDescriptor, ConnectAttempt, type ListenerHandler, openSocket, ringOnlyFor } from '@sheaf/ring'
 import { listenOnRing } from '../listening'
-import { openPair, unixSeqpacketSocket } from '../socket'
+import { beginPair, openPair, unixSeqpacketSocket } from '../socket'
 import type { UnixListener } from '../transport'
 import { encodeUnixAddress } from '../unix-address'
 import { SeqpacketConnection, type SeqpacketHandler } from './connection'
@@ -62,7 +62,8 @@ export function adopt(options: AdoptOptions, handler: SeqpacketHandler): Seqpack
 }
 
 /**
- * Two connections with each other, both unnamed. `open` of both is called before this returns.
+ * Two connections with each other, both unnamed. `open` of both is called before this returns: if one throws, so
+ * does this, and both are destroyed.
  * @param otherHandler of the second; by default it shares the first's.
  * @throws TypeError, RangeError for bad options; SystemError `EMFILE`, … of `socketpair`; SheafError
  *   `ERR_SHEAF_UNSUPPORTED` where there is no io_uring.
@@ -77,6 +78,6 @@ export function socketpair(
   const ring = ringOnlyFor(options, 'A Unix seqpacket socket')
   const pair = openPair(ring, unixSeqpacketSocket, () => undefined, (fd, index) =>
     new SeqpacketConnection(ring, fd, index === 0 ? handler : otherHandler, options))
-  for (const connection of pair) connection.begin()
+  beginPair(pair)
   return pair
 }
