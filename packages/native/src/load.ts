@@ -50,11 +50,19 @@ function refuse(reason: string): Loaded {
 
 /** This file is one folder below the package's root, as source (`src/`) and as built (`dist/`). */
 function shippedPaths(): string[] {
-  // Not there in a bundle of CommonJS.
-  const file = import.meta.filename as string | undefined ?? process.argv.at(1) ?? process.execPath
+  const file = ownPath() ?? process.argv.at(1) ?? process.execPath
   const folder = `${process.platform}-${process.arch}${usesMusl() ? '-musl' : ''}`
   return [`../prebuilds/${folder}/sheaf_native.node`, '../gyp/build/Release/sheaf_native.node']
     .map((path) => resolve(file, '..', path))
+}
+
+/** In a bundle there may be none. */
+function ownPath(): string | undefined {
+  try {
+    return import.meta.filename
+  } catch {
+    return undefined
+  }
 }
 
 /** Which C library this very process has mapped; `process.report` says the same, but takes milliseconds. */

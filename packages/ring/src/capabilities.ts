@@ -49,8 +49,15 @@ function atLeast(release: string, floor: readonly [number, number]): boolean {
   return major > floor[0] || (major === floor[0] && minor >= floor[1])
 }
 
+/** Node's permission model, which knows of networks since Node 25, keeps this process from them. */
+function networkForbidden(): boolean {
+  const { permission } = process as { permission?: typeof process.permission }
+  return permission !== undefined && process.allowedNodeEnvironmentFlags.has('--allow-net') && !permission.has('net')
+}
+
 function ringSupport(): Capability {
   if (nativeBinding === undefined) return no(unavailable)
+  if (networkForbidden()) return no('Node\'s permission model keeps this process from networks (--allow-net)')
   const { release } = nativeBinding.probe()
   if (!atLeast(release, ringFloor)) return no(`Linux ${release} has no multishot receive (it came with 6.0)`)
   return multishotReceiveWorks(nativeBinding) ? yes : no(`multishot receive failed its self-test on Linux ${release}`)

@@ -26,7 +26,7 @@ export class Metrics {
   receives = 0
   receiveBuffers = 0
   /** Receive completions by the number of buffers they covered: index `i` counts those of 2^i to 2^(i+1)-1. */
-  readonly receiveBundles = new Float64Array(16)
+  readonly receiveBundles: Float64Array = new Float64Array(16)
   /** Multishot receives armed: one for each connection, and another whenever the kernel or a pause has ended one. */
   receivesArmed = 0
   /** Receives that the kernel ended because the pool was empty. */
@@ -42,7 +42,7 @@ export class Metrics {
   sends = 0
   sendBuffers = 0
   /** Send completions by the number of buffers they covered: index `i` counts those of 2^i to 2^(i+1)-1. */
-  readonly sendBundles = new Float64Array(16)
+  readonly sendBundles: Float64Array = new Float64Array(16)
   /** Bundles that needed more than one completion (over 256 buffers). */
   chainedBundles = 0
   /** Sends that ended with fewer bytes than asked for. */

@@ -469,7 +469,7 @@ export class Ring {
   /** The event loop may not turn again: what was asked for is done now, and from now on when it is asked for. */
   finish(): void {
     for (const member of this.members) {
-      // One that is being advanced is among them.
+      if (member.scheduled) continue
       member.scheduled = true
       this.#scheduled.push(member)
     }

@@ -1,7 +1,9 @@
 import { execFileSync, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { lockedMemory, Program } from '@sheaf/ring/testing'
 import { expect, it, onTestFinished } from 'vitest'
 
 interface Ended {
@@ -373,6 +375,64 @@ it('workers of a cluster share a port', async () => {
   expect(code).toBe(0)
 })
 
+it('a worker that closes its server serves who has connected by then', async () => {
+  const { code, output } = await run(`
+    import cluster from 'node:cluster'
+    if (cluster.isPrimary) {
+      const worker = cluster.fork()
+      const answers = []
+      let closed = 0
+      cluster.on('listening', (_worker, { port }) => {
+        const sockets = Array.from({ length: 8 }, () => stock.connect(port, '127.0.0.1'))
+        Promise.all(sockets.map((socket) => once(socket, 'connect'))).then(() => console.log('connected'))
+        for (const socket of sockets) {
+          socket.on('data', (data) => answers.push(String(data))).on('error', (error) => answers.push(error.code))
+          socket.on('close', () => { if (++closed === 8) worker.disconnect() })
+        }
+        worker.once('exit', (code) => console.log(...new Set(answers), code))
+      })
+    } else {
+      const server = net.createServer((socket) => socket.end('served')).listen(0, '127.0.0.1', () => {
+        // Told to the primary once this is over.
+        process.nextTick(setImmediate, () => {
+          Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 500)
+          server.close()
+        })
+      })
+    }
+    import { once } from 'node:events'`)
+  expect(output).toBe('connected\nserved 0')
+  expect(code).toBe(0)
+})
+
+it('a worker that is disconnected before it listens ends, and does not keep others from listening', async () => {
+  const { code, output } = await run(`
+    import cluster from 'node:cluster'
+    const port = process.env.PORT ?? await new Promise((resolve) => {
+      const server = stock.createServer().listen(0, '127.0.0.1', () => {
+        const { port } = server.address()
+        process.env.PORT = port
+        server.close(() => resolve(port))
+      })
+    })
+    if (cluster.isPrimary) {
+      const first = cluster.fork()
+      first.on('online', () => first.disconnect()).on('exit', (code) => {
+        console.log('exit', code)
+        cluster.fork().on('listening', () => {
+          console.log('listening')
+          cluster.disconnect()
+        })
+      })
+    } else {
+      const server = net.createServer()
+      // It is disconnected by then.
+      setTimeout(() => server.listen(port, '127.0.0.1'), cluster.worker.id === 1 ? 500 : 0)
+    }`)
+  expect(output).toBe('exit 0\nlistening')
+  expect(code).toBe(0)
+})
+
 it('a worker that is disconnected waits for the connections of its server', async () => {
   const { code, output } = await run(`
     import cluster from 'node:cluster'
@@ -582,4 +642,60 @@ it('a process that gets a server from its parent can listen with it', async () =
 it('runs process.nextTick after each event if it is loaded in a vm context', () => {
   const program = join(import.meta.dirname, 'fixtures/in-vm-context.cjs')
   expect(execFileSync(process.execPath, [program], { encoding: 'utf8' })).toBe('data tick data tick data tick\n')
+})
+
+it.each([0, 16, 64, 128, 192, 1024])('it works with %i KB of locked memory, on whatever sockets', async (limitKb) => {
+  const program = new Program(`
+    import net from '@sheaf/tcp/net'
+    const server = net.createServer((socket) => socket.pipe(socket)).listen(0, '127.0.0.1', () => {
+      net.connect(server.address().port, '127.0.0.1').end('echo').on('data', (chunk) => {
+        console.log(String(chunk))
+        server.close()
+      })
+    })
+  `, { through: lockedMemory(limitKb) })
+  expect(await program.line()).toBe('echo')
+  expect(await program.ended).toMatchObject({ code: 0, errors: '' })
+})
+
+it.each(['register', 'net'])('paths are Node\'s where @sheaf/unix is not installed, or fails: %s', async (how) => {
+  const path = join(mkdtempSync(join(tmpdir(), 'sheaf-')), 's')
+  onTestFinished(() => {
+    rmSync(join(path, '..'), { recursive: true })
+  })
+  const { output, code } = await run(`
+    import { loadFamilyBy } from '@sheaf/ring/net'
+    import { createRequire } from 'node:module'
+    loadFamilyBy('pipe', () => { throw Object.assign(new Error('none'), { code: 'MODULE_NOT_FOUND' }) })
+    const { Server, Socket, connect } = '${how}' === 'net' ? net : createRequire(import.meta.url)('node:net')
+    const server = new Server((socket) => socket.pipe(socket)).listen('${path}', () => {
+      const first = new Socket().setEncoding('utf8').setTimeout(10_000).setNoDelay()
+      first.on('data', (data) => {
+        console.log(first._handle.constructor.name, typeof data, data)
+        first.end()
+      })
+      first.connect('${path}', () => first.write('first')).on('close', () => {
+        const second = connect({ path: '${path}' }).on('data', (data) => {
+          console.log(second._handle.constructor.name, String(data))
+          second.end()
+          server.close()
+        })
+        second.write('second')
+      })
+    })`, how === 'register' ? { NODE_OPTIONS: '--import=@sheaf/tcp/register' } : {})
+  expect(output).toBe('Pipe string first\nPipe second')
+  expect(code).toBe(0)
+})
+
+it.each(['connect', 'end'])('process.exit in `%s`, after it is destroyed, is what ends it', async (event) => {
+  const { output, code } = await run(`
+    process.on('exit', (status) => console.log('exit', status))
+    const server = stock.createServer((socket) => socket.end()).listen(0, '127.0.0.1', () => {
+      const socket = net.connect(server.address().port, '127.0.0.1').resume().on('${event}', () => {
+        socket.destroy()
+        process.exit(7)
+      })
+    })`)
+  expect(output).toBe('exit 7')
+  expect(code).toBe(7)
 })

@@ -34,11 +34,13 @@ export const pathFamily: AddressFamily = {
   name: () => ({}),
 }
 
-/** @returns the result of `call`, or the `-errno` of the SystemError that it threw. */
+/** @returns the result of `call`, or the `-errno` of the system call that it failed in. */
 function resultOf<T>(call: () => T): T | number {
   try {
     return call()
   } catch (error) {
-    return (error as SystemError).errno
+    const { errno } = error as Partial<SystemError>
+    if (errno === undefined) throw error
+    return errno
   }
 }

@@ -57,10 +57,17 @@ export class SocketFile {
     if (mode !== undefined) chmodSync(this.#absolutePath, mode)
   }
 
-  /** The file is there now: this is the one that goes. */
+  /**
+   * The file is there now: this is the one that goes. Not if Node's permission model keeps the process from looking at
+   * it.
+   */
   made(): void {
-    this.#identity = fileIdentity(this.#absolutePath)
-    files.add(this)
+    try {
+      this.#identity = fileIdentity(this.#absolutePath)
+      files.add(this)
+    } catch {
+      // To listen needs no leave of that model's.
+    }
   }
 
   /**

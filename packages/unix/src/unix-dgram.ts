@@ -202,6 +202,9 @@ export function createSocket(type: string, listener?: Listener | UdpListener): S
   return new Socket(listener as Listener)
 }
 
+/** As `import unix from 'unix-dgram'` has it. */
+export default { createSocket }
+
 function part(message: Uint8Array, offset: number, length: number): Uint8Array {
   if (!(offset >= 0 && length >= 0 && offset + length <= message.byteLength)) {
     throw new RangeError('"offset" and "length" must be within "message"')

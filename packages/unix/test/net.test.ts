@@ -1,8 +1,8 @@
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { type SocketFamily, testSameAsNode, testSockets } from '@sheaf/ring/testing'
-import { afterAll, describe, it } from 'vitest'
+import { runProgram, type SocketFamily, testSameAsNode, testSockets } from '@sheaf/ring/testing'
+import { afterAll, describe, expect, it } from 'vitest'
 import net from '../src/net'
 
 const directory = mkdtempSync(join(tmpdir(), 'sheaf-'))
@@ -13,3 +13,25 @@ const family: SocketFamily = { net, place: () => ({ path: join(directory, String
 
 testSockets('Unix', family, { describe, it })
 testSameAsNode('Unix', family, { describe, it })
+
+it('a server listens at a path that Node\'s permission model does not let it look at', async () => {
+  const path = join(directory, 'unseen')
+  const lines = await runProgram(`
+    const { default: net } = await import('@sheaf/unix/net')
+    const server = net.createServer((socket) => {
+      socket.end('hello')
+      server.close()
+    }).on('error', console.log)
+    server.listen(given, () => {
+      net.connect(given).on('data', (data) => console.log(String(data))).on('error', (error) => console.log(error.code))
+    })
+  `, { given: path, flags: permission(process.cwd()) })
+  expect(lines).toEqual(['hello'])
+})
+
+/** May read what there is to be loaded, and nothing else. */
+function permission(folder: string): string[] {
+  const [major] = process.versions.node.split('.').map(Number)
+  const model = major < 24 ? '--experimental-permission' : '--permission'
+  return [model, `--allow-fs-read=${join(folder, '../..')}/`, '--allow-addons', '--no-warnings']
+}

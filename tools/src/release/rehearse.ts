@@ -71,7 +71,7 @@ async function rehearse(directory: string, signal: AbortSignal): Promise<void> {
       await useJavaScript(consumer, node)
     }
     await useWithoutRing(consumer)
-    await step('npx sheaf doctor', () => consumer.use('doctor.cjs'))
+    await step('npx @sheaf/ring doctor', () => consumer.use('doctor.cjs'))
     for (const moduleKind of ['node16', 'nodenext']) {
       await step(`TypeScript, module ${moduleKind}`, () => consumer.useTypeScript('typed.ts', moduleKind))
     }
@@ -115,7 +115,8 @@ async function useWithoutRing(consumer: Consumer): Promise<void> {
   await step('echo without io_uring', () => consumer.use('echo.mjs', process.execPath, [], disabled))
   await step('register without io_uring', () =>
     consumer.use('application.cjs', process.execPath, register, disabled))
-  await step('npx sheaf doctor without io_uring', () => consumer.use('doctor.cjs', process.execPath, [], disabled))
+  await step('npx @sheaf/ring doctor without io_uring', () =>
+    consumer.use('doctor.cjs', process.execPath, [], disabled))
 }
 
 /** @returns paths of the other Nodes asked for. */

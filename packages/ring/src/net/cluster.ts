@@ -43,9 +43,12 @@ const internals = cluster as unknown as {
   _getServer(server: ServerWithData, query: PrimaryQuery, answer: PrimaryAnswer): void
 }
 
-/** Whether servers of this process are to be shared with other workers. */
+/**
+ * Whether servers of this process are to be shared with other workers. One that is disconnected asks in vain, as with
+ * Node: it is to end.
+ */
 export function isClusterWorker(): boolean {
-  return cluster.isWorker && process.connected
+  return cluster.isWorker
 }
 
 /** Has the primary listen, and give this worker its part of the connections, or of the socket. */

@@ -1,6 +1,8 @@
 import { getSocketOption, type Ring } from '@sheaf/ring'
 import type { AddressFamily, FamilyKind } from './address-family'
 
+const places = { tcp: 'ports', pipe: 'paths' } as const
+
 const provided = new Map<FamilyKind, AddressFamily>()
 const loaders = new Map<FamilyKind, () => unknown>()
 
@@ -24,8 +26,12 @@ export function familyOfKind(kind: FamilyKind): AddressFamily | undefined {
     loaders.delete(kind)
     try {
       load()
-    } catch {
+    } catch (error) {
       // Not installed: that is what optional means.
+      const { code, message } = error as NodeJS.ErrnoException
+      if (code !== 'MODULE_NOT_FOUND' && process.env.SHEAF_LOG === '1') {
+        console.error(`sheaf: Node's own sockets for ${places[kind]}: ${message}`)
+      }
     }
   }
   return provided.get(kind)

@@ -1,5 +1,5 @@
 import type nodeNet from 'node:net'
-import { ringCapability, stockNet } from '@sheaf/ring'
+import { stockNet, whyNoRing } from '@sheaf/ring'
 import { normalizeArguments } from './arguments'
 import { announceClient, announcesConnecting } from './client-channel'
 import { familyOfKind } from './families'
@@ -50,6 +50,6 @@ const sheafNet = {
 
 /**
  * What `node:net` exports, with sockets and servers on Sheaf's connections; the rest is Node's own. Where there is no
- * io_uring all is Node's.
+ * io_uring, or no memory for a ring, all is Node's.
  */
-export const net = (ringCapability().reason === '' ? sheafNet : stockNet) as unknown as Net
+export const net = (whyNoRing() === '' ? sheafNet : stockNet) as unknown as Net

@@ -30,6 +30,8 @@ export class ListenHandle {
   #listener: StreamListener | undefined
   #dealer: PrimaryHandle | undefined
   readonly #leave: (() => void)[] = []
+  /** What the kernel has accepted when it is closed is still told: its peers take other workers to serve them. */
+  servesAccepted = false
   #referenced = true
   /** Others may have the socket too. */
   #shared = false
@@ -152,6 +154,10 @@ export class ListenHandle {
     if (listener === undefined) {
       timers.setImmediate(tellClosed)
       return
+    }
+    if (this.servesAccepted) {
+      listener.acceptWaiting()
+      listener.leave()
     }
     if (!this.#shared) this.#ring.sockets.shutdown(listener.fd, shutdownBoth)
     void listener.close().then(tellClosed)

@@ -176,7 +176,7 @@ function listenBesideWorkers(server: Server, address: string | null, requests: r
   const [{ port: wanted, version }] = requests
   const { _listeningId: listeningId } = server
   // Any port is held with a socket of its own until all have agreed.
-  const held = wanted === 0 ? holdPort(shared) : undefined
+  const held = wanted === 0 && process.connected ? holdPort(shared) : undefined
   if (typeof held === 'number') {
     failToListen(server, listenError(held, shared[0].address, wanted))
     return
@@ -190,7 +190,10 @@ function listenBesideWorkers(server: Server, address: string | null, requests: r
       meeting?.close()
       return
     }
-    server._handle?.whenClosing(() => meeting?.close())
+    if (server._handle !== null) {
+      server._handle.servesAccepted = true
+      server._handle.whenClosing(() => meeting?.close())
+    }
     server.once('listening', () => announceListening(address, port, version))
   })
 }

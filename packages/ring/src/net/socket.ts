@@ -1,7 +1,7 @@
 import { Duplex } from 'node:stream'
 import { defaultRing, nodeMajor, stockNet, timers, type Write } from '@sheaf/ring'
 import type { Endpoint, SocketName } from './address-family'
-import { isNormalized, normalizeArguments } from './arguments'
+import { isNormalized, type NetOptions, normalizeArguments } from './arguments'
 import { kindOfBound } from './bound-socket'
 import { callableClass, construct } from './callable-class'
 import { announceClient, announcesConnecting } from './client-channel'
@@ -12,6 +12,7 @@ import {
   invalidHandleType, socketClosed,
 } from './errors'
 import { isForeignHandle, takeDescriptor } from './foreign-handle'
+import { familyOfKind } from './families'
 import { becomeNodes } from './foreign-socket'
 import { adopt, adoptBound, giveHandle, setHandle } from './give-handle'
 import { IdleTimer } from './idle-timer'
@@ -52,7 +53,12 @@ class SocketMethods extends Duplex {
   // ---------------------------------------------------------------- connecting
 
   connect(...args: unknown[]): this {
-    const [options, callback] = isNormalized(args[0]) ? args[0] : normalizeArguments(args)
+    const normalized = isNormalized(args[0]) ? args[0] : normalizeArguments(args)
+    const [options, callback] = normalized
+    if (isLeftToNode(this, options)) {
+      continueAsNodes(this)
+      return this.connect(normalized)
+    }
     if (announcesConnecting) announceClient(this)
     if (callback !== null) this.once('connect', callback)
     if (this._parent?.connecting === true) return this
@@ -504,6 +510,25 @@ function initialise(socket: Socket, given?: SocketOptions | number): object | un
   }
   if (options.signal) abortConnecting(socket, options.signal)
   return undefined
+}
+
+/** What nobody here can connect: a path where `@sheaf/unix` is not installed. */
+function isLeftToNode(socket: Socket, { path }: NetOptions): boolean {
+  const { handle, boundPath } = socket[state]
+  return handle === null && boundPath === undefined && familyOfKind(path ? 'pipe' : 'tcp') === undefined
+}
+
+/** Makes Node's own socket of one that has no connection yet. */
+function continueAsNodes(socket: Socket): void {
+  const { allowHalfOpen, timeout } = socket
+  const { _readableState, _writableState } = socket as unknown as Record<string, unknown>
+  socket.off('end', refuseWritesAfterEnd)
+  socket[state].idle.set(0)
+  Reflect.deleteProperty(socket, state)
+  becomeNodes(socket, Socket.prototype, { allowHalfOpen })
+  // What has been asked of the stream by now: its encoding, whether it flows, and where to.
+  Object.assign(socket, { _readableState, _writableState })
+  if (timeout !== undefined) socket.setTimeout(timeout)
 }
 
 function wholeSeconds(timeMs = 0): number {

@@ -84,6 +84,12 @@ export class StreamListener implements Listener, OperationOwner {
     this.#ring.unref()
   }
 
+  /** Has the kernel accept whoever waits for that. They are told of in the next turn. */
+  acceptWaiting(): void {
+    this.advance()
+    this.#ring.reap()
+  }
+
   /** Closes it for others to go on with the socket. What had been accepted meanwhile is still told. */
   leave(): void {
     this.#left = true

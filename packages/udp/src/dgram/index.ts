@@ -1,9 +1,10 @@
 import nodeDatagram from 'node:dgram'
-import { stockDatagram, unavailable } from '@sheaf/ring'
+import { stockDatagram, whyNoRing } from '@sheaf/ring'
 import { createSocket as createSheafSocket, Socket as SheafSocket } from './socket'
 
 /*
- * What `node:dgram` exports, on io_uring; where there is none, `node:dgram` itself. How they differ is in the README.
+ * What `node:dgram` exports, on io_uring; where there is none, or no memory for a ring, `node:dgram` itself. How they
+ * differ is in the README.
  */
 
 export type { BindOptions, RemoteInfo, SocketOptions, SocketType } from 'node:dgram'
@@ -13,7 +14,7 @@ const onRing: typeof nodeDatagram = {
   createSocket: createSheafSocket,
   Socket: SheafSocket as unknown as typeof nodeDatagram.Socket,
 }
-const dgram = unavailable === '' ? onRing : nodeDatagram
+const dgram = whyNoRing() === '' ? onRing : nodeDatagram
 
 export default dgram
 export const createSocket: typeof nodeDatagram.createSocket = dgram.createSocket

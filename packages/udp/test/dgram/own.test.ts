@@ -68,6 +68,15 @@ describe('sockets of @sheaf/udp/dgram', () => {
     await Promise.all([closed(receiver), closed(sink)])
   })
 
+  it('tell a zone that is no interface to the callback of `send`', async () => {
+    const socket = createSocket('udp6')
+    const send = (): Promise<unknown> => new Promise((told) => { socket.send('x', 9, 'fe80::1%none', told) })
+    // Unbound, and bound by then.
+    for (let time = 0; time < 2; time++) expect(await send()).toMatchObject({ code: 'ENODEV' })
+    socket.send('x', 9, 'fe80::1%none')
+    await closed(socket)
+  })
+
   it('take any number of datagrams in one turn, in order', async () => {
     const receiver = await bound()
     const peer = nodeDatagram.createSocket('udp4')

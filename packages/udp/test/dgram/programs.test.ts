@@ -1,3 +1,4 @@
+import { lockedMemory, Program } from '@sheaf/ring/testing'
 import { describe, expect, it } from 'vitest'
 import { runFile, runScript } from '../program'
 
@@ -167,4 +168,16 @@ it('errors of listeners and callbacks are reported in the async context that the
   const [expected, actual] = output.split('---').map((part) => part.trim())
   expect(expected).toContain('message in socket')
   expect(actual).toBe(expected)
+})
+
+it.each([0, 16, 64, 128, 192, 1024])('works with %i KB of locked memory, on whatever sockets', async (limitKb) => {
+  const program = new Program(`
+    import dgram from '@sheaf/udp/dgram'
+    const socket = dgram.createSocket('udp4', (message) => {
+      console.log(String(message))
+      socket.close()
+    }).bind(0, '127.0.0.1', () => socket.send('echo', socket.address().port, '127.0.0.1'))
+  `, { through: lockedMemory(limitKb) })
+  expect(await program.line()).toBe('echo')
+  expect(await program.ended).toMatchObject({ code: 0, errors: '' })
 })
