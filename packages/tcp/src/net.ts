@@ -3,13 +3,18 @@
  * (`{ path }`) are taken by `@sheaf/unix` where that is installed, else by `node:net`. Where there is no io_uring, this
  * is `node:net`.
  */
-import { createRequire } from 'node:module'
+import type module from 'node:module'
 import type nodeNet from 'node:net'
+import { requireBuiltin } from '@sheaf/ring'
 import { loadFamilyBy, net, provideFamily } from '@sheaf/ring/net'
 import { internetFamily } from '@sheaf/tcp'
 
 provideFamily(internetFamily)
-loadFamilyBy('pipe', () => createRequire(import.meta.filename)('@sheaf/unix/net') as unknown)
+loadFamilyBy('pipe', () => {
+  // Bundlers, which could not follow it, don't see it so.
+  const { createRequire } = requireBuiltin('node:module') as typeof module
+  return createRequire(import.meta.filename)('@sheaf/unix/net') as unknown
+})
 
 export default net
 // One by one: before Node 20.19 `import` reads the names from the text of the CommonJS file.

@@ -3,13 +3,18 @@
  * `import net from 'node:net'`. Ports are taken by `@sheaf/tcp` where that is installed, else by `node:net`. Where
  * there is no io_uring, this is `node:net`.
  */
-import { createRequire } from 'node:module'
+import type module from 'node:module'
 import type nodeNet from 'node:net'
+import { requireBuiltin } from '@sheaf/ring'
 import { loadFamilyBy, net, provideFamily } from '@sheaf/ring/net'
 import { pathFamily } from '@sheaf/unix'
 
 provideFamily(pathFamily)
-loadFamilyBy('tcp', () => createRequire(import.meta.filename)('@sheaf/tcp/net') as unknown)
+loadFamilyBy('tcp', () => {
+  // Bundlers, which could not follow it, don't see it so.
+  const { createRequire } = requireBuiltin('node:module') as typeof module
+  return createRequire(import.meta.filename)('@sheaf/tcp/net') as unknown
+})
 
 export default net
 // One by one: before Node 20.19 `import` reads the names from the text of the CommonJS file.
