@@ -32,8 +32,10 @@ export class BufferWaiters<W extends BufferWaiter> {
   #left = 0
   /** In this turn sockets that forward may use the reserve of the pool. */
   reserveOpen = false
-  /** In this turn somebody has found no buffer: it comes before those who have had some. */
-  passedOver = false
+  /** Those that have found no buffer in this turn. */
+  #passedOver = 0
+  /** Of those that found none, so many may still try again in this turn. */
+  #tries = 0
 
   constructor(pool: ReceivePool, metrics: Metrics, wake: () => void) {
     this.#pool = pool
@@ -54,15 +56,30 @@ export class BufferWaiters<W extends BufferWaiter> {
     if (index !== -1) this.#waiting.splice(index, 1)
   }
 
+  /** Somebody has found no buffer: it comes before those who have had some. */
+  passOver(): void {
+    this.#passedOver++
+  }
+
+  /** In this turn somebody has found no buffer. */
+  get passedOver(): boolean {
+    return this.#passedOver !== 0
+  }
+
   /**
-   * Takes off those that have waited longest, no more than the buffers there are can serve: each that finds none left
-   * costs a request and a completion.
+   * Whether one of those that have found no buffer, or waited for one, may try again before others do: no more than the
+   * buffers there are can serve, as each that finds none left costs a request and a completion.
    */
+  mayTryAgain(): boolean {
+    return this.#tries-- > 0
+  }
+
+  /** Takes off those that have waited longest, as many as may try after those that have been passed over. */
   release(): readonly W[] {
     const { available, reserve } = this.#pool
     if (available > reserve && this.#waiting.length !== 0) this.#refills++
-    const count = available === 0 ? 0 : Math.max(1, Math.floor(available / limits.buffersPerUnparked))
-    const released = this.#waiting.splice(0, count)
+    this.#tries = available === 0 ? 0 : Math.max(1, Math.floor(available / limits.buffersPerUnparked))
+    const released = this.#waiting.splice(0, Math.max(0, this.#tries - this.#passedOver))
     for (const waiter of released) waiter.parked = false
     this.#released = released.length
     this.#left = this.#waiting.length
@@ -77,7 +94,8 @@ export class BufferWaiters<W extends BufferWaiter> {
    */
   settle(refilled: boolean): boolean {
     const { passedOver } = this
-    this.reserveOpen = this.passedOver = false
+    this.reserveOpen = false
+    this.#passedOver = 0
     if (this.#waiting.length === 0) return false
     const usable = passedOver || refilled || this.#released > this.#waiting.length - this.#left
     if (usable && this.#pool.available !== 0) return true

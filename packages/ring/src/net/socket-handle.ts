@@ -31,8 +31,6 @@ export interface HandleEvents {
 }
 
 const resourceTypes = { tcp: 'TCPWRAP', pipe: 'PIPEWRAP' } as const
-/** What libuv reads at a time: programs rely on it, such as those that put two bytes of length before a chunk. */
-const readBytesMax = 64 * 1024
 
 /**
  * What a socket has in `_handle`: a connection, or the descriptor that is to become one, with the surface that a handle
@@ -63,8 +61,6 @@ export class SocketHandle {
   #onread: unknown
   /** Nothing is to be received. */
   #guarded = false
-  /** Of the chunk that the owner is being told of in pieces. */
-  #bytesUntold = 0
 
   /** @param listenerAsyncId of the listener that has accepted it. */
   constructor(family: AddressFamily, events: HandleEvents, ring: Ring = defaultRing(), listenerAsyncId?: number) {
@@ -310,7 +306,7 @@ export class SocketHandle {
   }
 
   get bytesRead(): number {
-    return this.#connection === undefined ? 0 : this.#connection.bytesRead - this.#bytesUntold
+    return this.#connection?.bytesRead ?? 0
   }
 
   /** Bytes accepted, whether or not they have left. */
@@ -383,23 +379,8 @@ export class SocketHandle {
       return this.#receiver.received(chunk)
     }
     if (this.#guarded) this.owner.destroy()
-    else if (chunk.byteLength <= readBytesMax) callInScope(this.#resource, this.#events.data, this.owner, chunk)
-    else this.#tellInPieces(chunk)
+    else callInScope(this.#resource, this.#events.data, this.owner, chunk)
     return true
-  }
-
-  /** A socket that is paused meanwhile keeps the rest in its stream, and one whose listener throws is told it too. */
-  #tellInPieces(chunk: Chunk): void {
-    const rest = chunk.subarray(readBytesMax)
-    this.#bytesUntold = rest.byteLength
-    try {
-      callInScope(this.#resource, this.#events.data, this.owner, chunk.subarray(0, readBytesMax))
-    } finally {
-      if (rest.byteLength !== 0 && !this.#closing) {
-        runTicks()
-        this.#tellInPieces(rest)
-      }
-    }
   }
 
   /** @internal */

@@ -433,7 +433,7 @@ export abstract class StreamConnection implements
     try {
       if (this.#active()) this.#sender.tell()
       this.ring.endEvent()
-      if (this.#active()) this.#tellKept()
+      if (this.#active()) this.tellKept()
       if (this.#active()) this.#tellEnd()
       this.ring.endEvent()
       if (this.#sender.failure !== 0) this.destroy(systemError(this.#sender.failure, 'write'))
@@ -520,7 +520,8 @@ export abstract class StreamConnection implements
 
   // ---------------------------------------------------------------- what the owner is told
 
-  #tellKept(): void {
+  /** Hands out what was kept, as far as it is wanted. */
+  tellKept(): void {
     let kept: ReturnType<Receiver['takeKept']>
     while ((kept = this.#receiver.takeKept()) !== undefined) {
       if (this.#receiver.forwarding === undefined) this.received(kept.chunk, kept.details)

@@ -82,7 +82,6 @@ export class DetailReceiver extends Receiver {
     metrics.receives++
     metrics.receiveBuffers++
     metrics.bytesRead += payload
-    this.bytesRead += payload
     countBundle(metrics.receiveBundles, 1)
     this.deliver(chunk, details)
   }

@@ -1,4 +1,5 @@
 import { bufferIdShift, CompletionFlag, Errno } from '../abi'
+import { limits } from '../limits'
 import { Slab, streamSlabs } from '../memory/slab'
 import { countBundle } from '../metrics'
 import { Operation } from '../queue/operation-table'
@@ -17,6 +18,8 @@ export interface ReceiverOwner extends Scheduled {
   readonly starving: boolean
   /** Hands out a chunk that is nobody else's. */
   received(chunk: Chunk, details?: ReceivedDetails): void
+  /** Hands out what {@link Receiver.takeKept} has. */
+  tellKept(): void
   destroy(error?: Error): void
 }
 
@@ -86,8 +89,9 @@ export class Receiver {
   /** Takes the next chunk that was kept and may be handed out now. */
   takeKept(): Kept | undefined {
     if (this.#kept === undefined || this.paused) return undefined
-    const kept = this.#kept.shift()
+    const kept = this.#kept.shift() as Kept
     if (this.#kept.length === 0) this.#kept = undefined
+    this.bytesRead += kept.chunk.byteLength
     return kept
   }
 
@@ -172,7 +176,7 @@ export class Receiver {
    */
   protected mayArm(): boolean {
     const { pool, waiters } = this.ring
-    if (waiters.passedOver && !this.#passedOver) return false
+    if (waiters.passedOver && !(this.#passedOver && waiters.mayTryAgain())) return false
     const mayUseReserve = this.forwarding === undefined || (waiters.reserveOpen && this.owner.starving)
     return pool.available > (mayUseReserve ? 0 : pool.reserve)
   }
@@ -192,7 +196,8 @@ export class Receiver {
   }
 
   protected exhausted(): void {
-    this.#passedOver = this.ring.waiters.passedOver = true
+    this.#passedOver = true
+    this.ring.waiters.passOver()
     this.ring.pool.exhausted()
   }
 
@@ -208,28 +213,56 @@ export class Receiver {
     }
     metrics.receives++
     metrics.bytesRead += payload
-    this.bytesRead += payload
     const before = pool.taken
     const forwarding = this.#kept === undefined ? this.forwarding : undefined
-    forwarding?.received(payload, skipped)
+    if (forwarding !== undefined) {
+      this.bytesRead += payload
+      forwarding.received(payload, skipped)
+    }
     const chunk = forwarding === undefined ? this.#copyOut(payload, skipped) : undefined
+    const rest = chunk === undefined ? undefined : this.#copyRest(payload - chunk.byteLength, skipped)
     const buffers = (pool.taken - before) | 0
     metrics.receiveBuffers += buffers
     countBundle(metrics.receiveBundles, buffers)
-    if (chunk === undefined) return
-    this.deliver(chunk, undefined)
+    if (chunk !== undefined) this.deliver(chunk, undefined, rest)
   }
 
-  /** Hands out a chunk, or keeps it. */
-  protected deliver(chunk: Chunk, details: ReceivedDetails | undefined): void {
-    if (this.paused || this.#kept !== undefined) (this.#kept ??= []).push({ chunk, details })
-    else this.owner.received(chunk, details)
+  /** Hands out a chunk, or keeps it. @param rest comes after it. */
+  protected deliver(chunk: Chunk, details: ReceivedDetails | undefined, rest?: Kept[]): void {
+    if (this.paused || this.#kept !== undefined) {
+      this.#kept ??= []
+      this.#kept.push({ chunk, details }, ...rest ?? [])
+      return
+    }
+    this.bytesRead += chunk.byteLength
+    if (rest === undefined) {
+      this.owner.received(chunk, details)
+      return
+    }
+    this.#kept = rest
+    // What throws keeps the rest until then.
+    this.ring.schedule(this.owner)
+    this.owner.received(chunk, details)
+    this.ring.endEvent()
+    this.owner.tellKept()
   }
 
+  /** The next of `bytes`, or as many as a chunk may have. */
   #copyOut(bytes: number, skipped: number): Chunk {
-    const chunk = this.slab.allocate(bytes)
+    const chunk = this.slab.allocate(Math.min(bytes, limits.chunkBytesMax))
     this.ring.pool.copyOut(chunk, skipped)
     return chunk
+  }
+
+  #copyRest(bytes: number, skipped: number): Kept[] | undefined {
+    if (bytes === 0) return undefined
+    const rest: Kept[] = []
+    for (let left = bytes; left !== 0;) {
+      const chunk = this.#copyOut(left, skipped)
+      rest.push({ chunk, details: undefined })
+      left -= chunk.byteLength
+    }
+    return rest
   }
 
   /** The peer's FIN has come. */
