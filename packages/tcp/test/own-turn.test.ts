@@ -4,6 +4,7 @@ import nodeNet, { type AddressInfo, type Socket } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Worker } from 'node:worker_threads'
 import { expect, it, onTestFinished } from 'vitest'
+import { handOver } from '@sheaf/ring/net'
 import type { StreamHandler, TcpConnection } from '../src/index'
 import net from '../src/net'
 import { client, echo, Received, server, testRing, until } from './support'
@@ -135,4 +136,32 @@ it('a write whose memory has been taken away fails', async () => {
   expect(await failed).toMatchObject({ code: 'ERR_SHEAF_DETACHED' })
   expect(await error).toMatchObject([{ code: 'ERR_SHEAF_DETACHED' }])
   await sleep(1)
+})
+
+it('a socket is handed to another process with all that has been received, or not at all', async () => {
+  const sizeBytes = 300_000
+  let refused: unknown
+  let bytes = 0
+  const accepting = net.createServer({ pauseOnConnect: true }, (socket) => {
+    socket.on('data', ({ byteLength }) => {
+      bytes += byteLength
+      // More has come with it.
+      if (refused === undefined) {
+        try {
+          handOver(socket, false)
+        } catch (error) {
+          refused = error
+        }
+      }
+    })
+    setTimeout(() => socket.resume(), 100)
+  })
+  accepting.listen(0, '127.0.0.1')
+  await once(accepting, 'listening')
+  const peer = nodeNet.connect((accepting.address() as AddressInfo).port, '127.0.0.1')
+  peer.write(Buffer.alloc(sizeBytes))
+  await until(() => bytes === sizeBytes, 'all bytes')
+  expect(refused).toMatchObject({ code: 'EBUSY' })
+  peer.destroy()
+  accepting.close()
 })

@@ -17,7 +17,8 @@ interface WithParser {
  * on the same connection or listener. A socket has let go of its connection then, as Node's have when they are sent: it
  * is neither ended nor closed, and what was written before leaves.
  * @param sendable what the program sends, a server's `_handle` too; returned as it is if it is none of Sheaf's.
- * @throws TypeError `ERR_INVALID_ARG_VALUE` for `keepOpen` with a socket; SystemError `EBADF`, `EMFILE`.
+ * @throws TypeError `ERR_INVALID_ARG_VALUE` for `keepOpen` with a socket; SystemError `EBADF`, `EMFILE`, `EBUSY` if
+ *   something has been received that the program has not been told of.
  */
 export function handOver(sendable: unknown, keepOpen: boolean): unknown {
   if (typeof sendable !== 'object' || sendable === null) return sendable

@@ -201,16 +201,14 @@ export class SocketHandle {
   /**
    * Lets go of the connection, which goes on: it is neither ended nor closed for whoever has it next. What was written
    * is sent before; nothing is received once this has returned.
-   * @returns a descriptor of it, or `-errno`.
+   * @returns a descriptor of it, or `-errno`: `EBUSY` if something has been received that would be lost.
    */
   release(): number {
     if (this.#connecting || !this.#usable) return -Errno.EBADF
-    const fd = this.#ring.sockets.dup(this.fd)
-    if (fd < 0) return fd
     const connection = this.#connection as StreamConnection
-    connection.pause()
-    connection.flush()
-    this.close()
+    const fd = connection.pauseNow() ? this.#ring.sockets.dup(this.fd) : -Errno.EBUSY
+    if (fd >= 0) this.close()
+    else if (this.reading) connection.resume()
     return fd
   }
 

@@ -240,7 +240,7 @@ export abstract class StreamConnection implements
   pauseNow(): boolean {
     this.pause()
     this.flush()
-    return !this.#receiver.armed || this.ring.receivedNothing(this.#slot)
+    return !this.#receiver.keeps && (!this.#receiver.armed || this.ring.receivedNothing(this.#slot))
   }
 
   resume(): void {

@@ -79,6 +79,11 @@ export class Receiver {
     return this.#armed
   }
 
+  /** Something arrived that has not been handed out. */
+  get keeps(): boolean {
+    return this.#kept !== undefined
+  }
+
   /** Keeps the peer's bytes in the kernel, or no longer. */
   holdBack(held: boolean): void {
     if (this.#heldBack === held) return
