@@ -354,6 +354,16 @@ const workers = `
     net.createServer((socket) => socket.end('from a worker')).listen(port, '127.0.0.1')
   }`
 
+/** A port that was free a moment ago, the same in all workers. */
+const freePort = `
+  const port = process.env.PORT ?? await new Promise((resolve) => {
+    const server = stock.createServer().listen(0, '127.0.0.1', () => {
+      const { port } = server.address()
+      process.env.PORT = port
+      server.close(() => resolve(port))
+    })
+  })`
+
 it('workers of a cluster that listen on any port agree on one', async () => {
   const { code, output } = await run(`const port = 0\n${workers}`)
   expect(output).toBe('1 true\nfrom a worker\ngone')
@@ -362,14 +372,7 @@ it('workers of a cluster that listen on any port agree on one', async () => {
 
 it('workers of a cluster share a port', async () => {
   const { code, output } = await run(`
-    // A port that was free a moment ago.
-    const port = process.env.PORT ?? await new Promise((resolve) => {
-      const server = stock.createServer().listen(0, '127.0.0.1', () => {
-        const { port } = server.address()
-        process.env.PORT = port
-        server.close(() => resolve(port))
-      })
-    })
+    ${freePort}
     ${workers}`)
   expect(output).toBe('1 true\nfrom a worker\ngone')
   expect(code).toBe(0)
@@ -408,13 +411,7 @@ it('a worker that closes its server serves who has connected by then', async () 
 it('a worker that is disconnected before it listens ends, and does not keep others from listening', async () => {
   const { code, output } = await run(`
     import cluster from 'node:cluster'
-    const port = process.env.PORT ?? await new Promise((resolve) => {
-      const server = stock.createServer().listen(0, '127.0.0.1', () => {
-        const { port } = server.address()
-        process.env.PORT = port
-        server.close(() => resolve(port))
-      })
-    })
+    ${freePort}
     if (cluster.isPrimary) {
       const first = cluster.fork()
       first.on('online', () => first.disconnect()).on('exit', (code) => {

@@ -1,6 +1,6 @@
 /**
- * Loads an application of `server.ts` for a while, and prints how many messages came back or in, a second. It is the
- * same program, on Node's own sockets, for whatever is measured.
+ * Loads an application of `server.ts` for a while, and prints how many messages came back, in or out, a second. It is
+ * the same program, on Node's own sockets, for whatever is measured.
  */
 import { connect as connectTcp, type Socket } from 'node:net'
 import { connect as connectTls } from 'node:tls'
@@ -48,10 +48,19 @@ function exchange(socket: Socket): void {
   socket.write(batch)
 }
 
+/** Sends batches as fast as they are taken. */
+function feed(socket: Socket): void {
+  socket.write(batch, () => {
+    received += batch.byteLength
+    if (running) feed(socket)
+  })
+}
+
 const sockets = await Promise.all(Array.from({ length: Number(connections) }, open))
 const startedMs = performance.now()
 received = 0
-if (application !== 'stream') sockets.forEach(exchange)
+if (application === 'sink') sockets.forEach(feed)
+else if (application !== 'stream') sockets.forEach(exchange)
 setTimeout(() => {
   running = false
   const elapsedSeconds = (performance.now() - startedMs) / 1000

@@ -19,7 +19,7 @@ const run = promisify(execFile)
 
 interface Scenario {
   readonly name: string
-  readonly application: 'http' | 'https' | 'http2' | 'files' | 'echo' | 'unix' | 'tls' | 'stream'
+  readonly application: 'http' | 'https' | 'http2' | 'files' | 'echo' | 'unix' | 'tls' | 'stream' | 'sink'
   readonly connections: number
   /** Messages that a connection has under way; streams of HTTP/2. */
   readonly pipelined: number
@@ -79,6 +79,9 @@ const scenarios: readonly Scenario[] = [
     pipelined: 1,
     sizeBytes: 256 * kib,
   },
+  { name: 'input of 64 KB, 1 connection', application: 'sink', connections: 1, pipelined: 1, sizeBytes: 64 * kib },
+  { name: 'input of 64 KB, 32 connections', application: 'sink', connections: 32, pipelined: 1, sizeBytes: 64 * kib },
+  { name: 'input of 64 KB, 256 connections', application: 'sink', connections: 256, pipelined: 1, sizeBytes: 64 * kib },
 ]
 
 interface Flags {
@@ -90,7 +93,7 @@ const command = new Command('drop-in')
   .description('Applications on stock sockets and on Sheaf, alternating: messages per second, and server CPU for each.')
   .argument(
     '[names...]',
-    'parts of the names of what to measure: http, https, HTTP/2, files, TLS, echo, Unix, writes',
+    'parts of the names of what to measure: http, https, HTTP/2, files, TLS, echo, Unix, writes, input',
     ['http'],
   )
   .option('--seconds <s>', 'length of one measurement', '1')
@@ -105,8 +108,9 @@ const flags = command.opts<Flags>()
 const warmUpSeconds = ({ application }: Scenario): number => application === 'files' ? 12 : 4
 
 /**
- * glibc keeps what buffers of files took, as it would if the heap happened to lie so. Else it gives it back to the
- * system in some processes of either kind and not in others: up to 44 page faults a request, and half the requests.
+ * glibc keeps what buffers of files and input took, as it would if the heap happened to lie so. Else it gives it back
+ * to the system in some processes of either kind and not in others: up to 44 page faults a request, and half the
+ * requests.
  */
 const keepsMemory = { MALLOC_TRIM_THRESHOLD_: String(2 ** 30) }
 
@@ -130,7 +134,8 @@ async function start(kind: Kind, scenario: Scenario): Promise<Application> {
   const { application, sizeBytes = 0 } = scenario
   const parameters = [application, directory, String(sizeBytes)]
   const words = [process.execPath, '--expose-gc', ...flag, program('drop-in-server'), ...parameters]
-  const env = application === 'files' ? { ...process.env, ...keepsMemory } : process.env
+  const takesMuch = application === 'files' || application === 'sink'
+  const env = takesMuch ? { ...process.env, ...keepsMemory } : process.env
   const server = spawn('taskset', onCpu(1, words), { env, stdio: ['pipe', 'pipe', 'inherit'] })
   const lines = createInterface(server.stdout)
   const [address] = await once(lines, 'line') as [string]

@@ -39,6 +39,11 @@ function stream(socket: Socket): void {
   fill()
 }
 
+/** Takes whatever comes. */
+function sink(socket: Socket): void {
+  socket.on('error', () => socket.destroy()).on('data', () => undefined)
+}
+
 const answer: RequestListener = (_request, response) => response.end(body)
 
 /** As `express.static` and its like do it. */
@@ -66,6 +71,7 @@ const applications: Record<string, () => Server> = {
   echo: () => createServer(echo),
   unix: () => createServer(echo),
   stream: () => createServer(stream),
+  sink: () => createServer(sink),
   tls: () => createTlsServer(identity(), echo),
 }
 
