@@ -165,3 +165,29 @@ it('a socket is handed to another process with all that has been received, or no
   peer.destroy()
   accepting.close()
 })
+
+it('what came before a reset is told before it, though the connection is paused meanwhile', async () => {
+  const ring = testRing()
+  // More than a chunk, and less than the kernel keeps for one who reads nothing.
+  const sizeBytes = 100_000
+  let bytes = 0
+  const failed = new Promise((resolve) => {
+    void server(ring, {
+      open(connection) {
+        connection.pause()
+        setTimeout(() => connection.resume(), 100)
+      },
+      data(connection, { byteLength }) {
+        bytes += byteLength
+        connection.pause()
+        setTimeout(() => connection.resume(), 5)
+      },
+      close: (_connection, error) => { resolve(error) },
+    }).then((listener) => {
+      const peer = nodeNet.connect(listener.address.port, '127.0.0.1')
+      peer.write(Buffer.alloc(sizeBytes), () => setTimeout(() => peer.resetAndDestroy(), 20))
+    })
+  })
+  expect(await failed).toMatchObject({ code: 'ECONNRESET' })
+  expect(bytes).toBe(sizeBytes)
+})

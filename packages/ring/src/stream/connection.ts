@@ -403,7 +403,11 @@ export abstract class StreamConnection implements
   }
 
   #completeReceive(result: number, flags: number): void {
-    const failed = this.#receiver.complete(result, flags)
+    this.#failReceiving(this.#receiver.complete(result, flags))
+  }
+
+  /** @param failed `-errno`, or 0. */
+  #failReceiving(failed: number): void {
     if (failed < 0) this.destroy(systemError(failed, this.#sender.failedCall))
   }
 
@@ -434,6 +438,7 @@ export abstract class StreamConnection implements
       if (this.#active()) this.#sender.tell()
       this.ring.endEvent()
       if (this.#active()) this.tellKept()
+      if (this.#active()) this.#failReceiving(this.#receiver.failureReached)
       if (this.#active()) this.#tellEnd()
       this.ring.endEvent()
       if (this.#sender.failure !== 0) this.destroy(systemError(this.#sender.failure, 'write'))

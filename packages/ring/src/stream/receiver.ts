@@ -48,6 +48,8 @@ export class Receiver {
   #hangUp: 'unknown' | 'awaited' | 'seen' = 'unknown'
   /** The peer's FIN has come. It is told after everything that was kept. */
   #ended = false
+  /** `-errno` that receiving has ended with: told after everything that was kept, too. */
+  #failure = 0
   /** Nothing is handed out while set by the owner's user. */
   paused = false
   /** Where what arrives goes instead of to the owner. */
@@ -63,6 +65,11 @@ export class Receiver {
   /** The peer has finished and everything before has been handed out, so this may be told. */
   get endReached(): boolean {
     return this.#ended && this.#kept === undefined && !this.paused
+  }
+
+  /** `-errno` of a failure of receiving that may be told, or 0. */
+  get failureReached(): number {
+    return this.#kept === undefined && !this.paused ? this.#failure : 0
   }
 
   /** More may come. */
@@ -123,7 +130,8 @@ export class Receiver {
     } else if (result === -Errno.ENOBUFS) {
       this.exhausted()
     } else if (result !== -Errno.ECANCELED) {
-      return result
+      if (this.#kept === undefined) return result
+      this.#failure = result
     }
     return 0
   }
@@ -142,7 +150,7 @@ export class Receiver {
 
   /** Arms or cancels the receive, as is called for. */
   steer(): void {
-    const wanted = !this.paused && !this.#heldBack && !this.#ended
+    const wanted = !this.paused && !this.#heldBack && !this.#ended && this.#failure === 0
     if (this.#armed) {
       // A receive that may have missed the reset is armed anew: it ends at once when there is nothing left but that.
       if ((wanted && this.#hangUp !== 'seen') || this.#cancelling) return
