@@ -52,7 +52,8 @@ function exchange(socket: Socket): void {
 function feed(socket: Socket): void {
   socket.write(batch, () => {
     received += batch.byteLength
-    if (running) feed(socket)
+    // Not in the same iteration of the loop, which would never end: the kernel may take it at once, again and again.
+    if (running) setImmediate(feed, socket)
   })
 }
 
