@@ -1,3 +1,4 @@
+import type module from 'node:module'
 import { createRequire } from 'node:module'
 
 /**
@@ -7,3 +8,9 @@ import { createRequire } from 'node:module'
 // Node has the one from 20.16 and 22.3 on. The other is a bundler's to answer, which may have nothing to say.
 export const requireBuiltin: (name: string) => unknown
   = 'getBuiltinModule' in process ? (name) => process.getBuiltinModule(name) : createRequire('file:///')
+
+/** Loads another package, as `file` would. Bundlers, which could not follow it, don't see it. */
+export function requireFrom(file: string, name: string): unknown {
+  const nodeModule = requireBuiltin('node:module') as typeof module
+  return nodeModule.createRequire(file)(name) as unknown
+}

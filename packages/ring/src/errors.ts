@@ -104,9 +104,21 @@ export function unknownEncoding(encoding: string): ArgumentError {
   return withCode(new TypeError(`Unknown encoding: ${encoding}`), 'ERR_UNKNOWN_ENCODING')
 }
 
-/** Makes what a handler has thrown an uncaughtException of its own: it keeps nobody else from being told. */
+/** Makes what the application's code has thrown an `uncaughtException` of its own. */
 export function throwLater(thrown: unknown): void {
   process.nextTick(() => { throw thrown })
+}
+
+/**
+ * Calls the application's code. What it throws is thrown later: it would keep others from being told, or, thrown into a
+ * stream of Node's, that stream from going on.
+ */
+export function guarded(call: () => void): void {
+  try {
+    call()
+  } catch (error) {
+    throwLater(error)
+  }
 }
 
 /** States what must hold. A failure is a bug in Sheaf or in the kernel, never in the application. */

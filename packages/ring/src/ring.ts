@@ -4,7 +4,7 @@ import {
 } from '@sheaf/native'
 import { EnterFlag, receivedMessageHeaderBytes, SetupFlag } from './abi'
 import { type Capabilities, detectCapabilities, lostCapability, ringCapability } from './capabilities'
-import { lockedMemoryError, SheafError, systemError, throwLater } from './errors'
+import { guarded, lockedMemoryError, SheafError, systemError } from './errors'
 import { limits } from './limits'
 import { type BufferWaiter, BufferWaiters } from './memory/buffer-waiters'
 import { GroupPool } from './memory/group-pool'
@@ -338,16 +338,11 @@ export class Ring {
     this.#closed = true
     openRings.delete(this)
     this.waiters.close()
-    this.submissions.stop()
     this.#completions.stop()
     this.#native.close()
     const error = new SheafError('ERR_SHEAF_RING_CLOSED', 'The ring was closed')
     for (const member of [...this.members]) {
-      try {
-        member.ringClosed(error)
-      } catch (thrown) {
-        throwLater(thrown)
-      }
+      guarded(() => { member.ringClosed(error) })
       this.endEvent()
     }
   }

@@ -3,18 +3,13 @@
  * (`{ path }`) are taken by `@sheaf/unix` where that is installed, else by `node:net`. Where there is no io_uring, this
  * is `node:net`.
  */
-import type module from 'node:module'
 import type nodeNet from 'node:net'
-import { requireBuiltin } from '@sheaf/ring'
+import { requireFrom } from '@sheaf/ring'
 import { loadFamilyBy, net, provideFamily } from '@sheaf/ring/net'
 import { internetFamily } from '@sheaf/tcp'
 
 provideFamily(internetFamily)
-loadFamilyBy('pipe', () => {
-  // Bundlers, which could not follow it, don't see it so.
-  const { createRequire } = requireBuiltin('node:module') as typeof module
-  return createRequire(import.meta.filename)('@sheaf/unix/net') as unknown
-})
+loadFamilyBy('pipe', () => requireFrom(import.meta.filename, '@sheaf/unix/net'))
 
 export default net
 // One by one: before Node 20.19 `import` reads the names from the text of the CommonJS file.

@@ -1,4 +1,4 @@
-import { invalidArgumentValue, invariant, SheafError, type SystemError, throwLater } from '../errors'
+import { guarded, invalidArgumentValue, invariant, SheafError, type SystemError } from '../errors'
 import { limits } from '../limits'
 import { Cancellation } from '../queue/cancellation'
 import { Operation, type OperationOwner } from '../queue/operation-table'
@@ -423,13 +423,7 @@ implements MessageTransport<A, To>, OperationOwner, MessageReceiverOwner<A>, Mes
     this.ring.metrics.closed++
     this.unref()
     this.onClosed?.()
-    while (!this.#settled.empty) {
-      try {
-        this.#tellSettled()
-      } catch (thrown) {
-        throwLater(thrown)
-      }
-    }
+    while (!this.#settled.empty) guarded(() => { this.#tellSettled() })
     this.handler.close?.(this, this.#error)
   }
 

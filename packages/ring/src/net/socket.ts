@@ -11,8 +11,8 @@ import {
   addressMissing, callError, checkSignal, checkTimeout, checkTypeOfService, closedBeforeConnection, endedByPeer,
   invalidHandleType, socketClosed,
 } from './errors'
-import { isForeignHandle, takeDescriptor } from './foreign-handle'
 import { familyOfKind } from './families'
+import { isForeignHandle, takeDescriptor } from './foreign-handle'
 import { becomeNodes } from './foreign-socket'
 import { adopt, adoptBound, giveHandle, setHandle } from './give-handle'
 import { IdleTimer } from './idle-timer'

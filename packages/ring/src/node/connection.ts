@@ -1,7 +1,7 @@
 import { AsyncResource } from 'node:async_hooks'
 import type { Socket } from 'node:net'
 import { unsupported } from '../backend'
-import { invariant, SheafError } from '../errors'
+import { guarded, invariant, SheafError } from '../errors'
 import { limits } from '../limits'
 import type { ConnectionOptions } from '../stream/options'
 import { checkForwarding, Forwarding, type ForwardingOrigin, type ForwardingSource, type ForwardingTarget }
@@ -12,7 +12,7 @@ import { WriteCallbacks } from '../stream/write-callbacks'
 import type { Address, Chunk, StreamHandler, Transport, TransportState, WriteCallback } from '../transport'
 import { NodeSendQueue } from './send-queue'
 import { nodeSockets } from './sockets'
-import { guarded, scheduleForEndOfTurn, type Turning } from './turn'
+import { scheduleForEndOfTurn, type Turning } from './turn'
 
 /**
  * A connected stream on a socket of `node:net`: the sibling of `StreamConnection` where there is no ring, keeping the

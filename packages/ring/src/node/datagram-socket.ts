@@ -1,7 +1,7 @@
 import type { RemoteInfo, Socket } from 'node:dgram'
 import { isIPv6 } from 'node:net'
 import { Errno } from '../abi'
-import { SheafError, systemError } from '../errors'
+import { guarded, SheafError, systemError } from '../errors'
 import { limits } from '../limits'
 import { afterAll, checkCallback, checkChunk, checkChunks } from '../message/arguments'
 import { ReceivedBatch } from '../message/batch'
@@ -10,7 +10,7 @@ import type { MessageSocketOptions } from '../message/socket'
 import { assertTransition } from '../stream/state'
 import type { InternetAddress, MessageHandler, MessageTransport, TransportState, WriteCallback } from '../transport'
 import { nodeSockets } from './sockets'
-import { guarded, scheduleForEndOfTurn, type Turning } from './turn'
+import { scheduleForEndOfTurn, type Turning } from './turn'
 
 /** Where a datagram goes. */
 export interface NodeDestination {

@@ -1,10 +1,10 @@
 import { createServer, type ListenOptions, type Server, type ServerOpts, type Socket } from 'node:net'
 import { whenAborted } from '../aborting'
+import { guarded } from '../errors'
 import { setImmediate } from '../timers'
 import type { Address, Listener, ListenerHandler } from '../transport'
 import type { NodeStreamConnection } from './connection'
 import { nodeSockets } from './sockets'
-import { guarded } from './turn'
 
 // As they are now: `@sheaf/tcp/register` may put Sheaf's in their place later.
 const createNodeServer = createServer

@@ -1,3 +1,4 @@
+import { guarded } from '../errors'
 import { processEnds, whenProcessEnds } from '../process-end'
 import { setImmediate } from '../timers'
 /*
@@ -29,18 +30,6 @@ function endTurn(): void {
     guarded(() => {
       member.advance()
     })
-  }
-}
-
-/**
- * Calls the application's code. What it throws becomes an `uncaughtException` of its own: thrown into a stream of
- * Node's, it would keep that stream from going on.
- */
-export function guarded(call: () => void): void {
-  try {
-    call()
-  } catch (error) {
-    process.nextTick(() => { throw error })
   }
 }
 

@@ -46,7 +46,6 @@ export class SubmissionQueue {
   readonly #descriptors: Uint8Array
   readonly #mask: number
   #tail: number
-  #stopped = false
 
   constructor(native: NativeRing, table: OperationTable, metrics: Metrics) {
     this.#native = native
@@ -69,12 +68,7 @@ export class SubmissionQueue {
 
   /** Lets the kernel see the entries written so far: it takes them when it is entered. */
   publish(): void {
-    if (!this.#stopped) Atomics.store(this.#tailWord, 0, this.#tail)
-  }
-
-  /** Nothing is submitted any more, whatever is asked for: the ring's memory is about to go. */
-  stop(): void {
-    this.#stopped = true
+    Atomics.store(this.#tailWord, 0, this.#tail)
   }
 
   /** Work waits until the kernel is entered for events: what follows in a chain of linked requests, for one. */
