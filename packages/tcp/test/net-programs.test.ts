@@ -378,6 +378,35 @@ it('workers of a cluster share a port', async () => {
   expect(code).toBe(0)
 })
 
+it.each(['rr', 'none'])('workers listen on a Unix socket that their primary was given: %s', async (policy) => {
+  const { code, output } = await run(`
+    import cluster from 'node:cluster'
+    import { spawn } from 'node:child_process'
+    const path = process.env.SHARED
+    if (path === undefined) {
+      const shared = '\0sheaf-' + process.pid
+      const given = stock.createServer().listen(shared, () => {
+        const stdio = ['ignore', 'inherit', 'inherit', given._handle]
+        const env = { ...process.env, SHARED: shared.slice(1) }
+        spawn(process.execPath, [process.argv[1]], { stdio, env })
+        given.close()
+      })
+    } else if (cluster.isPrimary) {
+      cluster.fork()
+      cluster.on('listening', (worker, { address, port, fd }) => {
+        console.log(address, port, fd)
+        stock.connect('\0' + path).on('data', (data) => {
+          console.log(String(data))
+          process.exit()
+        })
+      })
+    } else {
+      net.createServer((socket) => socket.end('served')).listen({ fd: 3 })
+    }`, { NODE_CLUSTER_SCHED_POLICY: policy })
+  expect(output).toBe('null null 3\nserved')
+  expect(code).toBe(0)
+})
+
 it('a worker that closes its server serves who has connected by then', async () => {
   const { code, output } = await run(`
     import cluster from 'node:cluster'

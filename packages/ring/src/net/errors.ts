@@ -85,8 +85,8 @@ export function addressError(
   port?: number,
   local?: string,
 ): SystemError {
-  const place = port !== undefined && port > 0 ? `${address}:${port}` : address
-  const whole = local === undefined ? `${place}` : `${place} - Local (${local})`
+  const place = port !== undefined && port > 0 ? `${address}:${port}` : address ?? ''
+  const whole = local === undefined ? place : `${place} - Local (${local})`
   return withAddress(callError(errno, syscall), whole, address, port)
 }
 

@@ -5,7 +5,9 @@ import { Errno } from '../abi'
 import { onConnection } from './accepting'
 import type { FamilyKind, ListenRequest, SocketName } from './address-family'
 import type { NetOptions } from './arguments'
-import { announceListening, askPrimary, isClusterWorker, meetWorkers, type PrimaryQuery } from './cluster'
+import {
+  announceListening, askPrimary, isClusterWorker, meetWorkers, type PrimaryHandle, type PrimaryQuery,
+} from './cluster'
 import { addressError, invalidValue, listenError } from './errors'
 import { familyOfKind, kindOfDescriptor } from './families'
 import type { ForeignHandle } from './foreign-handle'
@@ -221,7 +223,7 @@ export function listenByPrimary(server: Server, query: PrimaryQuery): void {
       server.emit('error', addressError(error, 'bind', query.address ?? undefined, query.port ?? undefined))
       return
     }
-    const handle = newHandle(query.address === null ? 'tcp' : 'pipe')
+    const handle = newHandle(query.address === null ? kindOfGiven(given) : 'pipe')
     if (handle === undefined) return
     if (given.fd === undefined) handle.deal(given)
     else handle.adopt(defaultRing().sockets.dup(given.fd), backlog)
@@ -230,8 +232,16 @@ export function listenByPrimary(server: Server, query: PrimaryQuery): void {
   })
 }
 
-function newHandle(kind: FamilyKind): ListenHandle | undefined {
-  const family = familyOfKind(kind)
+/** Of a descriptor of the primary's. A dealer has the name of a TCP socket only. */
+function kindOfGiven(given: PrimaryHandle): FamilyKind | undefined {
+  if (given.fd !== undefined) return kindOfDescriptor(defaultRing(), given.fd)
+  const name: SocketName = {}
+  given.getsockname?.(name)
+  return name.port === undefined ? 'pipe' : 'tcp'
+}
+
+function newHandle(kind: FamilyKind | undefined): ListenHandle | undefined {
+  const family = kind && familyOfKind(kind)
   return family && new ListenHandle(family, onConnection)
 }
 

@@ -5,7 +5,7 @@ import { announceClient, announcesConnecting, connectSilently, net, type Socket 
 import { inherit } from './inherit'
 import { nodeTls } from './node-modules'
 import type { Patches } from './patches'
-import { giveErrorsTo, giveStreamHandle } from './stream-handle'
+import { giveErrorsTo, giveStreamHandle, type HandleBeneath } from './stream-handle'
 
 /** The prototype of TLS sockets. */
 export const tlsSocket: object = nodeTls.TLSSocket.prototype
@@ -20,7 +20,7 @@ const connectionEvents = [
 
 /** What all TLS sockets do to be put on another, also those that Node's own modules make. */
 interface Wrapping {
-  _wrapHandle(this: NodeTlsSocket, wrap: unknown, handle: unknown, ...more: unknown[]): object
+  _wrapHandle(this: NodeTlsSocket, wrap: unknown, handle: HandleBeneath | undefined, ...more: unknown[]): object
 }
 
 /** Options that are the TLS socket's, not those of the socket beneath. */

@@ -102,7 +102,15 @@ export function giveStreamHandle(socket: unknown, user: StreamUser): void {
   new streamClass(socket as Socket, user)
 }
 
-/** Has errors of the connection whose stream handle is `handle`, if it is one, go to the TLS socket on it. */
-export function giveErrorsTo(secure: TLSSocket, handle: unknown): void {
-  if (streamClass !== undefined && handle instanceof streamClass) handle.setSecure(secure)
+/** The handle of a stream that something is put on. That of a TLS socket knows what it is on itself. */
+export interface HandleBeneath {
+  readonly _parent?: HandleBeneath
+}
+
+/** Has errors of the connection of Sheaf's beneath `handle`, if there is one, go to the TLS socket that is topmost. */
+export function giveErrorsTo(secure: TLSSocket, handle: HandleBeneath | undefined): void {
+  if (streamClass === undefined) return
+  let lowest = handle
+  while (lowest?._parent !== undefined) lowest = lowest._parent
+  if (lowest instanceof streamClass) lowest.setSecure(secure)
 }
