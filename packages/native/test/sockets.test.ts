@@ -81,6 +81,26 @@ describe('socket calls', () => {
     expect(sockets.send(fd, nothing, memory, nothing, dontWait)).toBe(-EBADF)
   })
 
+  it('receive what there is, and say when there is nothing, or it was the end', () => {
+    const into = new Int32Array(2)
+    expect(sockets.socketpair(unix, stream, into)).toBe(0)
+    const [fd, peer] = into
+    const nothing = new Uint8Array(0)
+    expect(sockets.send(peer, Uint8Array.of(1, 2, 3, 4, 5), nothing, nothing, dontWait)).toBe(5)
+    const memory = new Uint8Array(8)
+    expect(sockets.receive(fd, memory.subarray(2, 5), dontWait)).toBe(3)
+    expect([...memory]).toEqual([0, 0, 1, 2, 3, 0, 0, 0])
+    expect(sockets.receive(fd, memory, dontWait)).toBe(2)
+    expect([...memory]).toEqual([4, 5, 1, 2, 3, 0, 0, 0])
+    expect(sockets.receive(fd, memory, dontWait)).toBe(-EAGAIN)
+    sockets.close(peer)
+    expect(sockets.receive(fd, memory, dontWait)).toBe(0)
+    expect(() => sockets.receive(fd, new ArrayBuffer(8) as never, dontWait))
+      .toThrow(expect.objectContaining({ code: 'ERR_INVALID_ARG_TYPE' }))
+    sockets.close(fd)
+    expect(sockets.receive(fd, memory, dontWait)).toBe(-EBADF)
+  })
+
   it('send several messages at once, as far as there is room, and stop at what is refused', () => {
     const into = new Int32Array(2)
     expect(sockets.socketpair(unix, datagram, into)).toBe(0)

@@ -29,9 +29,11 @@ export class Metrics {
   readonly receiveBundles: Float64Array = new Float64Array(16)
   /** Multishot receives armed: one for each connection, and another whenever the kernel or a pause has ended one. */
   receivesArmed = 0
+  /** System calls that received what the pool had no buffers for. */
+  directReceives = 0
   /** Receives that the kernel ended because the pool was empty. */
   poolExhausted = 0
-  /** Sockets that had to wait for buffers before they could receive again. */
+  /** Times that a connection that forwards, or a message socket, had to wait for buffers. */
   parks = 0
   /** Times the pool was enlarged. */
   poolGrowths = 0

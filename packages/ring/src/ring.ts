@@ -19,7 +19,9 @@ import { CompletionQueue } from './queue/completion-queue'
 import { Operation, OperationTable, userDataLow } from './queue/operation-table'
 import { SubmissionQueue } from './queue/submission-queue'
 import { restrictions } from './restrictions'
+import { DirectReceives } from './stream/direct-receives'
 import { runTicks } from './ticks'
+import { Wish } from './wish'
 
 /** Something that the ring calls once in the turn after it was scheduled. */
 export interface Scheduled {
@@ -67,6 +69,8 @@ export class Ring {
   readonly pool: ReceivePool
   /** Who waits for buffers of the pool. */
   readonly waiters: BufferWaiters<BufferWaiter & Scheduled>
+  /** Streams that are received from without buffers of the pool. */
+  readonly directReceives: DirectReceives
   readonly sendMemory: SendMemory
   readonly groups: GroupPool
   /** Connections and listeners that are not closed. */
@@ -123,6 +127,8 @@ export class Ring {
     this.waiters = new BufferWaiters(this.pool, this.metrics, () => {
       this.wake()
     })
+    this.#wanted = new Uint32Array(native.wanted)
+    this.directReceives = new DirectReceives(binding.sockets, this.#wanted)
     this.sendMemory = new SendMemory(binding, (waiter) => {
       this.schedule(waiter)
     })
@@ -130,7 +136,6 @@ export class Ring {
     const header = binding.createRegion(1)
     if (typeof header === 'number') throw systemError(header, 'mmap')
     this.#messageHeader = header.address
-    this.#wanted = new Uint32Array(native.wanted)
     this.#descriptors = new Uint8Array(native.descriptors)
     native.attach(this.#turn, options.roundsPerTurn, options.busyPollMicroseconds)
     openRings.add(this)
@@ -265,7 +270,7 @@ export class Ring {
 
   /** Makes the event loop look at the submission queue before it blocks. */
   wake(): void {
-    this.#wanted[0] = 1
+    this.#wanted[Wish.Turn] = 1
   }
 
   /** Has `member` advanced in this turn, or in the next if none is under way. */
@@ -273,7 +278,7 @@ export class Ring {
     if (member.scheduled) return
     member.scheduled = true
     this.#scheduled.push(member)
-    this.#wanted[0] = 1
+    this.#wanted[Wish.Turn] = 1
     // The loop may have been past this ring's hook already, and would block.
     if (turning !== undefined && turning !== this) disturbed.add(this)
     if (processEnds && !this.#finishing) this.#doScheduled()
@@ -292,12 +297,17 @@ export class Ring {
     this.#advancesFirst = true
   }
 
+  /** Tells iterations of the event loop apart: it is another number in each. */
+  get iteration(): number {
+    return this.#wanted[Wish.Iterations]
+  }
+
   /**
    * Has immediates of the event loop come before anything that the kernel has posted and nobody has been told of: in
    * libuv, what a socket has left to tell of its closing comes before the next poll.
    */
   immediatesFirst(): void {
-    this.#wanted[2] = 1
+    this.#wanted[Wish.ImmediatesFirst] = 1
   }
 
   /**
@@ -384,19 +394,20 @@ export class Ring {
     turnMs = undefined
     try {
       if (this.submissions.completionsOverflowed) this.metrics.completionOverflows++
-      this.#wanted[2] = 0
-      if (this.#wanted[3] !== 0) {
-        this.#wanted[3] = 0
+      this.#wanted[Wish.ImmediatesFirst] = 0
+      if (this.#wanted[Wish.Woken] !== 0) {
+        this.#wanted[Wish.Woken] = 0
         this.#pace.woken()
       }
       if (this.#advancesFirst) {
         this.#advancesFirst = false
         this.#advance()
       }
-      if (this.#wanted[2] === 0) {
+      if (this.#wanted[Wish.ImmediatesFirst] === 0) {
         this.#prompt = this.#pace.nextTurnIsPrompt() && this.#completions.isFew(limits.promptMost)
         if (this.#prompt) this.metrics.promptTurns++
         this.#tellCompleted()
+        this.directReceives.run()
         this.#advance()
       }
     } catch (error) {
@@ -439,7 +450,7 @@ export class Ring {
 
   #advance(): void {
     if (this.#closed) return
-    this.#wanted[0] = this.#scheduled.length === 0 ? 0 : 1
+    this.#wanted[Wish.Turn] = this.#scheduled.length === 0 ? 0 : 1
     this.pool.publish()
     for (const waiter of this.waiters.release()) this.schedule(waiter)
     while (this.#advanced < this.#scheduled.length) {
@@ -451,7 +462,7 @@ export class Ring {
     }
     this.#scheduled = []
     this.#advanced = this.#sentScheduled = 0
-    this.#wanted[0] = this.waiters.settle(this.pool.publish()) ? 1 : 0
+    this.#wanted[Wish.Turn] = this.waiters.settle(this.pool.publish()) ? 1 : 0
     this.submissions.publish()
   }
 

@@ -17,10 +17,23 @@ it.each([[0, false], [1000, true]])('a ring with busyPollMicroseconds %i looks b
   busyPollMicroseconds, looks,
 ) => {
   const ring = createRing({ busyPollMicroseconds })
+  const pair = new Int32Array(2)
+  ring.sockets.socketpair(1, 1, pair)
+  const block = ring.sendMemory.acquire({ blocks: 0 })
+  const slot = ring.operations.allocate({ complete: () => undefined })
   try {
-    for (let times = 0; times < 100; times++) await delay(1)
+    for (let times = 0; times < 300; times++) {
+      // Not if nothing has been sent, which nobody can answer.
+      if (times === 100) expect(ring.counters.busyPolls).toBe(0)
+      if (times >= 100) {
+        ring.submissions.send(slot, pair[0], block?.address ?? 0, 1)
+        ring.wake()
+      }
+      await delay(1)
+    }
     expect(ring.counters.busyPolls > 0).toBe(looks)
   } finally {
     ring.close()
+    for (const fd of pair) ring.sockets.close(fd)
   }
 })

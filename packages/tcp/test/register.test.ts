@@ -477,6 +477,36 @@ describe('an application that is not changed, with @sheaf/tcp/register', () => {
     ])
   })
 
+  it.each(['accepted', 'connected'])('has it destroy the topmost of several, of those %s', async (told) => {
+    const { result } = await carried<string[]>(`
+      const tls = require('tls'), net = require('net')
+      const secureContext = tls.createSecureContext(${tlsOptions()}), rejectUnauthorized = false
+      result = []
+      const sides = { accepted: {}, connected: {} }
+      const put = (side, raw, top) => {
+        let outer
+        for (const name of ['outer', 'inner']) {
+          const socket = top(outer ?? raw)
+          outer ??= socket
+          socket.on('error', ({ code }) => { if (side === '${told}') result.push(name + ' ' + code) })
+          socket.on('close', (failed) => { if (side === '${told}') result.push(name + ' closed ' + failed) })
+          sides[side] = { raw, inner: socket }
+        }
+      }
+      const server = net.createServer((raw) => {
+        put('accepted', raw, (beneath) => new tls.TLSSocket(beneath, { isServer: true, secureContext }))
+        sides.accepted.inner.write('hello')
+      }).listen(0, '127.0.0.1', () => {
+        const raw = net.connect(server.address().port, '127.0.0.1')
+        put('connected', raw, (socket) => tls.connect({ socket, rejectUnauthorized }))
+        sides.connected.inner.on('data', () => setTimeout(() => {
+          sides['${told === 'accepted' ? 'connected' : 'accepted'}'].raw.resetAndDestroy()
+          setTimeout(process.exit, 50)
+        }, 20))
+      })`)
+    expect(result).toEqual(['inner ECONNRESET', 'outer closed false', 'inner closed true'])
+  })
+
   it('tells async_hooks whose a connection, or a listener, is', async () => {
     const { result } = await carried<Record<string, boolean>>(`
       const net = require('net'), resources = {}
@@ -799,14 +829,21 @@ describe('an application that is not changed, with @sheaf/tcp/register', () => {
 
 it('performance.eventLoopUtilization counts what the loop looks for work as idle', async () => {
   const program = `
+    import { once } from 'node:events'
     import net from 'node:net'
     import { performance } from 'node:perf_hooks'
     import { setTimeout as delay } from 'node:timers/promises'
     import { openDefaultRing } from '@sheaf/ring'
     import { unregister } from '@sheaf/tcp/register'
-    const server = net.createServer().listen(0, '127.0.0.1')
+    const server = net.createServer((socket) => socket.resume()).listen(0, '127.0.0.1')
+    await once(server, 'listening')
+    const client = net.connect(server.address().port, '127.0.0.1')
+    await once(client, 'connect')
     const first = performance.eventLoopUtilization()
-    for (let times = 0; times < 200; times++) await delay(1)
+    for (let times = 0; times < 200; times++) {
+      client.write('x')
+      await delay(1)
+    }
     const between = performance.eventLoopUtilization(first)
     const idle = performance.eventLoopUtilization().idle
     const second = performance.eventLoopUtilization()
@@ -816,6 +853,7 @@ it('performance.eventLoopUtilization counts what the loop looks for work as idle
       between, same: performance.eventLoopUtilization(second, first), busyPollMs,
       more: idle - performance.eventLoopUtilization().idle,
     }))
+    client.destroy()
     server.close()`
   const { output } = await run(program, asModule, { SHEAF_BUSY_POLL: '1000' })
   type Seen = Record<'between' | 'same', EventLoopUtilization> & Record<'busyPollMs' | 'more', number>

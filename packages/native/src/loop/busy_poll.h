@@ -17,10 +17,14 @@ class BusyPoll {
   /** @param duration of one look; 0 for none. */
   explicit BusyPoll(std::chrono::microseconds duration) : duration_(duration) {}
 
-  /** @returns whether `has_work` has become true. */
+  /** Something was sent: who was sent it may answer soon, and whoever only sends does not wait for us. */
+  void Expect() { expected_ = kBlockingsExpected; }
+
+  /** To be called whenever the loop would block. @returns whether `has_work` has become true. */
   template <typename HasWork>
   bool Find(const HasWork& has_work) {
-    if (duration_.count() == 0) return false;
+    if (duration_.count() == 0 || expected_ == 0) return false;
+    expected_--;
     if (left_out_ < interval_) {
       left_out_++;
       return false;
@@ -52,6 +56,7 @@ class BusyPoll {
 
  private:
   static constexpr uint32_t kIntervalMax = 63;
+  static constexpr uint32_t kBlockingsExpected = 4;
 
   /** Leaves the core to the thread beside this one, if there is one. */
   static void Relax() {
@@ -66,6 +71,8 @@ class BusyPoll {
   /** Times that the loop blocks without a look between two looks. */
   uint32_t interval_ = kIntervalMax;
   uint32_t left_out_ = 0;
+  /** Times that the loop may block until nothing is expected any more. */
+  uint32_t expected_ = 0;
   uint64_t looks_ = 0;
   uint64_t found_ = 0;
   std::chrono::nanoseconds time_{0};

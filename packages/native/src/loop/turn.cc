@@ -145,13 +145,14 @@ void TurnHook::HandleClosed() {
 void TurnHook::BeforeBlocking() {
   if (stopped_) return;
   yielded_ = false;
+  __atomic_fetch_add(&wishes_->iterations, 1, __ATOMIC_RELAXED);
   if (Submit() && !stopped_) Signal();
 }
 
 /** @returns whether the loop is not to block. */
 bool TurnHook::Submit() {
   if (suppresses_wakeups_) ring_->SetEventfdDisabled(true);
-  for (uint32_t round = 0; round < max_rounds_ && !ring_->HasCompletions(); round++) {
+  for (uint32_t round = 0; round < max_rounds_ && !HasEvents(); round++) {
     if (Wanted()) {
       if (!TakeTurn()) return false;
       yielded_ = yielded_ || (ImmediatesFirst() && LoopIsBusy());
@@ -178,6 +179,7 @@ bool TurnHook::Submit() {
  */
 bool TurnHook::FindWork() {
   if (!taskrun_visible_ || LoopIsBusy()) return false;
+  if (std::exchange(wishes_->sent, 0) != 0) busy_poll_.Expect();
   if (!busy_poll_.Find([this] { return HasWork(); })) return false;
   __atomic_store_n(&wishes_->woken, 1, __ATOMIC_RELAXED);
   return true;
@@ -233,7 +235,7 @@ void TurnHook::TakeSignals() {
 void TurnHook::Run(bool forced) {
   if (suppresses_wakeups_) ring_->SetEventfdDisabled(true);
   // Something has happened since the loop ran what was waiting.
-  bool dispatched = Wanted() && ring_->HasCompletions();
+  bool dispatched = Wanted() && HasEvents();
   if (Wanted()) {
     if (!TakeTurn()) return;
     dispatched = dispatched || ImmediatesFirst();
@@ -248,9 +250,9 @@ void TurnHook::Run(bool forced) {
         return;
       }
       // No room or no memory for now: after what can be dispatched has been, it is tried again.
-      if (entered < 0 && !ring_->HasCompletions() && !Wanted()) return;
+      if (entered < 0 && !HasEvents() && !Wanted()) return;
     }
-    if (!ring_->HasCompletions() && !Wanted()) continue;
+    if (!HasEvents() && !Wanted()) continue;
     // libuv polls once an iteration: immediates that an event has left come before whatever came of that event.
     if (dispatched && LoopIsBusy()) return;
     if (!TakeTurn()) return;
@@ -317,8 +319,13 @@ bool TurnHook::ImmediatesFirst() const {
   return __atomic_load_n(&wishes_->immediates_first, __ATOMIC_RELAXED) != 0;
 }
 
+/** @returns whether there is anything to tell when the loop polls. */
+bool TurnHook::HasEvents() const {
+  return ring_->HasCompletions() || __atomic_load_n(&wishes_->events, __ATOMIC_RELAXED) != 0;
+}
+
 bool TurnHook::HasWork() const {
-  return ring_->Unsubmitted() != 0 || ring_->KernelHasMore() || ring_->HasCompletions() || Wanted();
+  return ring_->Unsubmitted() != 0 || ring_->KernelHasMore() || HasEvents() || Wanted();
 }
 
 }  // namespace sheaf::loop

@@ -47,6 +47,12 @@ struct Wishes {
   uint32_t immediates_first;
   /** The other way round: the loop had nothing to do until the kernel posted something. JavaScript resets it. */
   uint32_t woken;
+  /** Not 0: a request that sends something has been staged since the loop was about to block last. */
+  uint32_t sent;
+  /** Not 0: beside completions there is something to tell when the loop polls. */
+  uint32_t events;
+  /** The hook's: how often the loop has come to poll. */
+  uint32_t iterations;
 };
 
 /**
@@ -105,6 +111,7 @@ class TurnHook {
   bool EnterFailed(int error);
   [[nodiscard]] bool Wanted() const;
   [[nodiscard]] bool ImmediatesFirst() const;
+  [[nodiscard]] bool HasEvents() const;
   [[nodiscard]] bool HasWork() const;
   [[nodiscard]] bool LoopIsBusy() const;
   void HandleClosed();

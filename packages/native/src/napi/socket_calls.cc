@@ -208,6 +208,16 @@ Napi::Value Send(const Napi::CallbackInfo& info) {
   return Result(info, static_cast<int>(sendmsg(fd, &message, flags)));
 }
 
+Napi::Value Receive(const Napi::CallbackInfo& info) {
+  int fd = 0;
+  Bytes into;
+  int flags = 0;
+  if (!ReadFd(info, &fd) || !ReadBytes(info[1], "into", &into) || !Read(info[2], "flags", 0, kMaxInt32, &flags)) {
+    return {};
+  }
+  return Result(info, static_cast<int>(recv(fd, into.data, into.size, flags)));
+}
+
 Napi::Value InterfaceIndex(const Napi::CallbackInfo& info) {
   std::string name;
   if (!ReadString(info[0], "name", &name)) return {};
@@ -236,6 +246,7 @@ Napi::Object SocketCalls(Napi::Env env) {
   add("close", Napi::Function::New<Close>(env, "close"));
   add("send", Napi::Function::New<Send>(env, "send"));
   add("sendmmsg", Napi::Function::New<SendMessages>(env, "sendmmsg"));
+  add("receive", Napi::Function::New<Receive>(env, "receive"));
   add("interfaceIndex", Napi::Function::New<InterfaceIndex>(env, "interfaceIndex"));
   return calls;
 }

@@ -15,8 +15,9 @@ export interface BufferWaiter {
  * Sockets that found the receive pool empty, in the order they came, and what is done when it stays so.
  *
  * In a burst the pool is empty for a moment, again and again: a larger one would only be colder, and copying out of its
- * reserve only slower than waiting. So only after `limits.starvationMs` without a refill, with somebody waiting who
- * holds none of it, is it enlarged; if it can't be, those may have the reserve for a turn.
+ * reserve only slower than waiting. So only after `limits.starvationMs` without a refill, with somebody waiting, or
+ * receiving without it, who holds none of it, is it enlarged; if it can't be, those that wait may have the reserve for
+ * a turn.
  */
 export class BufferWaiters<W extends BufferWaiter> {
   readonly #pool: ReceivePool
@@ -32,10 +33,10 @@ export class BufferWaiters<W extends BufferWaiter> {
   #left = 0
   /** In this turn sockets that forward may use the reserve of the pool. */
   reserveOpen = false
-  /** Those that have found no buffer in this turn. */
-  #passedOver = 0
-  /** Of those that found none, so many may still try again in this turn. */
-  #tries = 0
+  /** In this turn somebody has found no buffer: it comes before those who have had some. */
+  passedOver = false
+  /** Since there were buffers, somebody who need not wait for one has found none. */
+  missed = false
 
   constructor(pool: ReceivePool, metrics: Metrics, wake: () => void) {
     this.#pool = pool
@@ -56,30 +57,18 @@ export class BufferWaiters<W extends BufferWaiter> {
     if (index !== -1) this.#waiting.splice(index, 1)
   }
 
-  /** Somebody has found no buffer: it comes before those who have had some. */
-  passOver(): void {
-    this.#passedOver++
-  }
-
-  /** In this turn somebody has found no buffer. */
-  get passedOver(): boolean {
-    return this.#passedOver !== 0
-  }
-
   /**
-   * Whether one of those that have found no buffer, or waited for one, may try again before others do: no more than the
-   * buffers there are can serve, as each that finds none left costs a request and a completion.
+   * Takes off those that have waited longest, no more than the buffers there are can serve: each that finds none left
+   * costs a request and a completion.
    */
-  mayTryAgain(): boolean {
-    return this.#tries-- > 0
-  }
-
-  /** Takes off those that have waited longest, as many as may try after those that have been passed over. */
   release(): readonly W[] {
     const { available, reserve } = this.#pool
-    if (available > reserve && this.#waiting.length !== 0) this.#refills++
-    this.#tries = available === 0 ? 0 : Math.max(1, Math.floor(available / limits.buffersPerUnparked))
-    const released = this.#waiting.splice(0, Math.max(0, this.#tries - this.#passedOver))
+    if (available > reserve) {
+      if (this.#waiting.length !== 0 || this.missed) this.#refills++
+      this.missed = false
+    }
+    const count = available === 0 ? 0 : Math.max(1, Math.floor(available / limits.buffersPerUnparked))
+    const released = this.#waiting.splice(0, count)
     for (const waiter of released) waiter.parked = false
     this.#released = released.length
     this.#left = this.#waiting.length
@@ -94,9 +83,11 @@ export class BufferWaiters<W extends BufferWaiter> {
    */
   settle(refilled: boolean): boolean {
     const { passedOver } = this
-    this.reserveOpen = false
-    this.#passedOver = 0
-    if (this.#waiting.length === 0) return false
+    this.reserveOpen = this.passedOver = false
+    if (this.#waiting.length === 0) {
+      if (this.missed) this.#watchStarvation()
+      return false
+    }
     const usable = passedOver || refilled || this.#released > this.#waiting.length - this.#left
     if (usable && this.#pool.available !== 0) return true
     // Nothing may be left that would bring about another turn.
@@ -134,6 +125,7 @@ export class BufferWaiters<W extends BufferWaiter> {
   }
 
   #starving(): boolean {
-    return this.#pool.available <= this.#pool.reserve && this.#waiting.some((waiter) => waiter.starving)
+    if (this.#pool.available > this.#pool.reserve) return false
+    return this.missed || this.#waiting.some((waiter) => waiter.starving)
   }
 }

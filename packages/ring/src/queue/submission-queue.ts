@@ -14,6 +14,7 @@ import {
 import { invariant } from '../errors'
 import { setAddress } from '../memory/address'
 import type { Metrics } from '../metrics'
+import { Wish } from '../wish'
 import { Operation, type OperationTable, userDataLow } from './operation-table'
 
 const wordsPerEntry = submissionEntryBytes / 4
@@ -40,8 +41,8 @@ export class SubmissionQueue {
   readonly #head: Int32Array
   readonly #tailWord: Int32Array
   readonly #flags: Int32Array
-  /** How many linked requests are in the queue, for the loop hook: see `NativeRing.wanted`. */
-  readonly #linked: Uint32Array
+  /** Says to the loop hook how many linked requests are in the queue, and whether something is sent. */
+  readonly #wanted: Uint32Array
   /** See `NativeRing.descriptors`. */
   readonly #descriptors: Uint8Array
   readonly #mask: number
@@ -55,7 +56,7 @@ export class SubmissionQueue {
     this.#head = new Int32Array(native.rings, native.offsets.submissionHead, 1)
     this.#tailWord = new Int32Array(native.rings, native.offsets.submissionTail, 1)
     this.#flags = new Int32Array(native.rings, native.offsets.submissionFlags, 1)
-    this.#linked = new Uint32Array(native.wanted, 4, 1)
+    this.#wanted = new Uint32Array(native.wanted)
     this.#descriptors = new Uint8Array(native.descriptors)
     this.#mask = native.submissionEntries - 1
     this.#tail = this.#tailWord[0]
@@ -120,7 +121,7 @@ export class SubmissionQueue {
 
   /** Sends the next buffer published in `group`; `linked` to the request that follows, which waits for this one. */
   sendBuffer(slot: number, fd: number, group: number, linked: boolean, waits: SendWaits = 0): void {
-    if (linked) this.#linked[0]++
+    if (linked) this.#wanted[Wish.Linked]++
     const more = linked ? MessageFlag.More : 0
     const flags = MessageFlag.WaitAll | MessageFlag.NoSignal | waits | more
     const entryFlags = linked ? EntryFlag.BufferSelect | EntryFlag.Link : EntryFlag.BufferSelect
@@ -129,7 +130,7 @@ export class SubmissionQueue {
 
   /** Sends the vector of the `msghdr` at `header`; `linked` as in {@link sendBuffer}. */
   sendMessage(slot: number, fd: number, header: number, linked = false, waits: SendWaits = 0): void {
-    if (linked) this.#linked[0]++
+    if (linked) this.#wanted[Wish.Linked]++
     const flags = MessageFlag.WaitAll | MessageFlag.NoSignal | waits
     this.#push(slot, Operation.Send, Opcode.SendMessage, linked ? EntryFlag.Link : 0, 0, fd, header, 1, flags, 0)
   }
@@ -155,7 +156,7 @@ export class SubmissionQueue {
     nameBytes: number,
     linked: boolean,
   ): void {
-    if (linked) this.#linked[0]++
+    if (linked) this.#wanted[Wish.Linked]++
     const entryFlags = linked ? EntryFlag.Link : 0
     const flags = MessageFlag.NoSignal
     const at = this.#push(slot, Operation.Send, Opcode.Send, entryFlags, 0, fd, address, lengthBytes, flags, 0)
@@ -236,6 +237,7 @@ export class SubmissionQueue {
     group: number,
   ): number {
     if (this.pending > this.#mask) this.#submitFull()
+    if (operation === Operation.Send) this.#wanted[Wish.Sent] = 1
     const entries = this.#entries
     const at = (this.#tail & this.#mask) * wordsPerEntry
     entries[at] = opcode | (entryFlags << 8) | (mode << 16)

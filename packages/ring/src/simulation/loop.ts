@@ -64,7 +64,7 @@ export class SimulatedLoop {
     if (ring.wants) await this.#turn(ring)
     for (let round = 0; round < ring.roundsMax && ring.hasWork(); round++) {
       ring.enter(0, EnterFlag.GetEvents)
-      if (ring.completions !== 0 || ring.wants) await this.#turn(ring)
+      if (ring.completions !== 0 || ring.wants || ring.hasEvents) await this.#turn(ring)
     }
     return true
   }

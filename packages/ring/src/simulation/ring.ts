@@ -2,6 +2,7 @@ import type { NativeCounters, NativeRing, NativeRingOptions, RingOffsets } from 
 import {
   EnterFlag, EntryFlag, Errno, Feature, SetupFlag, submissionEntryBytes, SubmissionQueueFlag,
 } from '../abi'
+import { Wish, wishWords } from '../wish'
 import { BufferGroup } from './buffer-group'
 import type { Choices } from './choices'
 import type { SimulatedMemory } from './memory'
@@ -56,7 +57,7 @@ export class SimulatedRing implements NativeRing, RequestRing {
   readonly rings: ArrayBuffer
   readonly offsets = offsets
   readonly submissions: ArrayBuffer
-  readonly wanted = new ArrayBuffer(16)
+  readonly wanted = new ArrayBuffer(wishWords * 4)
   readonly descriptors = new ArrayBuffer(descriptorBytes)
   readonly memory: SimulatedMemory
   readonly named: NamedMemory
@@ -66,7 +67,7 @@ export class SimulatedRing implements NativeRing, RequestRing {
   readonly #words: Int32Array
   readonly #submissionWords: Uint32Array
   readonly #completionWords: Int32Array
-  readonly #wantedWord: Uint32Array
+  readonly #wantedWords: Uint32Array
   readonly vectorCache = new VectorCache()
   readonly #groups = new Map<number, BufferGroup>()
   /** Those that have not ended, and of them those that can go on. */
@@ -95,7 +96,7 @@ export class SimulatedRing implements NativeRing, RequestRing {
     this.#words = new Int32Array(this.rings)
     this.#completionWords = new Int32Array(this.rings, offsets.completions)
     this.#submissionWords = new Uint32Array(this.submissions)
-    this.#wantedWord = new Uint32Array(this.wanted)
+    this.#wantedWords = new Uint32Array(this.wanted)
   }
 
   // ---------------------------------------------------------------- what the process asks for
@@ -197,16 +198,21 @@ export class SimulatedRing implements NativeRing, RequestRing {
 
   /** The loop was blocked. */
   wake(): void {
-    this.#wantedWord[3] = 1
+    this.#wantedWords[Wish.Woken] = 1
   }
 
   get wants(): boolean {
-    return this.#wantedWord[0] !== 0
+    return this.#wantedWords[Wish.Turn] !== 0
+  }
+
+  /** It has something to tell, beside completions. */
+  get hasEvents(): boolean {
+    return this.#wantedWords[Wish.Events] !== 0
   }
 
   hasWork(): boolean {
     return this.unsubmitted !== 0 || this.#ready.length !== 0 || this.#overflow.length !== 0
-      || this.completions !== 0 || this.wants
+      || this.completions !== 0 || this.wants || this.hasEvents
   }
 
   /** Calls the process. What it throws is the caller's to report. */

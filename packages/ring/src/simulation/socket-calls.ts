@@ -143,6 +143,14 @@ export class SimulatedSocketCalls implements SocketCalls {
     })
   }
 
+  receive(fd: number, into: Uint8Array): number {
+    return this.#on(fd, (socket) => {
+      if (!(socket instanceof StreamSocket)) return -Errno.EOPNOTSUPP
+      if (socket.receives !== 0) this.#network.violated('a stream was received from that a request receives from')
+      return socket.read(into)
+    })
+  }
+
   interfaceIndex(): number {
     return -Errno.ENODEV
   }

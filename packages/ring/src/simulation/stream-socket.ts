@@ -12,6 +12,7 @@ export interface Network {
   readonly temperament: Temperament
   /** Has `socket` move on what it has sent when the network does. */
   carry(socket: StreamSocket): void
+  violated(what: string): void
   /** A listener is gone. */
   forget(socket: StreamSocket): void
 }

@@ -439,6 +439,7 @@ export abstract class StreamConnection implements
       this.ring.endEvent()
       if (this.#active()) this.tellKept()
       if (this.#active()) this.#failReceiving(this.#receiver.failureReached)
+      if (this.#active()) this.#finishFirst()
       if (this.#active()) this.#tellEnd()
       this.ring.endEvent()
       if (this.#sender.failure !== 0) this.destroy(systemError(this.#sender.failure, 'write'))
@@ -469,6 +470,10 @@ export abstract class StreamConnection implements
 
   get receives(): boolean {
     return this.#receiver.armed
+  }
+
+  get reads(): boolean {
+    return this.#receiver.armed || this.#receiver.direct
   }
 
   get closesWhenFinished(): boolean {
@@ -533,6 +538,14 @@ export abstract class StreamConnection implements
       else this.#receiver.forwarding.write(kept.chunk)
       this.ring.endEvent()
     }
+  }
+
+  /** What a socket has asked for before the peer's end is told: libuv does it before it polls. */
+  #finishFirst(): void {
+    if (!this.underSocket || this.#state !== 'ended' || this.#endTold || !this.#receiver.endReached) return
+    this.#sender.steer()
+    if (this.#active()) this.#sender.tell()
+    this.ring.endEvent()
   }
 
   #tellEnd(): void {

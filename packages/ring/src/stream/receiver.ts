@@ -5,6 +5,7 @@ import { countBundle } from '../metrics'
 import { Operation } from '../queue/operation-table'
 import type { Ring, Scheduled } from '../ring'
 import { closeUnclaimed } from '../socket/rights'
+import type { DirectReader } from './direct-receives'
 import type { Chunk, ReceivedDetails, TransportState } from '../transport'
 import type { PoolForwarding } from './pool-forwarding'
 
@@ -32,7 +33,7 @@ interface Kept {
  * The receiving half of a connection: keeps one multishot receive armed as long as data is wanted, takes what arrives
  * out of the pool, and keeps what arrives all the same.
  */
-export class Receiver {
+export class Receiver implements DirectReader {
   protected readonly owner: ReceiverOwner
   protected readonly ring: Ring
   protected readonly slot: number
@@ -42,6 +43,7 @@ export class Receiver {
   /** Since it was armed last it has found no buffer, or has waited for one. */
   #passedOver = false
   #heldBack = false
+  #direct = false
   /** What arrived while paused. */
   #kept: Kept[] | undefined
   /** Where receives miss resets: whether the kernel is to tell of one, and whether it has. */
@@ -86,6 +88,11 @@ export class Receiver {
     return this.#armed
   }
 
+  /** It is among {@link DirectReceives}, and not armed meanwhile. */
+  get direct(): boolean {
+    return this.#direct
+  }
+
   /** Something arrived that has not been handed out. */
   get keeps(): boolean {
     return this.#kept !== undefined
@@ -116,14 +123,12 @@ export class Receiver {
 
   /** A receive completion. @returns 0, or `-errno` if the connection has failed. */
   complete(result: number, flags: number): number {
-    const { metrics, pool } = this.ring
+    const { pool } = this.ring
     const ended = (flags & CompletionFlag.More) === 0
     if (ended) this.#armed = false
     if (ended || this.#hangUp === 'seen') this.ring.schedule(this.owner)
     if (result > 0) {
       this.take(result, flags)
-      // The last buffer ends a multishot with data and no error.
-      if (ended && pool.available === 0) metrics.poolExhausted++
     } else if (result === 0) {
       if ((flags & CompletionFlag.Buffer) !== 0) pool.reconcile(flags >>> bufferIdShift)
       this.end()
@@ -150,17 +155,21 @@ export class Receiver {
 
   /** Arms or cancels the receive, as is called for. */
   steer(): void {
-    const wanted = !this.paused && !this.#heldBack && !this.#ended && this.#failure === 0
+    const wanted = this.#wanted
     if (this.#armed) {
       // A receive that may have missed the reset is armed anew: it ends at once when there is nothing left but that.
       if ((wanted && this.#hangUp !== 'seen') || this.#cancelling) return
       this.#cancelling = true
       this.ring.submissions.cancelOperation(this.slot, Operation.Receive)
     } else if (wanted) {
-      if (!this.#cancelling && !this.owner.parked) this.#arm()
+      if (!this.#cancelling && !this.owner.parked && !this.#direct) this.#arm()
     } else {
       this.unpark()
     }
+  }
+
+  get #wanted(): boolean {
+    return !this.paused && !this.#heldBack && !this.#ended && this.#failure === 0
   }
 
   /** Waits for receive buffers no longer. */
@@ -183,15 +192,15 @@ export class Receiver {
   }
 
   /**
-   * There are buffers for it: armed on an empty pool it would fail at once. What is forwarded leaves the reserve to
-   * others, unless nothing else has been there for a while: then it is copied. And whoever has had buffers comes after
-   * those who found none: it may take all there are, again and again.
+   * There are buffers for it, or it needs none. What is forwarded does: it leaves the reserve to others, unless nothing
+   * else has been there for a while; then it is copied. And whoever has had buffers comes after those who found none:
+   * it may take all there are, again and again.
    */
   protected mayArm(): boolean {
+    if (this.forwarding === undefined) return true
     const { pool, waiters } = this.ring
-    if (waiters.passedOver && !(this.#passedOver && waiters.mayTryAgain())) return false
-    const mayUseReserve = this.forwarding === undefined || (waiters.reserveOpen && this.owner.starving)
-    return pool.available > (mayUseReserve ? 0 : pool.reserve)
+    if (waiters.passedOver && !this.#passedOver) return false
+    return pool.available > (waiters.reserveOpen && this.owner.starving ? 0 : pool.reserve)
   }
 
   protected park(): void {
@@ -209,9 +218,55 @@ export class Receiver {
   }
 
   protected exhausted(): void {
-    this.#passedOver = true
-    this.ring.waiters.passOver()
-    this.ring.pool.exhausted()
+    const { pool, waiters } = this.ring
+    pool.exhausted()
+    if (this.forwarding === undefined) {
+      waiters.missed = true
+      this.#becomeDirect()
+    } else {
+      this.#passedOver = waiters.passedOver = true
+    }
+  }
+
+  #becomeDirect(): void {
+    if (this.#direct) return
+    this.#direct = true
+    this.ring.directReceives.add(this)
+  }
+
+  /**
+   * Receives by a system call, if what the ring has received before has been told; if not, the ring goes on with it.
+   * @returns whether it is to be asked again.
+   */
+  receiveDirectly(): boolean {
+    // What is left of the event before this may pause or close it.
+    this.ring.endEvent()
+    if (!this.#direct) return false
+    const { state } = this.owner
+    const open = state === 'open' || state === 'ended'
+    if (open && this.#wanted && this.#kept === undefined && this.forwarding === undefined) this.#receiveChunk()
+    else this.#endDirect()
+    return this.#direct
+  }
+
+  #receiveChunk(): void {
+    const { directReceives, metrics } = this.ring
+    const received = directReceives.receive(this.owner.fd, this.slab)
+    if (typeof received === 'number') {
+      this.#endDirect()
+      if (received === 0) this.end()
+      else if (received !== -Errno.EAGAIN) this.#failure = received
+      return
+    }
+    metrics.directReceives++
+    metrics.bytesRead += received.byteLength
+    if (received.byteLength !== limits.chunkBytesMax) this.#endDirect()
+    this.deliver(received, undefined)
+  }
+
+  #endDirect(): void {
+    this.#direct = false
+    this.ring.schedule(this.owner)
   }
 
   /** A completion with data. */
@@ -237,6 +292,11 @@ export class Receiver {
     const buffers = (pool.taken - before) | 0
     metrics.receiveBuffers += buffers
     countBundle(metrics.receiveBundles, buffers)
+    // The last buffer ends a multishot with data and no error.
+    if (pool.available === 0 && (flags & CompletionFlag.More) === 0) {
+      metrics.poolExhausted++
+      if (forwarding === undefined) this.#becomeDirect()
+    }
     if (chunk !== undefined) this.deliver(chunk, undefined, rest)
   }
 

@@ -30,6 +30,8 @@ export interface SenderOwner extends Scheduled {
   readonly underSocket: boolean
   /** A receive is in the kernel. */
   readonly receives: boolean
+  /** What has come is being received, by that or without. */
+  readonly reads: boolean
   /** Closing it is what sends the FIN: the peer has finished, and its owner knows. */
   readonly closesWhenFinished: boolean
   /** Has {@link Scheduled.advance} called, and keeps the process until then. */
@@ -300,7 +302,7 @@ export class Sender {
     // libuv reads first when it polls, and what a socket is told is what that says. The kernel tells of a reset once,
     // to whoever asks first; and where it has broken a pipe, whoever receives may be told of a reset, in the same turn.
     const { failedCall } = this
-    const readFirst = this.#owner.underSocket && this.#owner.receives
+    const readFirst = this.#owner.underSocket && this.#owner.reads
     if (readFirst && result === -Errno.EPIPE) this.failure = result
     else this.#owner.reset(systemError(result, readFirst && result === -Errno.ECONNRESET ? failedCall : 'write'))
   }

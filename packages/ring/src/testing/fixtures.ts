@@ -60,6 +60,22 @@ export function writeGathered(connection: Transport, bytes: Buffer, callback?: (
   }
 }
 
+/** What nobody catches while `action` runs, of which a test runner is told nothing. */
+export async function uncaughtDuring(action: () => Promise<void>): Promise<unknown[]> {
+  const errors: unknown[] = []
+  const catches = (error: unknown): void => { errors.push(error) }
+  const others = process.listeners('uncaughtException')
+  process.removeAllListeners('uncaughtException')
+  process.on('uncaughtException', catches)
+  try {
+    await action()
+  } finally {
+    process.off('uncaughtException', catches)
+    for (const other of others) process.on('uncaughtException', other)
+  }
+  return errors
+}
+
 /** Waits until `condition` holds. @throws Error naming `what`, after `timeoutMs`. */
 export async function until(condition: () => boolean, what: string, timeoutMs = 20_000): Promise<void> {
   const deadline = Date.now() + timeoutMs

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { binding as loaded, type Binding } from '@sheaf/native'
 import { limits, type Listener, type Ring, type Transport } from '@sheaf/ring'
 import { type Bench, hasCode, type Test } from './bench'
-import { echo, pattern, Received, sha, until, writeGathered } from '../fixtures'
+import { echo, pattern, Received, sha, uncaughtDuring, until, writeGathered } from '../fixtures'
 import { createRingOn } from '../ring-on'
 
 /** How long a receiver reads nothing: a minute says no more than this, but takes longer. */
@@ -132,6 +132,80 @@ export const pressureTests: Record<string, Test> = {
       assert.ok(kept <= 2 * ring.pool.buffers * ring.pool.bufferBytes, `${kept} bytes are kept`)
     }
     connection.destroy()
+    await bench.assertEmpty()
+  },
+
+  async 'what the pool has no buffers for is received without, whole and in order, whatever its receivers do'(bench) {
+    const sizeBytes = 4_000_000
+    const listener = await bench.listen(bench.ring(), {
+      open(connection) {
+        writeGathered(connection, pattern(sizeBytes, 1))
+        connection.end()
+      },
+    })
+    const ring = bench.ring({ receiveBuffers: 2, receiveBuffersMax: 2 })
+    let told = 0
+    const habits: ((connection: Transport) => void)[] = [
+      () => undefined,
+      (connection) => {
+        connection.pause()
+        setImmediate(() => connection.resume())
+      },
+      (connection) => {
+        connection.pause()
+        connection.resume()
+        connection.flush()
+      },
+      () => {
+        if (told++ % 10 === 0) throw new Error('mine')
+      },
+    ]
+    const received = habits.map(() => new Received())
+    const thrown = await uncaughtDuring(async () => {
+      for (const [index, habit] of habits.entries()) {
+        const sink = received[index]
+        await bench.connect(ring, listener, {
+          data(connection, chunk) {
+            assert.ok(chunk.byteLength <= limits.chunkBytesMax)
+            sink.data(connection, chunk)
+            habit(connection)
+          },
+          close: (connection, error) => sink.close(connection, error),
+        })
+      }
+      await Promise.all(received.map(({ closed }) => closed))
+    })
+    for (const { chunks, error } of received) {
+      assert.equal(error, undefined)
+      assert.ok(Buffer.concat(chunks).equals(pattern(sizeBytes, 1)))
+    }
+    assert.equal(thrown.length, Math.ceil(told / 10))
+    assert.ok(thrown.every((error) => (error as Error).message === 'mine'))
+    assert.ok(ring.metrics.directReceives > 0)
+    await bench.assertEmpty()
+  },
+
+  async 'who is destroyed by what it is received without buffers is told no more of it'(bench) {
+    const gone: (Error | undefined)[] = []
+    const listener = await bench.listen(bench.ring(), {
+      open: (connection) => { writeGathered(connection, pattern(4_000_000, 1)) },
+      close: (_connection, error) => { gone.push(error) },
+    })
+    const ring = bench.ring({ receiveBuffers: 2, receiveBuffersMax: 2 })
+    const destroyed: Transport[] = []
+    for (let count = 1; count <= 20; count++) {
+      await bench.connect(ring, listener, {
+        data(connection, chunk) {
+          assert.equal(connection.state, 'open')
+          if (chunk.byteLength !== limits.chunkBytesMax) return
+          connection.destroy()
+          destroyed.push(connection)
+        },
+      })
+      await until(() => gone.length === count, 'the peer to be told')
+    }
+    assert.equal(destroyed.length, 20)
+    assert.ok(ring.metrics.directReceives >= 20)
     await bench.assertEmpty()
   },
 

@@ -1,0 +1,69 @@
+import { Buffer } from 'node:buffer'
+import type { SocketCalls } from '@sheaf/native'
+import { MessageFlag } from '../abi'
+import { limits } from '../limits'
+import type { Slab } from '../memory/slab'
+import type { Chunk } from '../transport'
+import { Wish } from '../wish'
+import { Fifo } from './fifo'
+
+/** A stream of which the kernel has more than the pool had buffers for. */
+export interface DirectReader {
+  /** Receives once. @returns whether there may be more. */
+  receiveDirectly(): boolean
+}
+
+/**
+ * Streams that have found the receive pool empty. They are received from by system calls of their own, each into a
+ * chunk that the application gets as it is, in turn, until the kernel has nothing left of them: that takes no buffers
+ * from others, and saves the copy out of the pool.
+ */
+export class DirectReceives {
+  readonly #sockets: SocketCalls
+  readonly #readers = new Fifo<DirectReader>()
+  /** Says to the loop hook that there are readers. */
+  readonly #wanted: Uint32Array
+  /** What is received into next. */
+  #chunk: Buffer | undefined
+
+  constructor(sockets: SocketCalls, wanted: Uint32Array) {
+    this.#sockets = sockets
+    this.#wanted = wanted
+  }
+
+  add(reader: DirectReader): void {
+    this.#readers.push(reader)
+    this.#wanted[Wish.Events] = 1
+  }
+
+  /** Lets those that wait receive, as often as one turn allows. */
+  run(): void {
+    for (let times = 1; times <= limits.directReceivesPerTurn; times++) {
+      const reader = this.#readers.at(0)
+      if (reader === undefined) break
+      const goesOn = reader.receiveDirectly()
+      if (goesOn && times % limits.directReceivesInARow !== 0) continue
+      this.#readers.shift()
+      if (goesOn) this.#readers.push(reader)
+    }
+    this.#wanted[Wish.Events] = this.#readers.length === 0 ? 0 : 1
+  }
+
+  /**
+   * Receives from `fd`.
+   * @param slab where a chunk is made of what does not fill one.
+   * @returns a chunk, of `limits.chunkBytesMax` if there may be more; 0 at the end; or `-errno`.
+   */
+  receive(fd: number, slab: Slab): Chunk | number {
+    const chunk = this.#chunk ??= Buffer.allocUnsafeSlow(limits.chunkBytesMax)
+    const result = this.#sockets.receive(fd, chunk, MessageFlag.DontWait)
+    if (result <= 0) return result
+    if (result === chunk.byteLength) {
+      this.#chunk = undefined
+      return chunk
+    }
+    const part = slab.allocate(result)
+    part.set(chunk.subarray(0, result))
+    return part
+  }
+}

@@ -1,0 +1,12 @@
+/** The words of `NativeRing.wanted`, where they are explained, by their index. */
+export const enum Wish {
+  Turn,
+  Linked,
+  ImmediatesFirst,
+  Woken,
+  Sent,
+  Events,
+  Iterations,
+}
+
+export const wishWords = 7
