@@ -61,6 +61,8 @@ export class SocketHandle {
   #onread: unknown
   /** Nothing is to be received. */
   #guarded = false
+  /** The iteration of the loop in which something was received last. */
+  #receivedIn = -1
 
   /** @param listenerAsyncId of the listener that has accepted it. */
   constructor(family: AddressFamily, events: HandleEvents, ring: Ring = defaultRing(), listenerAsyncId?: number) {
@@ -372,6 +374,7 @@ export class SocketHandle {
 
   /** @internal @returns whether something of the application's may have been called. */
   connectionReceived(chunk: Chunk): boolean {
+    this.#receivedIn = this.#ring.iteration
     if (this.#receiver !== undefined) {
       this.owner._unrefTimer()
       return this.#receiver.received(chunk)
@@ -391,9 +394,10 @@ export class SocketHandle {
 
   /** @internal */
   connectionEnded(): void {
-    // libuv reads once a turn, so the end comes in the turn after the last data. TLS on a stream of JavaScript answers
-    // its peer's end in between.
-    timers.setImmediate((handle: SocketHandle) => handle.#tellEnd(), this)
+    // libuv reads once an iteration, so the end comes in the one after the last data. TLS on a stream of JavaScript
+    // answers its peer's end in between.
+    if (this.#receivedIn !== this.#ring.iteration) this.#tellEnd()
+    else timers.setImmediate((handle: SocketHandle) => handle.#tellEnd(), this)
   }
 
   #tellEnd(): void {

@@ -1,7 +1,7 @@
 import { once } from 'node:events'
 import { writeSync } from 'node:fs'
 import type { Socket } from 'node:net'
-import { setImmediate as turn } from 'node:timers/promises'
+import { setImmediate as turn, setTimeout as wait } from 'node:timers/promises'
 import { pattern, until } from '../fixtures'
 import type { Pair, Scenario, Scene } from './scene'
 
@@ -126,6 +126,37 @@ export const ending: Record<string, Scenario> = {
       const serverClosed = once(both.server, 'close')
       begin(both)
       await Promise.all([scene.gone(both.client, both.accepted), serverClosed])
+    }
+  },
+
+  async 'in which iteration of the loop both ends are told what one does'({ log, pair, gone }) {
+    const does: Record<string, (accepted: Socket) => void> = {
+      'writes': (accepted) => accepted.write('text'),
+      'ends': (accepted) => accepted.end(),
+      'writes and ends': (accepted) => accepted.end('text'),
+    }
+    for (const [what, act] of Object.entries(does)) {
+      const { client, accepted } = await pair()
+      let iterations = 0
+      let over = false
+      const count = (): void => {
+        iterations++
+        if (!over) setImmediate(count)
+      }
+      for (const [who, socket] of Object.entries({ client, accepted })) {
+        for (const event of ['data', 'finish', 'end', 'close']) {
+          socket.on(event, () => { if (!over) log(`${who}, ${what}`, event, iterations) })
+        }
+        socket.resume()
+      }
+      setImmediate(count)
+      await wait(20)
+      iterations = 0
+      act(accepted)
+      await wait(20)
+      over = true
+      client.destroy()
+      await gone(client, accepted)
     }
   },
 
