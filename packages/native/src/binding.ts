@@ -125,15 +125,15 @@ export interface NativeRing {
    */
   readonly submissions: ArrayBuffer
   /**
-   * Seven 32-bit words. The first says "TypeScript has something to submit that is not in the submission queue yet":
+   * Seven 32-bit words. The first says "TypeScript has something to submit that is not in the submission queue":
    * the loop hook calls `turn` when it is not 0; the callee resets it. The second is a number of linked requests in the
    * submission queue: having submitted them, the hook enters the kernel up to so often more before it calls `turn`, as
    * long as there is deferred work, and resets it. The third, which each `turn` sets anew, says "I have left something
    * to an immediate that must come before anything the kernel has posted". The fourth is the hook's: since
    * TypeScript reset it the loop had nothing to do until the kernel posted something. The fifth says "I have staged
-   * something to send", by which an answer may be worth looking for before the loop blocks; the hook resets it. The sixth
-   * says "there is something to tell beside completions": `turn` is called for it where it is for those. The seventh
-   * counts the loop's iterations.
+   * something to send", by which an answer may be worth looking for before the loop blocks; the hook resets it. The
+   * sixth says "there is something to tell beside completions": `turn` is called for it where it is for those. The
+   * seventh counts the loop's iterations.
    * Detached by {@link close}.
    */
   readonly wanted: ArrayBuffer

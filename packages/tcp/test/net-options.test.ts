@@ -1,5 +1,5 @@
 import { once } from 'node:events'
-import { type AddressInfo, BlockList, type ListenOptions, type Server, type Socket } from 'node:net'
+import stock, { type AddressInfo, BlockList, type ListenOptions, type Server, type Socket } from 'node:net'
 import { defaultRing, getSocketOption } from '@sheaf/ring'
 import { afterEach, expect, it } from 'vitest'
 import net from '../src/net'
@@ -156,4 +156,29 @@ it('what comes while the agent of http guards a free socket destroys it', async 
   while (accepted.length === 0) await new Promise(setImmediate)
   accepted[0].write('no answer to anything')
   await once(socket, 'close')
+})
+
+it.each([
+  { host: null }, { host: 0 }, { host: false }, { host: '' }, { backlog: '7' }, { backlog: -1 }, { backlog: 1.5 },
+  { backlog: 1e12 }, { backlog: true }, { backlog: 'x' }, { backlog: {} }, { host: '::', ipv6Only: 1 },
+  { host: '::', ipv6Only: true }, { exclusive: 1 },
+])('a server listens with %j as one of node:net does', async (options) => {
+  const outcomes = []
+  for (const { createServer } of [stock, net]) {
+    const server = createServer((socket) => socket.end('served'))
+    const port = await listening(server, { port: 0, ...options } as ListenOptions)
+    const { address } = server.address() as AddressInfo
+    const answer = once(closed(stock.connect(port, '127.0.0.1')), 'data')
+    outcomes.push([address, await answer.then(String, (error: unknown) => (error as NodeJS.ErrnoException).code)])
+  }
+  expect(outcomes[1]).toEqual(outcomes[0])
+})
+
+it('takes what it is given as node:net does: keep-alive of null, a time-out with a callback that is none', async () => {
+  for (const { Socket: Class } of [stock, net]) {
+    const socket = closed(new Class())
+    expect(socket.setKeepAlive(null as never)).toBe(socket)
+    expect(() => socket.setTimeout(1, 'x' as never)).toThrow(expect.objectContaining({ code: 'ERR_INVALID_ARG_TYPE' }))
+    await once(socket, 'timeout')
+  }
 })

@@ -1,5 +1,7 @@
 import type { IpcNetConnectOpts, ListenOptions, TcpNetConnectOpts } from 'node:net'
-import { stockNet } from '@sheaf/ring'
+import { limits, stockNet } from '@sheaf/ring'
+
+const backlogMax = 2 ** 31 - 1
 
 /** What `connect` and `listen` take in its widest form; each checks what it uses. */
 export type NetOptions = Partial<TcpNetConnectOpts> & Partial<IpcNetConnectOpts> & ListenOptions & {
@@ -18,6 +20,15 @@ export type NormalizedArguments = [options: NetOptions, callback: Callback | nul
 export function countOf(value: unknown): number | false {
   const count = Number(value)
   return count >= 0 && count
+}
+
+/**
+ * Connections that may wait to be accepted, of the first that was given: as C++ reads it, a number of 32 bits; a
+ * negative one is as many as the system allows.
+ */
+export function backlogOf(...given: unknown[]): number {
+  const count = Number(given.find(Boolean) ?? limits.backlog) | 0
+  return count < 0 ? backlogMax : count
 }
 
 /** A string that is no number is a path. */

@@ -188,10 +188,9 @@ export function checkKeepAliveDelay(delayMs: unknown): number {
 const timeoutMsMax = 2 ** 31 - 1
 
 /** @returns the time that can be had, in ms. */
-export function checkTimeout(timeoutMs: unknown, callback: unknown): number {
+export function checkTimeout(timeoutMs: unknown): number {
   checkNumber('msecs', timeoutMs)
   if (!Number.isFinite(timeoutMs) || timeoutMs < 0) throw outOfRange('msecs', 'a non-negative finite number', timeoutMs)
-  if (callback !== undefined) checkFunction('callback', callback)
   if (timeoutMs <= timeoutMsMax) return timeoutMs
   const problem = `${timeoutMs} does not fit into a 32-bit signed integer.`
   process.emitWarning(`${problem}\nTimer duration was truncated to ${timeoutMsMax}.`, 'TimeoutOverflowWarning')

@@ -1,6 +1,6 @@
 import dns from 'node:dns'
 import { tracingChannel } from 'node:diagnostics_channel'
-import { defaultRing, limits, nodeMajor } from '@sheaf/ring'
+import { defaultRing, nodeMajor } from '@sheaf/ring'
 import { Errno } from '../abi'
 import { onConnection } from './accepting'
 import type { FamilyKind, ListenRequest, SocketName } from './address-family'
@@ -24,17 +24,17 @@ const anyAddress = '0.0.0.0'
 const anyAddress6 = '::'
 
 export function listenOnPort(server: Server, options: NetOptions, port: number, backlog: number): void {
-  const { host, ipv6Only = false } = options
+  const { host } = options
   const request = {
-    port, backlog: backlog || limits.backlog, ipv6Only, mode: 0,
+    port, backlog, ipv6Only: options.ipv6Only === true, mode: 0,
     reusePort: (options as { reusePort?: boolean }).reusePort === true,
   }
-  const alone = options.exclusive === true || request.reusePort || !isClusterWorker()
+  const alone = Boolean(options.exclusive) || request.reusePort || !isClusterWorker()
   const listenOn = (address: string | null, requests: readonly ListenRequest[]): void => {
     if (alone) listen(server, 'tcp', requests)
     else listenBesideWorkers(server, address, requests)
   }
-  if (host === undefined || host === '') {
+  if (!host) {
     const any6 = { ...request, address: anyAddress6, version: 6 } as const
     const any = { ...request, address: anyAddress, version: 4 } as const
     listenOn(null, [any6, any])
@@ -69,23 +69,24 @@ function resolve(host: string, resolved: Resolved): void {
 const linkLocal = /^fe[89ab][0-9a-f]:/i
 
 export function listenOnPath(server: Server, options: NetOptions, path: string, backlog: number): void {
-  const { readableAll = false, writableAll = false } = options
+  const { readableAll, writableAll } = options
   if (path.startsWith('\0') && (readableAll || writableAll)) {
     throw invalidValue('options', options, abstractHasNoMode)
   }
   server._pipeName = path
-  if (options.exclusive !== true && isClusterWorker()) {
-    listenByPrimary(server, { address: path, port: -1, addressType: -1, backlog, readableAll, writableAll })
+  if (!options.exclusive && isClusterWorker()) {
+    const forAll = { readableAll: readableAll === true, writableAll: writableAll === true }
+    listenByPrimary(server, { address: path, port: -1, addressType: -1, backlog, ...forAll })
     return
   }
   listen(server, 'pipe', [{
     address: path,
     port: 0,
     version: 0,
-    backlog: backlog || limits.backlog,
+    backlog,
     ipv6Only: false,
     reusePort: false,
-    mode: (readableAll ? 0o444 : 0) | (writableAll ? 0o222 : 0),
+    mode: (readableAll === true ? 0o444 : 0) | (writableAll === true ? 0o222 : 0),
   }])
 }
 
@@ -96,7 +97,7 @@ export function listenOnDescriptor(server: Server, fd: number, backlog: number):
     failToListen(server, listenError(-Errno.EINVAL, null))
     return
   }
-  const result = handle.adopt(fd, backlog || limits.backlog)
+  const result = handle.adopt(fd, backlog)
   if (result === 0) {
     begin(server, handle, 'null:null:null')
   } else {
@@ -114,7 +115,7 @@ export function listenOnDescriptor(server: Server, fd: number, backlog: number):
 export function listenOnHandle(server: Server, given: NodeListenHandle, backlog: number): void {
   const kind = kindOfDescriptor(defaultRing(), given.fd)
   const handle = kind === undefined ? undefined : newHandle(kind)
-  const result = handle === undefined ? -Errno.EINVAL : given.listen(backlog || limits.backlog)
+  const result = handle === undefined ? -Errno.EINVAL : given.listen(backlog)
   if (handle === undefined || result < 0) {
     failToListen(server, listenError(result, null))
     return
@@ -128,7 +129,7 @@ export function listenInPlaceOf(server: Server, kind: FamilyKind, given: Foreign
   const { sockets } = defaultRing()
   const handle = newHandle(kind)
   const fd = sockets.dup(given.fd)
-  const result = fd < 0 ? fd : handle?.adopt(fd, backlog || limits.backlog, false) ?? -Errno.EINVAL
+  const result = fd < 0 ? fd : handle?.adopt(fd, backlog, false) ?? -Errno.EINVAL
   if (handle === undefined || result < 0) {
     if (fd >= 0) sockets.close(fd)
     handle?.close()
@@ -213,7 +214,6 @@ function holdPort(requests: readonly ListenRequest[]): ListenHandle | number {
 /** In a worker of a cluster: has the primary listen on what can't be shared otherwise. */
 export function listenByPrimary(server: Server, query: PrimaryQuery): void {
   const { _listeningId: listeningId } = server
-  const backlog = query.backlog === 0 ? limits.backlog : query.backlog
   askPrimary(server, query, (error, given) => {
     if (listeningId !== server._listeningId) {
       given.close()
@@ -226,7 +226,7 @@ export function listenByPrimary(server: Server, query: PrimaryQuery): void {
     const handle = newHandle(query.address === null ? kindOfGiven(given) : 'pipe')
     if (handle === undefined) return
     if (given.fd === undefined) handle.deal(given)
-    else handle.adopt(defaultRing().sockets.dup(given.fd), backlog)
+    else handle.adopt(defaultRing().sockets.dup(given.fd), query.backlog)
     if (given.fd !== undefined) handle.whenClosing(() => given.close())
     begin(server, handle, `${query.addressType}:${query.address}:${query.port}`)
   })

@@ -4,7 +4,7 @@ import type { BlockList } from 'node:net'
 import { getDefaultHighWaterMark } from 'node:stream'
 import { invalidArgumentType, stockNet } from '@sheaf/ring'
 import type { SocketName } from './address-family'
-import { countOf, isPath, type NetOptions, normalizeArguments } from './arguments'
+import { backlogOf, countOf, isPath, type NetOptions, normalizeArguments } from './arguments'
 import { kindOfBound, takeBound } from './bound-socket'
 import { callableClass, construct } from './callable-class'
 import { isClusterWorker } from './cluster'
@@ -69,7 +69,8 @@ class ServerMethods extends EventEmitter {
     if (listenChannel.asyncStart.hasSubscribers) listenChannel.asyncStart.publish({ server: this, options: given })
     if (callback !== null) this.once('listening', callback)
     // (handle | path | port, backlog) or (port, host, backlog)
-    const backlog = countOf(args.length > 1 && args[1]) || countOf(args.length > 2 && args[2]) || 0
+    const counts = [countOf(args.length > 1 && args[1]), countOf(args.length > 2 && args[2])]
+    const backlog = backlogOf(...counts)
     const options = (given._handle ?? given.handle ?? given) as NetOptions
     this._listeningId++
     const boundKind = kindOfBound(options)
@@ -100,9 +101,9 @@ class ServerMethods extends EventEmitter {
     if (anyPort || port === null) options.port = 0
     if (typeof options.port === 'number' || typeof options.port === 'string') {
       checkPort(options.port, 'options.port')
-      listenOnPort(this, options, portOf(options.port), options.backlog ?? backlog)
+      listenOnPort(this, options, portOf(options.port), backlogOf(options.backlog, ...counts))
     } else if (options.path !== undefined && isPath(options.path) && options.path !== '') {
-      listenOnPath(this, options, options.path, options.backlog ?? backlog)
+      listenOnPath(this, options, options.path, backlogOf(options.backlog, ...counts))
     } else {
       const hasNeither = !('port' in options) && !('path' in options)
       throw invalidValue('options', options, hasNeither ? 'must have the property "port" or "path"' : undefined)

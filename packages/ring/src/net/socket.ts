@@ -8,8 +8,8 @@ import { announceClient, announcesConnecting } from './client-channel'
 import { connectToHost, connectToPath } from './connect'
 import { type AttemptOptions, ConnectAttempts } from './connect-attempts'
 import {
-  addressMissing, callError, checkSignal, checkTimeout, checkTypeOfService, closedBeforeConnection, endedByPeer,
-  invalidHandleType, socketClosed,
+  addressMissing, callError, checkFunction, checkSignal, checkTimeout, checkTypeOfService, closedBeforeConnection,
+  endedByPeer, invalidHandleType, socketClosed,
 } from './errors'
 import { familyOfKind } from './families'
 import { isForeignHandle, takeDescriptor } from './foreign-handle'
@@ -265,9 +265,10 @@ class SocketMethods extends Duplex {
   setTimeout(timeoutMs: number, callback?: () => void): this {
     if (this.destroyed) return this
     this.timeout = timeoutMs
-    const delayMs = checkTimeout(timeoutMs, callback)
+    const delayMs = checkTimeout(timeoutMs)
     this[state].idle.set(delayMs)
     if (callback !== undefined) {
+      checkFunction('callback', callback)
       if (delayMs === 0) this.removeListener('timeout', callback)
       else this.once('timeout', callback)
     }
@@ -304,9 +305,9 @@ class SocketMethods extends Duplex {
   }
 
   setKeepAlive(
-    enable?: boolean | KeepAliveOptions, initialDelayMs?: number, intervalMs?: number, count?: number,
+    enable?: boolean | KeepAliveOptions | null, initialDelayMs?: number, intervalMs?: number, count?: number,
   ): this {
-    if (typeof enable === 'object') {
+    if (typeof enable === 'object' && enable !== null) {
       const { enable: enabled, initialDelay, interval, count: probes } = enable
       return this.setKeepAlive(enabled, initialDelay, interval, probes)
     }

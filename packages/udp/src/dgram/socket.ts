@@ -82,10 +82,10 @@ function closeOnAbort(socket: Socket, signal: AbortSignal): void {
   socket.once('close', () => signal.removeEventListener('abort', abort))
 }
 
-function membershipCall(socket: Socket, option: Membership, group: string, on: string | undefined): void {
+function membershipCall(socket: Socket, option: Membership, group: string, on?: string | null): void {
   const { running } = socket[stateKey]
   if (!group) throw missingArgument('multicastAddress')
-  changeMembership((ipv6) => running.bindAny(ipv6, option.call), option, group, on)
+  changeMembership((ipv6) => running.bindAny(ipv6, option.call), option, group, on ?? undefined)
 }
 
 function sourceMembershipCall(
@@ -93,12 +93,12 @@ function sourceMembershipCall(
   option: Membership,
   source: string,
   group: string,
-  on: string | undefined,
+  on?: string | null,
 ): void {
   const { running } = socket[stateKey]
   checkString('sourceAddress', source)
   checkString('groupAddress', group)
-  changeSourceMembership((ipv6) => running.bindAny(ipv6, option.call), option, source, group, on)
+  changeSourceMembership((ipv6) => running.bindAny(ipv6, option.call), option, source, group, on ?? undefined)
 }
 
 function setBufferSize(socket: Socket, option: BufferOption, sizeBytes: number): void {
@@ -107,22 +107,17 @@ function setBufferSize(socket: Socket, option: BufferOption, sizeBytes: number):
 }
 
 const methods: Record<string, unknown> & ThisType<Socket> = {
-  bind(target?: unknown, address?: unknown, ...rest: unknown[]) {
-    const last = [target, address, ...rest].findLast((argument) => argument !== undefined)
-    bind(this[stateKey], target, address, last)
+  bind(...args: unknown[]) {
+    bind(this[stateKey], args[0], args[1], args.at(-1))
     return this
   },
 
   connect(port: unknown, address?: unknown, callback?: unknown) {
     const number = portOf(port)
     const told = typeof address === 'function' ? address : callback
-    const host = typeof address === 'function' ? undefined : address
-    connect(
-      this[stateKey],
-      number,
-      typeof host === 'string' ? host : '',
-      typeof told === 'function' ? told as () => void : undefined,
-    )
+    const host = address === undefined || typeof address === 'function' ? '' : address
+    checkString('address', host)
+    connect(this[stateKey], number, host, typeof told === 'function' ? told as () => void : undefined)
   },
 
   disconnect() {
@@ -200,19 +195,19 @@ const methods: Record<string, unknown> & ThisType<Socket> = {
     setMulticastInterface(running.descriptor, address)
   },
 
-  addMembership(group: string, on?: string) {
+  addMembership(group: string, on?: string | null) {
     membershipCall(this, membership.join, group, on)
   },
 
-  dropMembership(group: string, on?: string) {
+  dropMembership(group: string, on?: string | null) {
     membershipCall(this, membership.leave, group, on)
   },
 
-  addSourceSpecificMembership(source: string, group: string, on?: string) {
+  addSourceSpecificMembership(source: string, group: string, on?: string | null) {
     sourceMembershipCall(this, membership.joinSource, source, group, on)
   },
 
-  dropSourceSpecificMembership(source: string, group: string, on?: string) {
+  dropSourceSpecificMembership(source: string, group: string, on?: string | null) {
     sourceMembershipCall(this, membership.leaveSource, source, group, on)
   },
 

@@ -65,6 +65,9 @@ const memberships: Call[] = [
   ['addSourceSpecificMembership', '127.0.0.1', '232.1.1.1', '127.0.0.1'],
   ['dropSourceSpecificMembership', '127.0.0.1', '232.1.1.1', '127.0.0.1'],
   ['addSourceSpecificMembership', '::1', '232.1.1.1'],
+  ['addMembership', '224.0.0.114', null], ['dropMembership', '224.0.0.114', null],
+  ['addSourceSpecificMembership', '127.0.0.1', '232.1.1.1', null],
+  ['dropSourceSpecificMembership', '127.0.0.1', '232.1.1.1', null],
 ]
 
 const badSends: Call[] = [
@@ -140,6 +143,26 @@ export const scenarios: Record<string, Scenario> = {
       ['addMembership', '224.0.0.114'], ['setMulticastInterface', '0.0.0.0'], ['ref'], ['unref'], ['disconnect'],
     ], log)
     await (socket as unknown as AsyncDisposable)[Symbol.asyncDispose]()
+  },
+
+  'calls back what comes last, when it binds': async (module, log) => {
+    const called: number[] = []
+    const forms = [[0], [1, undefined], [undefined, 2], [3, null], [4, 5]]
+    const sockets = forms.map((form) => {
+      const socket = module.createSocket('udp4')
+      const args = form.map((number) => typeof number === 'number' ? () => called.push(number) : number)
+      ;(socket.bind as (...args: unknown[]) => unknown).apply(socket, args)
+      return socket
+    })
+    await Promise.all(sockets.map((socket) => once(socket, 'listening')))
+    log(called)
+    await closed(...sockets)
+  },
+
+  'connects to no address that is none': async (module, log) => {
+    const socket = module.createSocket('udp4')
+    callAll(socket, [['connect', 5, null], ['connect', 5, 6], ['connect', 5, {}]], log)
+    await closed(socket)
   },
 
   'binds in every form': async (module, log) => {
