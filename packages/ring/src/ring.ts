@@ -84,7 +84,7 @@ export class Ring {
   readonly #native: NativeRing
   #internetMessages: MessageShare | undefined
   #localMessages: MessageShare | undefined
-  readonly #completions: CompletionQueue
+  readonly completions: CompletionQueue
   readonly #receiveMethod: ReceiveMethod
   /** Address of an all-zero `msghdr`: multishot `RECVMSG` without addresses or control messages. */
   readonly #messageHeader: number
@@ -116,7 +116,7 @@ export class Ring {
     const sendMethod
       = options.sendMethod === 'bundle' && !capabilities.bundledSend.enabled ? 'sendmsg' : options.sendMethod
     this.submissions = new SubmissionQueue(native, this.operations, this.metrics)
-    this.#completions = new CompletionQueue(native, this.operations, this.metrics)
+    this.completions = new CompletionQueue(native, this.operations, this.metrics)
     this.pool = new ReceivePool(binding, native, this.metrics, {
       bufferBytes: options.receiveBufferBytes + this.receiveHeaderBytes,
       buffers: options.receiveBuffers,
@@ -240,7 +240,7 @@ export class Ring {
   reap(): void {
     if (this.#closed) return
     this.#enterForEvents()
-    this.#completions.reap()
+    this.completions.reap()
   }
 
   /**
@@ -250,7 +250,7 @@ export class Ring {
   receivedNothing(slot: number): boolean {
     if (this.#closed) return true
     this.#enterForEvents()
-    return this.#completions.endsEmpty(userDataLow(slot, Operation.Receive))
+    return this.completions.endsEmpty(userDataLow(slot, Operation.Receive))
   }
 
   /**
@@ -260,7 +260,7 @@ export class Ring {
   hasDone(slot: number): boolean {
     if (this.#closed) return true
     this.#enterForEvents()
-    return this.#completions.haveEnded(slot, this.operations.outstanding(slot))
+    return this.completions.haveEnded(slot, this.operations.outstanding(slot))
   }
 
   /** Whether what answers what is being told is to leave at once, and not with the turn: see {@link Pace}. */
@@ -348,7 +348,7 @@ export class Ring {
     this.#closed = true
     openRings.delete(this)
     this.waiters.close()
-    this.#completions.stop()
+    this.completions.stop()
     this.#native.close()
     const error = new SheafError('ERR_SHEAF_RING_CLOSED', 'The ring was closed')
     for (const member of [...this.members]) {
@@ -404,7 +404,7 @@ export class Ring {
         this.#advance()
       }
       if (this.#wanted[Wish.ImmediatesFirst] === 0) {
-        this.#prompt = this.#pace.nextTurnIsPrompt() && this.#completions.isFew(limits.promptMost)
+        this.#prompt = this.#pace.nextTurnIsPrompt() && this.completions.isFew(limits.promptMost)
         if (this.#prompt) this.metrics.promptTurns++
         this.#tellCompleted()
         this.directReceives.run()
@@ -433,7 +433,7 @@ export class Ring {
 
   /** Tells of what has completed. Without a call of {@link endEvent}: each shows in the stack of what runs there. */
   #tellCompleted(): void {
-    const completions = this.#completions
+    const completions = this.completions
     const { tail } = completions
     try {
       for (let what = completions.handOver(tail); what !== 'nothing'; what = completions.handOver(tail)) {

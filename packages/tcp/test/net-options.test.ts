@@ -174,6 +174,12 @@ it.each([
   expect(outcomes[1]).toEqual(outcomes[0])
 })
 
+it.each([null, '', false, 0, Number.NaN])('connects with a time-out of %s, which is none', async (timeout) => {
+  const port = await listening(stock.createServer((socket) => socket.end('served')))
+  const socket = closed(net.connect({ port, host: '127.0.0.1', timeout: timeout as number }))
+  expect(await once(socket, 'data').then(String)).toBe('served')
+})
+
 it('takes what it is given as node:net does: keep-alive of null, a time-out with a callback that is none', async () => {
   for (const { Socket: Class } of [stock, net]) {
     const socket = closed(new Class())

@@ -112,6 +112,18 @@ export class ReceivePool {
     )
   }
 
+  /** Whether the next `bytes` are those of whole buffers. */
+  fills(bytes: number): boolean {
+    const ring = this.#ring
+    let position = this.#taken
+    let left = bytes
+    while (left > 0) {
+      left -= ring.words[ring.at(position) + 2]
+      position = (position + 1) | 0
+    }
+    return left === 0
+  }
+
   /**
    * Takes the next bytes in the kernel's order, at most `bytesMax` of them and as many as lie together, and describes
    * them in {@link run}.

@@ -19,13 +19,13 @@ export type { SocketHandle } from './socket-handle'
 function connect(...args: unknown[]): Socket {
   const normalized = normalizeArguments(args)
   const [options] = normalized
-  const kind = options.path === undefined || options.path === '' ? 'tcp' : 'pipe'
+  const kind = options.path ? 'pipe' : 'tcp'
   // What nobody here can do is left to Node.
   if (familyOfKind(kind) === undefined) return stockNet.connect(...args as [number]) as unknown as Socket
   const socket = new Socket(options as SocketOptions)
   if (!announcesConnecting) announceClient(socket)
   const { timeout } = options
-  if (timeout !== undefined && timeout !== 0) socket.setTimeout(timeout)
+  if (timeout) socket.setTimeout(timeout)
   return socket.connect(normalized)
 }
 

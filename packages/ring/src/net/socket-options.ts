@@ -26,9 +26,9 @@ export interface SocketOptions extends DuplexOptions {
 /** Completes what is given. @throws as Node does. */
 export function checkOptions(options: SocketOptions): void {
   if (options.typeOfService !== undefined) checkTypeOfService('options.typeOfService', options.typeOfService)
-  if (options.objectMode === true) throw notSupported('options.objectMode', options.objectMode)
+  if (options.objectMode) throw notSupported('options.objectMode', options.objectMode)
   for (const name of ['readableObjectMode', 'writableObjectMode'] as const) {
-    if (options[name] === true) throw notSupported(`options.${name}`, options[name])
+    if (options[name]) throw notSupported(`options.${name}`, options[name])
   }
   options.keepAliveInitialDelay = checkKeepAliveDelay(options.keepAliveInitialDelay)
 }

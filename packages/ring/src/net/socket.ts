@@ -506,8 +506,8 @@ function initialise(socket: Socket, given?: SocketOptions | number): object | un
   else if (isForeignHandle(handle)) adopt(socket, takeDescriptor(defaultRing(), handle))
   else if (fd !== undefined) adopt(socket, fd)
   if (own.handle !== null && options.readable !== false) {
-    if (options.pauseOnCreate === true) (socket as { readableFlowing: boolean | null }).readableFlowing = false
-    else if (options.manualStart !== true) socket.read(0)
+    if (options.pauseOnCreate) (socket as { readableFlowing: boolean | null }).readableFlowing = false
+    else if (!options.manualStart) socket.read(0)
   }
   if (options.signal) abortConnecting(socket, options.signal)
   return undefined

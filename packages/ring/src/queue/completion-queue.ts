@@ -13,6 +13,8 @@ export class CompletionQueue {
   readonly #tailWord: Int32Array
   readonly #mask: number
   #head: number
+  /** Where what is being handed over ends. */
+  #end: number
   /** How far {@link reap} has looked. */
   #reaped: number
   #stopped = false
@@ -25,7 +27,7 @@ export class CompletionQueue {
     this.#headWord = new Int32Array(native.rings, native.offsets.completionHead, 1)
     this.#tailWord = new Int32Array(native.rings, native.offsets.completionTail, 1)
     this.#mask = native.completionEntries - 1
-    this.#head = this.#reaped = this.#headWord[0]
+    this.#head = this.#end = this.#reaped = this.#headWord[0]
   }
 
   /** Hands over nothing more, not even what a {@link drain} under way would: the ring's memory is about to go. */
@@ -46,6 +48,7 @@ export class CompletionQueue {
    */
   handOver(tail: number): 'nothing' | 'send' | 'other' {
     const entries = this.#entries
+    this.#end = tail
     while (this.#head !== tail && !this.#stopped) {
       const at = (this.#head & this.#mask) << 2
       const low = entries[at]
@@ -60,6 +63,24 @@ export class CompletionQueue {
       return isOfSend(low) ? 'send' : 'other'
     }
     return 'nothing'
+  }
+
+  /**
+   * Bytes of the completion that comes after the one that is being handed over, if it is of the same request, which
+   * goes on; or 0. {@link takeNext} takes it.
+   */
+  get nextBytes(): number {
+    const entries = this.#entries
+    if (this.#head === this.#end || this.#stopped) return 0
+    const at = (this.#head & this.#mask) << 2
+    const before = ((this.#head - 1) & this.#mask) << 2
+    if (entries[at] !== entries[before] || entries[at + 1] !== entries[before + 1] || entries[at] === taken) return 0
+    return (entries[at + 3] & CompletionFlag.More) === 0 ? 0 : Math.max(entries[at + 2], 0)
+  }
+
+  takeNext(): void {
+    this.#head = (this.#head + 1) | 0
+    this.#metrics.completions++
   }
 
   /** Gives the places of what has been handed over back to the kernel. */

@@ -270,9 +270,10 @@ export class Receiver implements DirectReader {
   }
 
   /** A completion with data. */
-  protected take(bytes: number, flags: number): void {
+  protected take(received: number, flags: number): void {
     const { metrics, pool, receiveHeaderBytes: skipped } = this.ring
     pool.expect(flags >>> bufferIdShift)
+    const bytes = skipped === 0 ? this.#join(received) : received
     const payload = bytes - skipped
     if (payload === 0 || this.owner.state === 'closing') {
       pool.skip(bytes)
@@ -298,6 +299,20 @@ export class Receiver implements DirectReader {
       if (forwarding === undefined) this.#becomeDirect()
     }
     if (chunk !== undefined) this.deliver(chunk, undefined, rest)
+  }
+
+  /**
+   * What came together is told together: the kernel completes the buffers that it has filled, and the rest after that.
+   * @returns the bytes of this completion and of those that go on with it.
+   */
+  #join(bytes: number): number {
+    const { completions, pool } = this.ring
+    let joined = bytes
+    for (let more = completions.nextBytes; more !== 0 && pool.fills(joined); more = completions.nextBytes) {
+      completions.takeNext()
+      joined += more
+    }
+    return joined
   }
 
   /** Hands out a chunk, or keeps it. @param rest comes after it. */

@@ -25,6 +25,16 @@ const failing = (): Transform => new Transform({
 })
 
 export const receiving: Record<string, Scenario> = {
+  async 'what has come at once is told at once, as far as a chunk goes'({ log, pair, gone }) {
+    for (const sizeBytes of [4095, 4097, 8192, 9000, 16_390, 50_000, 65_536, 65_537, 70_000]) {
+      const { client, accepted } = await pair()
+      client.on('data', (chunk: Buffer) => log(`${sizeBytes}`, chunk.byteLength))
+      accepted.end(pattern(sizeBytes, 1))
+      client.end()
+      await gone(client, accepted)
+    }
+  },
+
   async '`onread` with buffers of several sizes'(scene) {
     const { log, watch } = scene
     const bytes = pattern(100_000, 5)
