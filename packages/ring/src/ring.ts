@@ -292,6 +292,15 @@ export class Ring {
     this.#sentScheduled = this.#scheduled.length
   }
 
+  /** Has all that was written leave now, as far as the kernel has room. Nobody is told of anything in it. */
+  sendWritten(): void {
+    if (this.#closed) return
+    // What is sent next waits for what is being sent.
+    this.reap()
+    for (const member of this.members) member.sendWritten?.()
+    this.submit()
+  }
+
   /** Has what was asked for done before anything that the kernel has posted is told. */
   advanceFirst(): void {
     this.#advancesFirst = true

@@ -1,9 +1,11 @@
-import { execFileSync } from 'node:child_process'
+import { execFileSync, spawn } from 'node:child_process'
+import { once } from 'node:events'
 import { mkdtempSync, rmSync } from 'node:fs'
+import { type AddressInfo, createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { EventLoopUtilization } from 'node:perf_hooks'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { afterAll, beforeAll, describe, expect, it, onTestFinished, vi } from 'vitest'
 import { lockedMemory, Program } from '@sheaf/ring/testing'
 import { type Ended, run } from './program'
 
@@ -825,6 +827,28 @@ describe('an application that is not changed, with @sheaf/tcp/register', () => {
     ['--input-type=commonjs'], { NODE_OPTIONS: '--require @sheaf/tcp/register' })
     expect(output).toBe('Sheaf\n')
   })
+})
+
+it.each(['process.pid', '0'])('what was written leaves before process.kill(%s) ends the process', async (pid) => {
+  const received: Buffer[] = []
+  const server = createServer((socket) => socket.on('data', (data) => received.push(data)))
+  onTestFinished(() => void server.close())
+  await once(server.listen(0, '127.0.0.1'), 'listening')
+  const { port } = server.address() as AddressInfo
+  const program = `
+    import net from 'node:net'
+    const client = net.connect(${port}, '127.0.0.1', () => {
+      client.write('first, ')
+      setTimeout(() => {
+        client.write('nearly the last, ')
+        process.kill(process.pid, 0)
+        client.write('last')
+        process.kill(${pid}, 'SIGTERM')
+      }, 10)
+    })`
+  const child = spawn(process.execPath, [...asModule, '--eval', program], { detached: true, stdio: 'ignore' })
+  expect(await once(child, 'exit')).toEqual([null, 'SIGTERM'])
+  await vi.waitFor(() => expect(Buffer.concat(received).toString()).toBe('first, nearly the last, last'))
 })
 
 it('performance.eventLoopUtilization counts what the loop looks for work as idle', async () => {

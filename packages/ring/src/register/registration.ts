@@ -3,6 +3,7 @@ import { release } from 'node:os'
 import { isMainThread } from 'node:worker_threads'
 import { whyNoRing } from '@sheaf/ring'
 import { Patches } from './patches'
+import { replaceKill } from './replace-kill'
 import { replacePerformance } from './replace-performance'
 import { deepenStackTraces } from './stack-traces'
 
@@ -56,6 +57,7 @@ export class Registration {
     try {
       deepenStackTraces(patches)
       replacePerformance(patches)
+      replaceKill(patches)
       this.#install(patches)
       patches.publish()
     } catch (error) {
