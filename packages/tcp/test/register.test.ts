@@ -303,6 +303,31 @@ describe('an application that is not changed, with @sheaf/tcp/register', () => {
     expect(result).toEqual([true, true, 'given', true, true, true, 'ready', 'response', 'data', 'end'])
   })
 
+  it('does not use a kept-alive connection again whose server was closed two immediates before', async () => {
+    const { result } = await carried<string[]>(`
+      const http = require('http'), { once } = require('events')
+      const { setImmediate: immediate } = require('timers/promises')
+      const agent = new http.Agent({ keepAlive: true })
+      let port = 0
+      result = []
+      void (async () => {
+        for (let round = 0; round < 4; round++) {
+          const server = http.createServer((request, response) => response.end('served')).listen(port, '127.0.0.1')
+          await once(server, 'listening')
+          port = server.address().port
+          await immediate()
+          await immediate()
+          const request = http.get({ port, host: '127.0.0.1', agent })
+          const answered = once(request, 'response').then(([response]) => once(response.resume(), 'end'))
+          result.push(await answered.then(() => 'answered', ({ code }) => code))
+          server.closeAllConnections()
+          await new Promise((closed) => server.close(closed))
+        }
+        agent.destroy()
+      })()`)
+    expect(result).toEqual(['answered', 'answered', 'answered', 'answered'])
+  })
+
   it('gives its sockets and servers to the programs that it starts', async () => {
     const { result } = await carried<string[]>(`
       const net = require('net'), { spawn } = require('child_process'), { once } = require('events')

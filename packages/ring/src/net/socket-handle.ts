@@ -58,6 +58,8 @@ export class SocketHandle {
   #waiting: WaitingWrite | undefined
   #closed: (() => void) | undefined
   #closing = false
+  /** The connection is gone, and the owner has been told. */
+  #lost = false
   #onread: unknown
   /** Nothing is to be received. */
   #guarded = false
@@ -149,18 +151,17 @@ export class SocketHandle {
    */
   write(chunk: Uint8Array | string, encoding: BufferEncoding | undefined, done: WriteDone): void {
     if (typeof chunk === 'string' && encoding === undefined) throw notABuffer()
-    if (this.#closing) done(callError(-Errno.EBADF, 'write'))
+    const refused = this.#refused
+    if (refused !== undefined) done(refused)
     else if ((this.#connection as StreamConnection).write(chunk, encoding)) done()
     else this.#wait(done)
   }
 
   /** As {@link write}, of all chunks at once. */
   writev(chunks: readonly Write[], done: WriteDone): void {
-    if (this.#closing) {
-      done(callError(-Errno.EBADF, 'write'))
-      return
-    }
-    if ((this.#connection as StreamConnection).writeAll(chunks)) done()
+    const refused = this.#refused
+    if (refused !== undefined) done(refused)
+    else if ((this.#connection as StreamConnection).writeAll(chunks)) done()
     else this.#wait(done)
   }
 
@@ -170,6 +171,12 @@ export class SocketHandle {
   writeOwn(chunks: readonly Uint8Array[], done: WriteDone): void {
     if ((this.#connection as StreamConnection).writeOwn(chunks)) done()
     else this.#wait(done)
+  }
+
+  /** Why nothing can be written any more. */
+  get #refused(): Error | undefined {
+    if (this.#closing) return callError(-Errno.EBADF, 'write')
+    return this.#lost ? callError(-Errno.EPIPE, 'write') : undefined
   }
 
   #wait(done: WriteDone): void {
@@ -241,6 +248,7 @@ export class SocketHandle {
   #beginClose(closed: (() => void) | undefined): boolean {
     if (this.#closing) return false
     this.#closing = true
+    closedIn = this.#ring.iteration
     this.reading = false
     this.#closed = closed
     return true
@@ -395,8 +403,9 @@ export class SocketHandle {
   /** @internal */
   connectionEnded(): void {
     // libuv reads once an iteration, so the end comes in the one after the last data. TLS on a stream of JavaScript
-    // answers its peer's end in between.
-    if (this.#receivedIn !== this.#ring.iteration) this.#tellEnd()
+    // answers its peer's end in between. And what closes in an iteration says so before the next.
+    const { iteration } = this.#ring
+    if (this.#receivedIn !== iteration && closedIn !== iteration) this.#tellEnd()
     else timers.setImmediate((handle: SocketHandle) => handle.#tellEnd(), this)
   }
 
@@ -411,6 +420,7 @@ export class SocketHandle {
       this.#tellClosedLater()
       return
     }
+    this.#lost = true
     const lost = error ?? new Error('The connection was closed')
     if (this.#connecting) callInScope(this.#resource, this.#events.connect, this.owner, this, lost)
     else callInScope(this.#resource, this.#events.lost, this.owner, lost)
@@ -433,6 +443,9 @@ export class SocketHandle {
     return (error) => waiting.resource.runInAsyncScope(waiting.done, undefined, error)
   }
 }
+
+/** The iteration of the loop in which a socket began to close last. */
+let closedIn = -1
 
 /** One for all connections. */
 const connectionEvents: StreamHandler<StreamConnection> = {

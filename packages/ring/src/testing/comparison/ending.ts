@@ -160,6 +160,26 @@ export const ending: Record<string, Scenario> = {
     }
   },
 
+  async 'writes that are uncorked when one before them has failed'(scene) {
+    const { pair, watch } = scene
+    for (const who of ['first', 'second']) {
+      const { client, accepted } = await pair()
+      accepted.pause().on('error', () => undefined)
+      watch(who, client).on('error', () => undefined)
+      client.pause()
+      const written = (what: string) => (error?: Error | null): void => {
+        scene.log(who, what, error)
+        if (what === who) client.uncork()
+      }
+      client.write(Buffer.alloc(moreThanQueuesHold), written('first'))
+      client.cork()
+      for (const what of ['second', 'third', 'fourth']) client.write(what, written(what))
+      await wait(20)
+      accepted.destroy()
+      await scene.gone(client)
+    }
+  },
+
   async 'writes that `destroy` cuts off'(scene) {
     const { pair, watch } = scene
     const large = pattern(moreThanQueuesHold, 7)
