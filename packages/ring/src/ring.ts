@@ -128,7 +128,8 @@ export class Ring {
       this.wake()
     })
     this.#wanted = new Uint32Array(native.wanted)
-    this.directReceives = new DirectReceives(binding.sockets, this.#wanted)
+    const poolBytes = options.receiveBuffers * options.receiveBufferBytes
+    this.directReceives = new DirectReceives(binding.sockets, this.#wanted, poolBytes)
     this.sendMemory = new SendMemory(binding, (waiter) => {
       this.schedule(waiter)
     })

@@ -29,6 +29,7 @@ const waiters = 'ring/src/memory/buffer-waiters.ts'
 const sendMemory = 'ring/src/memory/send-memory.ts'
 const sendQueue = 'ring/src/stream/send-queue.ts'
 const receiver = 'ring/src/stream/receiver.ts'
+const directReceives = 'ring/src/stream/direct-receives.ts'
 const closing = 'ring/src/stream/closing.ts'
 const sender = 'ring/src/stream/sender.ts'
 const forwarding = 'ring/src/stream/pool-forwarding.ts'
@@ -51,6 +52,7 @@ export const mutations: readonly Mutation[] = [
     file: submissions,
     edits: [{
       find: `    if (this.pending > this.#mask) this.#submitFull()
+    if (operation === Operation.Send) this.#wanted[Wish.Sent] = 1
     const entries = this.#entries
     const at = (this.#tail & this.#mask) * wordsPerEntry
 `,
@@ -72,10 +74,10 @@ export const mutations: readonly Mutation[] = [
   mutation('what the submission before left in an entry stays', submissions,
     '    entries[at + 11] = 0\n', ''),
   mutation('the completion queue forgets to wrap', completions,
-    'const at = (this.#head & this.#mask) << 2', 'const at = this.#head << 2'),
+    'const at = (this.#head & this.#mask) << 2\n      const low', 'const at = this.#head << 2\n      const low'),
   mutation('a completion is handed over twice', completions,
-    'this.#head = (this.#head + 1) | 0\n',
-    'if (this.#metrics.completions % 97 !== 0) this.#head = (this.#head + 1) | 0\n'),
+    'this.#head = (this.#head + 1) | 0\n      if (low',
+    'if (this.#metrics.completions % 97 !== 0) this.#head = (this.#head + 1) | 0\n      if (low'),
   mutation('entries pushed together forget to wrap', entries,
     'const part = Math.min(left, this.entries - (at >>> 2))', 'const part = left'),
   mutation('pushing over the first entry overwrites the tail', entries,
@@ -151,6 +153,15 @@ export const mutations: readonly Mutation[] = [
     '    if (ended) this.#armed = false\n', '    if (ended && result < 0) this.#armed = false\n'),
   mutation('a socket without buffers does not wait for them', receiver,
     '      this.park()\n      return\n', '      return\n'),
+  mutation('a stream that is received from directly is armed, too', receiver,
+    ' && !this.owner.parked && !this.#direct) this.#arm()', ' && !this.owner.parked) this.#arm()'),
+  mutation('a stream that others come before is received from no more', directReceives,
+    '      if (goesOn) this.#readers.push(reader)\n', ''),
+  mutation('completions are joined where a buffer is not full', receiver,
+    'more !== 0 && pool.fills(joined)', 'more !== 0'),
+  mutation('completions of several requests are joined', completions,
+    'if (entries[at] !== entries[before] || entries[at + 1] !== entries[before + 1] || entries[at] === taken) return 0',
+    'if (entries[at] === taken) return 0'),
   mutation('pausing is ignored for what arrives', receiver,
     'if (this.paused || this.#kept !== undefined) {', 'if (this.#kept !== undefined) {'),
   mutation('what arrives overtakes what was kept', receiver,
@@ -186,7 +197,7 @@ export const mutations: readonly Mutation[] = [
     "if (this.#owner.state !== 'open' && queue.queuedBytes === 0 && !queue.inFlight) this.#finish()",
     "if (this.#owner.state !== 'open') this.#finish()"),
   mutation('who waits for buffers is never let go', waiters,
-    'this.#tries - this.#passedOver', '0 * this.#tries'),
+    'this.#waiting.splice(0, count)', 'this.#waiting.splice(0, 0 * count)'),
   mutation('a datagram\'s buffer is recycled before it is handed over', messageReceiver,
     '    batch.hold(run.first)\n', '    pool.recycle(run.first, 1)\n'),
   mutation('what is kept of a batch stays in the kernel\'s memory', messageReceiver,

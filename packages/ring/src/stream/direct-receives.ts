@@ -19,6 +19,8 @@ export interface DirectReader {
  * from others, and saves the copy out of the pool.
  */
 export class DirectReceives {
+  /** What is received at once: what a chunk may have, or as much as the pool if that has less. */
+  readonly chunkBytes: number
   readonly #sockets: SocketCalls
   readonly #readers = new Fifo<DirectReader>()
   /** Says to the loop hook that there are readers. */
@@ -26,7 +28,8 @@ export class DirectReceives {
   /** What is received into next. */
   #chunk: Buffer | undefined
 
-  constructor(sockets: SocketCalls, wanted: Uint32Array) {
+  constructor(sockets: SocketCalls, wanted: Uint32Array, poolBytes: number) {
+    this.chunkBytes = Math.min(limits.chunkBytesMax, poolBytes)
     this.#sockets = sockets
     this.#wanted = wanted
   }
@@ -52,10 +55,10 @@ export class DirectReceives {
   /**
    * Receives from `fd`.
    * @param slab where a chunk is made of what does not fill one.
-   * @returns a chunk, of `limits.chunkBytesMax` if there may be more; 0 at the end; or `-errno`.
+   * @returns a chunk, of {@link chunkBytes} if there may be more; 0 at the end; or `-errno`.
    */
   receive(fd: number, slab: Slab): Chunk | number {
-    const chunk = this.#chunk ??= Buffer.allocUnsafeSlow(limits.chunkBytesMax)
+    const chunk = this.#chunk ??= Buffer.allocUnsafeSlow(this.chunkBytes)
     const result = this.#sockets.receive(fd, chunk, MessageFlag.DontWait)
     if (result <= 0) return result
     if (result === chunk.byteLength) {

@@ -260,7 +260,7 @@ export class Receiver implements DirectReader {
     }
     metrics.directReceives++
     metrics.bytesRead += received.byteLength
-    if (received.byteLength !== limits.chunkBytesMax) this.#endDirect()
+    if (received.byteLength !== directReceives.chunkBytes) this.#endDirect()
     this.deliver(received, undefined)
   }
 

@@ -143,7 +143,7 @@ export const pressureTests: Record<string, Test> = {
         connection.end()
       },
     })
-    const ring = bench.ring({ receiveBuffers: 2, receiveBuffersMax: 2 })
+    const ring = bench.ring({ receiveBufferBytes: 512, receiveBuffers: 2, receiveBuffersMax: 2 })
     let told = 0
     const habits: ((connection: Transport) => void)[] = [
       () => undefined,
@@ -191,13 +191,14 @@ export const pressureTests: Record<string, Test> = {
       open: (connection) => { writeGathered(connection, pattern(4_000_000, 1)) },
       close: (_connection, error) => { gone.push(error) },
     })
-    const ring = bench.ring({ receiveBuffers: 2, receiveBuffersMax: 2 })
+    const ring = bench.ring({ receiveBufferBytes: 512, receiveBuffers: 2, receiveBuffersMax: 2 })
     const destroyed: Transport[] = []
     for (let count = 1; count <= 20; count++) {
+      const { directReceives } = ring.metrics
       await bench.connect(ring, listener, {
-        data(connection, chunk) {
+        data(connection) {
           assert.equal(connection.state, 'open')
-          if (chunk.byteLength !== limits.chunkBytesMax) return
+          if (ring.metrics.directReceives === directReceives) return
           connection.destroy()
           destroyed.push(connection)
         },
