@@ -13,8 +13,10 @@ export class CompletionQueue {
   readonly #tailWord: Int32Array
   readonly #mask: number
   #head: number
-  /** Where what is being handed over ends. */
+  /** Where what is being handed over ends, and the user data of the one whose turn it is. */
   #end: number
+  #low = 0
+  #high = 0
   /** How far {@link reap} has looked. */
   #reaped: number
   #stopped = false
@@ -59,6 +61,8 @@ export class CompletionQueue {
       this.#metrics.completions++
       // Descriptors (the top bit says so) are this thread's before anybody hears of them: it may be stopped anywhere.
       if (high < 0) this.#native.readDescriptors(position)
+      this.#low = low
+      this.#high = high
       this.#table.complete(low >>> 0, high >>> 0, entries[at + 2], entries[at + 3])
       return isOfSend(low) ? 'send' : 'other'
     }
@@ -73,8 +77,7 @@ export class CompletionQueue {
     const entries = this.#entries
     if (this.#head === this.#end || this.#stopped) return 0
     const at = (this.#head & this.#mask) << 2
-    const before = ((this.#head - 1) & this.#mask) << 2
-    if (entries[at] !== entries[before] || entries[at + 1] !== entries[before + 1] || entries[at] === taken) return 0
+    if (entries[at] !== this.#low || entries[at + 1] !== this.#high) return 0
     return (entries[at + 3] & CompletionFlag.More) === 0 ? 0 : Math.max(entries[at + 2], 0)
   }
 

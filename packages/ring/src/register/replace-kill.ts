@@ -17,5 +17,8 @@ function kill(pid: number, signal?: string | number): true {
  */
 export const replaceKill = sharedChange(() => {
   process.kill = kill
-  return () => { process.kill = ofNode }
+  return () => {
+    // Others may have put theirs there since.
+    if (process.kill === kill) process.kill = ofNode
+  }
 })
