@@ -175,6 +175,8 @@ export abstract class StreamConnection implements
   flush(): void {
     if (this.#state === 'closed' || this.ring.closed) return
     this.#steer()
+    // It closes in its turn, when it has told what there is to tell.
+    if (this.#isOver) this.ring.schedule(this)
     this.ring.submit()
   }
 
@@ -446,8 +448,15 @@ export abstract class StreamConnection implements
       told = true
     } finally {
       if (this.underSocket) this.#closing?.closeNow()
-      if (this.#state === 'closing' && this.#closing?.finished === true) this.#finish()
-      else this.#steer()
+      if (this.#state === 'closing' && this.#closing?.finished === true) {
+        this.#finish()
+      } else {
+        this.#steer()
+        if (this.#isOver) {
+          this.#close()
+          this.#steer()
+        }
+      }
       if (!told) this.ring.schedule(this)
     }
   }
@@ -458,7 +467,7 @@ export abstract class StreamConnection implements
 
   #steer(): void {
     if (this.#active()) this.#receiver.steer()
-    if (this.#active()) this.#steerSend()
+    if (this.#active()) this.#sender.steer()
     if (this.#state === 'closing') this.#closing?.steer()
     this.#settleReference()
   }
@@ -476,13 +485,13 @@ export abstract class StreamConnection implements
     return this.#receiver.armed || this.#receiver.direct
   }
 
-  get closesWhenFinished(): boolean {
-    return this.#endTold && !this.underSocket
+  /** Both directions have ended, and nobody sits on it. */
+  get #isOver(): boolean {
+    return this.#active() && this.#sender.finished && this.closesWhenFinished
   }
 
-  #steerSend(): void {
-    this.#sender.steer()
-    if (this.#sender.finished && this.closesWhenFinished) this.#close()
+  get closesWhenFinished(): boolean {
+    return this.#endTold && !this.underSocket
   }
 
   /** The kernel holds nothing of this connection any more, and the descriptor is closed. */
