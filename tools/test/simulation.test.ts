@@ -21,6 +21,8 @@ const acceptedLast: StreamProgram = {
   allowHalfOpen: true,
   descriptorsMax: 4,
   pausesEvery: 1,
+  reactsEvery: 0,
+  reactions: [],
   resumes: false,
   rests: false,
   steps: [

@@ -28,6 +28,7 @@ const bufferRing = 'ring/src/memory/buffer-ring.ts'
 const waiters = 'ring/src/memory/buffer-waiters.ts'
 const sendMemory = 'ring/src/memory/send-memory.ts'
 const sendQueue = 'ring/src/stream/send-queue.ts'
+const connection = 'ring/src/stream/connection.ts'
 const receiver = 'ring/src/stream/receiver.ts'
 const directReceives = 'ring/src/stream/direct-receives.ts'
 const closing = 'ring/src/stream/closing.ts'
@@ -147,6 +148,17 @@ export const mutations: readonly Mutation[] = [
     '    this.#group = undefined\n    this.#ring.groups.give(group)\n', '    this.#group = undefined\n'),
   mutation('the backlog gives the beginning of a chunk again', backlog,
     'piece.bytes.subarray(this.#offset, this.#offset + count)', 'piece.bytes.subarray(0, count)'),
+  {
+    name: 'what becomes tellable while a connection tells something is told when there is more',
+    file: connection,
+    edits: [
+      { find: '    this.scheduled = false\n    let told = false\n', replace: '    let told = false\n' },
+      {
+        find: '      if (!told) this.ring.schedule(this)\n',
+        replace: '      this.scheduled = false\n      if (!told) this.ring.schedule(this)\n',
+      },
+    ],
+  },
   mutation('a receive is armed a second time', receiver,
     '    this.#armed = true\n    this.arm()', '    this.arm()'),
   mutation('a multishot that has ended is not armed anew', receiver,

@@ -56,8 +56,9 @@ export const streamsOnBoth: Subject<Parameters<typeof runStreams>[0]> = {
     temperament: asLinux(program.temperament),
     rests: true,
     descriptorsMax: 1000,
-    // Which chunks bytes come in is a matter of time.
+    // Which chunks bytes come in is a matter of time, and who is told first.
     pausesEvery: 0,
+    reactsEvery: 0,
   })),
   run: (program) => runOnBoth(program, runStreams),
 }

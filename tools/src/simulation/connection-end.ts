@@ -63,11 +63,16 @@ export class ConnectionEnd implements StreamHandler {
   forwarding = false
   target = false
   readonly #opened: (end: ConnectionEnd) => void
+  /** It has been told something. */
+  readonly #reacts: () => void
   /** What did not hold when this was told something: not thrown into the code under test. */
   readonly #violations: unknown[]
 
-  constructor(link: Link, flow: Flow, violations: unknown[], opened: (end: ConnectionEnd) => void) {
+  constructor(
+    link: Link, flow: Flow, violations: unknown[], opened: (end: ConnectionEnd) => void, reacts: () => void,
+  ) {
     this.link = link
+    this.#reacts = reacts
     this.sends = flow
     this.#violations = violations
     this.#opened = opened
@@ -92,9 +97,11 @@ export class ConnectionEnd implements StreamHandler {
     this.receivedBytes += chunk.byteLength
     // The chunk is the receiver's own.
     chunk.fill(0xee)
-    if (this.pausesEvery === 0 || ++this.#chunks % this.pausesEvery !== 0) return
-    this.transport?.pause()
-    if (this.resumes) setImmediate(() => this.transport?.resume())
+    if (this.pausesEvery !== 0 && ++this.#chunks % this.pausesEvery === 0) {
+      this.transport?.pause()
+      if (this.resumes) setImmediate(() => this.transport?.resume())
+    }
+    this.#reacts()
   }
 
   drain(): void {
@@ -104,11 +111,13 @@ export class ConnectionEnd implements StreamHandler {
     this.#awaitsDrain = false
     const { bytesQueued = 0, writableHighWaterMark = 0 } = this.transport ?? {}
     this.#require(bytesQueued <= writableHighWaterMark / 4, 'drain comes when the queue is low', `${bytesQueued}`)
+    this.#reacts()
   }
 
   end(): void {
     this.#require(this.#told === 'open' && !this.ended, 'end is told once, between open and close', this.#told)
     this.ended = true
+    this.#reacts()
   }
 
   close(_transport: Transport, error?: Error): void {
@@ -118,6 +127,7 @@ export class ConnectionEnd implements StreamHandler {
     this.error = error
     const code = (error as NodeJS.ErrnoException | undefined)?.code
     this.#require(code !== 'ERR_SHEAF_INVARIANT', 'no broken invariant', () => String(error))
+    this.#reacts()
   }
 
   // ---------------------------------------------------------------- what it does
@@ -140,9 +150,11 @@ export class ConnectionEnd implements StreamHandler {
       this.#require(!called, 'a write calls back once')
       called = true
       this.#openCallbacks--
-      if (error !== undefined) return
-      this.#require(position > this.#sentBytesTold || sizeBytes === 0, 'writes call back in order')
-      this.#sentBytesTold = position
+      if (error === undefined) {
+        this.#require(position > this.#sentBytesTold || sizeBytes === 0, 'writes call back in order')
+        this.#sentBytesTold = position
+      }
+      this.#reacts()
     }
     if (!this.transport.write(chunk, told)) this.#awaitsDrain = true
   }

@@ -14,6 +14,10 @@ export type StreamStep
     | { readonly do: 'pause' | 'resume' | 'end' | 'destroy' | 'reset' | 'flush' | 'cancel', readonly at: number }
     | { readonly do: 'run', readonly iterations: number }
 
+/** What somebody does, to whomever it is, who is told something. */
+export type StreamReaction
+  = Exclude<StreamStep, { readonly do: 'open' | 'proxy' | 'forward' | 'listenAnew' | 'run' }>
+
 export type StreamFamilyName = 'tcp' | 'unix'
 
 /** What a run of connections does, and in which world. The same program always runs the same. */
@@ -31,6 +35,9 @@ export interface StreamProgram {
   readonly pausesEvery: number
   /** Ends that pause themselves resume themselves, soon after. */
   readonly resumes: boolean
+  /** Who is told something takes the next of the reactions, every so many times; 0 is never. */
+  readonly reactsEvery: number
+  readonly reactions: readonly StreamReaction[]
   /**
    * Everything comes to rest after each step, but between two that send: what can be seen then does not depend on when
    * it happened. What is sent fits in the buffers of any kernel.

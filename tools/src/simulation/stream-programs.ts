@@ -1,5 +1,5 @@
 import fc from 'fast-check'
-import type { StreamProgram, StreamStep } from './program'
+import type { StreamProgram, StreamReaction, StreamStep } from './program'
 import { ringOptions, temperaments } from './worlds'
 
 const at = fc.nat({ max: 15 })
@@ -36,6 +36,12 @@ const step: fc.Arbitrary<StreamStep> = fc.oneof(
   { weight: 10, arbitrary: fc.record({ do: fc.constant('run' as const), iterations: fc.integer({ min: 1, max: 6 }) }) },
 )
 
+const reaction: fc.Arbitrary<StreamReaction> = fc.oneof(
+  { weight: 6, arbitrary: fc.record({ do: fc.constant('write' as const), at, sizeBytes, times }) },
+  { weight: 6, arbitrary: action('pause', 'resume', 'flush') },
+  { weight: 1, arbitrary: action('end', 'destroy', 'reset') },
+)
+
 /** Programs over connections of one family, in every kind of world. @param stepsMax of one program. */
 export function streamPrograms(stepsMax: number): fc.Arbitrary<StreamProgram> {
   const opened: StreamStep[] = [
@@ -52,6 +58,8 @@ export function streamPrograms(stepsMax: number): fc.Arbitrary<StreamProgram> {
     descriptorsMax: fc.constantFrom(1000, 1000, 1000, 9, 4),
     pausesEvery: fc.constantFrom(0, 0, 1, 5),
     resumes: fc.boolean(),
+    reactsEvery: fc.constantFrom(0, 1, 3, 10),
+    reactions: fc.array(reaction, { minLength: 1, maxLength: 12 }),
     rests: fc.constant(false),
     steps: fc.array(step, { maxLength: stepsMax, size: 'max' }).map((steps) => [...opened, ...steps]),
   })

@@ -14,6 +14,8 @@ const pausedTurnsMax = 3000
 const transfersMax = 200
 /** Bytes that any kernel holds for a connection whose receiver does not read. */
 const restingBytesMax = 50_000
+/** Reactions of one program. */
+const reactionsMax = 500
 
 type Step = Exclude<StreamStep, { do: 'run' }>
 
@@ -30,6 +32,10 @@ class StreamWorld extends World<Step> {
   readonly #failures: unknown[] = []
   readonly #violations: unknown[] = []
   #flows = 0
+  /** How often anybody was told anything. */
+  #told = 0
+  /** Nobody reacts any more. */
+  #ending = false
   /** Bytes that may still be written: no more than moves through the kernel's narrowest place in reasonable time. */
   #budgetBytes: number
 
@@ -102,6 +108,17 @@ class StreamWorld extends World<Step> {
         transport.reset()
         break
     }
+  }
+
+  /** Somebody has been told something. */
+  readonly #react = (): void => {
+    const { reactsEvery, reactions } = this.#program
+    if (this.#ending || reactsEvery === 0 || ++this.#told % reactsEvery !== 0) return
+    // A write is called back, which may bring about another.
+    if (this.#told > reactionsMax * reactsEvery) return
+    const reaction = reactions[this.#told / reactsEvery % reactions.length]
+    const end = this.#end(reaction.at)
+    if (end !== undefined) this.#act(end, reaction)
   }
 
   #write(end: ConnectionEnd, sizeBytes: number, times: number): void {
@@ -225,7 +242,7 @@ class StreamWorld extends World<Step> {
   #newEnd(link: Link): ConnectionEnd {
     const end = new ConnectionEnd(link, new Flow(this.#flows++), this.#violations, (opened) => {
       this.#opened(opened)
-    })
+    }, this.#react)
     end.pausesEvery = this.#program.pausesEvery
     end.resumes = this.#program.resumes
     this.#ends.push(end)
@@ -268,6 +285,7 @@ class StreamWorld extends World<Step> {
 
   /** Lets everything come to its end, and checks that nothing is left. */
   protected override async finish(): Promise<void> {
+    this.#ending = true
     // As long as somebody is paused, others may look in vain for buffers every few milliseconds.
     await this.machine.rest(pausedTurnsMax, this.see)
     this.checkNow()
