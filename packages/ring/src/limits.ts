@@ -159,9 +159,12 @@ export const limits = {
    * peers that was 130 page faults a megabyte, and 1.4 times slower.
    */
   chunkBytesMax: 64 * 1024,
-  /** Of those, what all streams that have found the pool empty receive in a turn by system calls: 4 MB, 1 ms. */
-  directReceivesPerTurn: 64,
-  /** And one of them before it is the next one's turn. */
+  /**
+   * Of those, what all streams that have found the pool empty receive in a turn by system calls. With `roundsPerTurn`
+   * of them that is 4 MB before the event loop's other handles have their turn: 1 ms, and what the application does.
+   */
+  directReceivesPerTurn: 8,
+  /** And one of them before it is the next one's turn: that may take several turns. */
   directReceivesInARow: 32,
   slabBytes: 8 * 1024,
   /** Connections that have a slab, in a thread: 8 MB. */

@@ -25,6 +25,8 @@ export class DirectReceives {
   readonly #readers = new Fifo<DirectReader>()
   /** Says to the loop hook that there are readers. */
   readonly #wanted: Uint32Array
+  /** How often the first of them has received in a row. */
+  #inARow = 0
   /** What is received into next. */
   #chunk: Buffer | undefined
 
@@ -41,11 +43,12 @@ export class DirectReceives {
 
   /** Lets those that wait receive, as often as one turn allows. */
   run(): void {
-    for (let times = 1; times <= limits.directReceivesPerTurn; times++) {
+    for (let left = limits.directReceivesPerTurn as number; left !== 0; left--) {
       const reader = this.#readers.at(0)
       if (reader === undefined) break
       const goesOn = reader.receiveDirectly()
-      if (goesOn && times % limits.directReceivesInARow !== 0) continue
+      if (goesOn && ++this.#inARow < limits.directReceivesInARow) continue
+      this.#inARow = 0
       this.#readers.shift()
       if (goesOn) this.#readers.push(reader)
     }
