@@ -160,12 +160,15 @@ export const limits = {
    */
   chunkBytesMax: 64 * 1024,
   /**
-   * Of those, what all streams that have found the pool empty receive in a turn by system calls. With `roundsPerTurn`
-   * of them that is 4 MB before the event loop's other handles have their turn: 1 ms, and what the application does.
+   * What all streams that have found the pool empty receive in a turn by system calls. With `roundsPerTurn` of them
+   * that is 4 MB before the event loop's other handles have their turn: 1 ms, and what the application does.
    */
-  directReceivesPerTurn: 8,
-  /** And one of them before it is the next one's turn: that may take several turns. */
-  directReceivesInARow: 32,
+  directBytesPerTurn: 512 * 1024,
+  /**
+   * And one of them before it is the next one's turn, which may take several. Who is left with some each time has a
+   * larger window than who is not, and gets more and more.
+   */
+  directBytesInARow: 2 * 1024 * 1024,
   slabBytes: 8 * 1024,
   /** Connections that have a slab, in a thread: 8 MB. */
   slabsMax: 1024,

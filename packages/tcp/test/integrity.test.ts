@@ -110,8 +110,9 @@ describe('what rarely happens does happen here', () => {
     const connections = await Promise.all(bytes.map((_, index) => connect({ host: loopback, port, ring }, {
       data: (_connection, chunk) => { bytes[index] += chunk.byteLength },
     })))
-    await until(() => Math.max(...bytes) > 16 * mib, 'bytes to flow')
-    expect(Math.min(...bytes)).toBeGreaterThan(4 * mib)
+    // At first whoever began first has more, as with `node:net`: the others' windows are still small.
+    await until(() => Math.min(...bytes) > 16 * mib, 'bytes to flow to all')
+    expect(ring.metrics.poolExhausted).toBeGreaterThan(0)
     for (const connection of connections) connection.destroy()
     await untilIdle(ring)
   })

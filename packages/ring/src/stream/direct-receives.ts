@@ -25,7 +25,7 @@ export class DirectReceives {
   readonly #readers = new Fifo<DirectReader>()
   /** Says to the loop hook that there are readers. */
   readonly #wanted: Uint32Array
-  /** How often the first of them has received in a row. */
+  /** What the first of them has received in a row. */
   #inARow = 0
   /** What is received into next. */
   #chunk: Buffer | undefined
@@ -41,13 +41,14 @@ export class DirectReceives {
     this.#wanted[Wish.Events] = 1
   }
 
-  /** Lets those that wait receive, as often as one turn allows. */
+  /** Lets those that wait receive, as much as one turn allows. */
   run(): void {
-    for (let left = limits.directReceivesPerTurn as number; left !== 0; left--) {
+    for (let left: number = limits.directBytesPerTurn; left > 0; left -= this.chunkBytes) {
       const reader = this.#readers.at(0)
       if (reader === undefined) break
       const goesOn = reader.receiveDirectly()
-      if (goesOn && ++this.#inARow < limits.directReceivesInARow) continue
+      this.#inARow += this.chunkBytes
+      if (goesOn && this.#inARow < limits.directBytesInARow) continue
       this.#inARow = 0
       this.#readers.shift()
       if (goesOn) this.#readers.push(reader)
