@@ -30,7 +30,6 @@ const sendMemory = 'ring/src/memory/send-memory.ts'
 const sendQueue = 'ring/src/stream/send-queue.ts'
 const connection = 'ring/src/stream/connection.ts'
 const receiver = 'ring/src/stream/receiver.ts'
-const directReceives = 'ring/src/stream/direct-receives.ts'
 const closing = 'ring/src/stream/closing.ts'
 const sender = 'ring/src/stream/sender.ts'
 const forwarding = 'ring/src/stream/pool-forwarding.ts'
@@ -167,8 +166,6 @@ export const mutations: readonly Mutation[] = [
     '      this.park()\n      return\n', '      return\n'),
   mutation('a stream that is received from directly is armed, too', receiver,
     ' && !this.owner.parked && !this.#direct) this.#arm()', ' && !this.owner.parked) this.#arm()'),
-  mutation('a stream that others come before is received from no more', directReceives,
-    '      if (goesOn) this.#readers.push(reader)\n', ''),
   mutation('completions are joined where a buffer is not full', receiver,
     'more !== 0 && pool.fills(joined)', 'more !== 0'),
   mutation('completions of several requests are joined', completions,
