@@ -112,16 +112,13 @@ async function refused(bench: Bench, how: (buffer: ArrayBuffer) => void, halfWay
   const chunk = resizable(20_000_000)
   const expected = pattern(20_000_000, 1)
   const outcomes: unknown[] = []
-  const { buffer } = chunk
   connection.write(chunk, (error) => outcomes.push(error))
-  if (halfWay) {
-    partArrived = () => {
-      partArrived = () => undefined
-      how(buffer as ArrayBuffer)
-    }
-  } else {
-    how(buffer as ArrayBuffer)
+  const takeAway = (): void => {
+    partArrived = () => undefined
+    how(chunk.buffer as ArrayBuffer)
   }
+  if (halfWay) partArrived = takeAway
+  else takeAway()
   await Promise.all([told.closed, sink.closed])
   assert.ok(hasCode('ERR_SHEAF_DETACHED')(told.error))
   assert.ok(outcomes.length === 1 && hasCode('ERR_SHEAF_DETACHED')(outcomes[0]))
