@@ -165,11 +165,11 @@ export abstract class StreamConnection implements
 
   /** Has what a listener has answered leave before the turn is over. Nobody is told of anything in it. */
   sendFirst(): void {
-    if (this.#active()) this.#sender.sendFirst()
+    if (this.active) this.#sender.sendFirst()
   }
 
   sendWritten(): void {
-    if (this.#active()) this.#sender.steer()
+    if (this.active) this.#sender.steer()
   }
 
   flush(): void {
@@ -199,7 +199,7 @@ export abstract class StreamConnection implements
   destroy(error?: Error): void {
     if (this.#state === 'closing' || this.#state === 'closed') return
     this.#error = error
-    const lastChance = this.underSocket && this.#active() && this.#sender.queue.queuedBytes !== 0
+    const lastChance = this.underSocket && this.active && this.#sender.queue.queuedBytes !== 0
     const closing = this.#close()
     if (lastChance) closing.giveLastChance()
     this.#receiver.unpark()
@@ -217,7 +217,7 @@ export abstract class StreamConnection implements
     if (this.#state === 'closing' || this.#state === 'closed') return
     this.ring.sendScheduled()
     this.sendWritten()
-    if (this.#active() && this.#sender.queue.queuedBytes !== 0) this.ring.reap()
+    if (this.active && this.#sender.queue.queuedBytes !== 0) this.ring.reap()
     if (reset) this.reset()
     else this.destroy()
     this.#closing?.closeNow()
@@ -437,12 +437,12 @@ export abstract class StreamConnection implements
     this.scheduled = false
     let told = false
     try {
-      if (this.#active()) this.#sender.tell()
+      if (this.active) this.#sender.tell()
       this.ring.endEvent()
-      if (this.#active()) this.tellKept()
-      if (this.#active()) this.#failReceiving(this.#receiver.failureReached)
-      if (this.#active()) this.#finishFirst()
-      if (this.#active()) this.#tellEnd()
+      if (this.active) this.tellKept()
+      if (this.active) this.#failReceiving(this.#receiver.failureReached)
+      if (this.active) this.#finishFirst()
+      if (this.active) this.#tellEnd()
       this.ring.endEvent()
       if (this.#sender.failure !== 0) this.destroy(systemError(this.#sender.failure, 'write'))
       told = true
@@ -461,13 +461,13 @@ export abstract class StreamConnection implements
     }
   }
 
-  #active(): boolean {
+  get active(): boolean {
     return this.#state === 'open' || this.#state === 'ended'
   }
 
   #steer(): void {
-    if (this.#active()) this.#receiver.steer()
-    if (this.#active()) this.#sender.steer()
+    if (this.active) this.#receiver.steer()
+    if (this.active) this.#sender.steer()
     if (this.#state === 'closing') this.#closing?.steer()
     this.#settleReference()
   }
@@ -487,7 +487,7 @@ export abstract class StreamConnection implements
 
   /** Both directions have ended, and nobody sits on it. */
   get #isOver(): boolean {
-    return this.#active() && this.#sender.finished && this.closesWhenFinished
+    return this.active && this.#sender.finished && this.closesWhenFinished
   }
 
   get closesWhenFinished(): boolean {
@@ -553,7 +553,7 @@ export abstract class StreamConnection implements
   #finishFirst(): void {
     if (!this.underSocket || this.#state !== 'ended' || this.#endTold || !this.#receiver.endReached) return
     this.#sender.steer()
-    if (this.#active()) this.#sender.tell()
+    if (this.active) this.#sender.tell()
     this.ring.endEvent()
   }
 

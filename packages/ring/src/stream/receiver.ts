@@ -14,6 +14,8 @@ export interface ReceiverOwner extends Scheduled {
   readonly ring: Ring
   readonly fd: number
   readonly state: TransportState
+  /** It may send and receive. */
+  readonly active: boolean
   /** On the ring's list of those that wait for receive buffers. */
   parked: boolean
   readonly starving: boolean
@@ -242,9 +244,8 @@ export class Receiver implements DirectReader {
     // What is left of the event before this may pause or close it.
     this.ring.endEvent()
     if (!this.#direct) return false
-    const { state } = this.owner
-    const open = state === 'open' || state === 'ended'
-    if (open && this.#wanted && this.#kept === undefined && this.forwarding === undefined) this.#receiveChunk()
+    const isNext = this.owner.active && this.#kept === undefined && this.forwarding === undefined
+    if (isNext && this.#wanted) this.#receiveChunk()
     else this.#endDirect()
     return this.#direct
   }

@@ -25,6 +25,8 @@ export interface SenderOwner extends Scheduled {
   readonly ring: Ring
   readonly fd: number
   readonly state: TransportState
+  /** It may send and receive. */
+  readonly active: boolean
   readonly writableHighWaterMark: number
   /** See {@link StreamConnection.serveSocket}. */
   readonly underSocket: boolean
@@ -92,7 +94,7 @@ export class Sender {
   writeAll(writes: readonly Write[]): boolean {
     const { queue } = this
     for (const { chunk, encoding } of writes) {
-      if (queue.queuedBytes >= sendWindowBytes && !this.#sendNow() && !this.#active) return false
+      if (queue.queuedBytes >= sendWindowBytes && !this.#sendNow() && !this.#owner.active) return false
       if (typeof chunk !== 'string') queue.write(chunk)
       // A response of HTTP ends with an empty one, whose callback says that it is finished.
       else if (chunk !== '') queue.writeString(chunk, encoding as BufferEncoding)
@@ -111,7 +113,7 @@ export class Sender {
     for (const chunk of chunks) this.queue.write(chunk)
     if (this.queue.waiting) this.steer()
     if (!this.#owner.scheduled) this.#owner.schedule()
-    if (this.#active && this.#hasRoom) return true
+    if (this.#owner.active && this.#hasRoom) return true
     this.#needsDrain = true
     return false
   }
@@ -150,11 +152,6 @@ export class Sender {
     return queue.queuedBytes < this.#owner.writableHighWaterMark && !(this.#owner.underSocket && queue.waiting)
   }
 
-  get #active(): boolean {
-    const { state } = this.#owner
-    return state === 'open' || state === 'ended'
-  }
-
   /**
    * Has the kernel take what has been written at once, as far as it has room: what a program wrote before it destroys
    * a `net.Socket` has left. Nobody is told of anything in it. @returns whether there is room for more.
@@ -165,7 +162,7 @@ export class Sender {
     this.steer()
     if (this.queue.inFlight) this.#ring.reap()
     this.#metByWrite = this.failure !== 0
-    return this.#active && this.#hasRoom
+    return this.#owner.active && this.#hasRoom
   }
 
   /** The system call that a failure of the connection is told as. */
@@ -239,7 +236,7 @@ export class Sender {
     const watch = this.#ring.sockets.watchRoom(this.#owner.fd)
     this.#roomWait = new RoomWait(this.#ring, watch, PollEvent.Readable, () => {
       this.#roomWait = undefined
-      if (this.#active) this.#ring.schedule(this.#owner)
+      if (this.#owner.active) this.#ring.schedule(this.#owner)
     })
   }
 
@@ -275,7 +272,7 @@ export class Sender {
       }
     } else if (this.#isToSendAgain(result)) {
       queue.completeEmpty(flags, true)
-      if (result === -Errno.EAGAIN && this.#active && this.#roomWait === undefined) this.#waitForRoom()
+      if (result === -Errno.EAGAIN && this.#owner.active && this.#roomWait === undefined) this.#waitForRoom()
     } else {
       this.#fail(result, queue.completeEmpty(flags, false))
       return false
@@ -322,7 +319,7 @@ export class Sender {
       while ((callback = callbacks.takeUpTo(queue.sentBytes)) !== undefined) this.#owner.call(callback)
       while (this.finished && (callback = callbacks.takeEnd()) !== undefined) this.#owner.call(callback)
     }
-    if (!this.#active) return
+    if (!this.#owner.active) return
     const lowWaterMark = this.#owner.writableHighWaterMark * limits.writableLowWaterFraction
     if (queue.waiting || queue.queuedBytes > lowWaterMark) return
     if (this.#sources !== undefined) for (const source of this.#sources) source.targetDrained()
