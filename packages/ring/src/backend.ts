@@ -1,6 +1,7 @@
 import { ringCapability } from './capabilities'
 import { invalidArgumentType, invalidArgumentValue, SheafError } from './errors'
-import { defaultRing, Ring, whyNoRing } from './ring'
+import { defaultRing, whyNoRing } from './default-ring'
+import { Ring } from './ring'
 
 /** What carries a socket: io_uring, or Node's own sockets (`node:net`, `node:dgram`). */
 export type Backend = 'ring' | 'node'

@@ -1,5 +1,6 @@
 export { type Backend, type BackendOptions, checkBackendOptions, ringFor, ringOnlyFor, unsupported } from './backend'
 export { capabilities, type Capabilities, type Capability, ringCapability, type Tier, tierOf } from './capabilities'
+export { defaultRing, openDefaultRing, whyNoRing } from './default-ring'
 export {
   invalidArgumentType,
   invalidArgumentValue,
@@ -40,7 +41,7 @@ export {
   checkOption,
   checkSignalOption,
 } from './option-checks'
-export { createRing, defaultRing, openDefaultRing, Ring, type RingUsage, turnTimeMs, whyNoRing } from './ring'
+export { createRing, Ring, type RingUsage } from './ring'
 export { ReceivedDescriptors, rightsType, socketLevel } from './socket/rights'
 export { adoptDescriptor, openSocket, prepared, type SocketKind } from './socket/descriptor'
 export { getSocketOption, getSocketOptionBytes, setSocketOption, type SocketOption } from './socket/socket-option'
@@ -54,6 +55,7 @@ export type { Write } from './stream/sender'
 export { type AcceptedSocket, StreamListener } from './stream/listener'
 export { callInScope, runTicks } from './ticks'
 export * as timers from './timers'
+export { turnTimeMs } from './turn'
 export {
   type ConnectionOptions,
   checkStreamConnectOptions,

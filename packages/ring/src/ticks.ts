@@ -13,7 +13,7 @@ const ticks = isInner ? inner as () => void : tickCallback
 
 /**
  * Runs what waits for the end of the event that was just told, `process.nextTick` and promise callbacks, with no async
- * context entered: see {@link Ring.eventTold}.
+ * context entered: see {@link Turn.eventTold}.
  */
 export function runTicks(): void {
   try {

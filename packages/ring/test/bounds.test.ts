@@ -2,7 +2,7 @@ import { expect, it } from 'vitest'
 import { limits } from '../src/index'
 import { GroupPool } from '../src/memory/group-pool'
 import { SendMemory } from '../src/memory/send-memory'
-import type { Scheduled } from '../src/ring'
+import type { Scheduled } from '../src/turn'
 import { binding, Kernel } from './kernel'
 
 it('send memory ends at sendRegionsMax; who waits for it is told of each block that comes back, in order', () => {

@@ -27,7 +27,7 @@ it.each([[0, false], [1000, true]])('a ring with busyPollMicroseconds %i looks b
       if (times === 100) expect(ring.counters.busyPolls).toBe(0)
       if (times >= 100) {
         ring.submissions.send(slot, pair[0], block?.address ?? 0, 1)
-        ring.wake()
+        ring.turn.wake()
       }
       await delay(1)
     }

@@ -680,11 +680,11 @@ describe('answers', () => {
       },
       data(connection, chunk) {
         if (waiting.includes(connection)) {
-          prompt.push(ring.prompt)
+          prompt.push(ring.turn.prompt)
           return
         }
         connection.write(chunk)
-        if (resumed || !ring.prompt) return
+        if (resumed || !ring.turn.prompt) return
         resumed = true
         // What they have asked is there.
         for (const each of waiting) each.resume()
@@ -706,7 +706,7 @@ describe('answers', () => {
     const listener = await server(ring, {
       data(connection, chunk) {
         connection.write(chunk)
-        if (ring.prompt && ring.metrics.bytesRead > 100) ring.close()
+        if (ring.turn.prompt && ring.metrics.bytesRead > 100) ring.close()
       },
       close: (_connection, error) => closed.push(error),
     })

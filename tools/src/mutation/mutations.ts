@@ -153,8 +153,8 @@ export const mutations: readonly Mutation[] = [
     edits: [
       { find: '    this.scheduled = false\n    let told = false\n', replace: '    let told = false\n' },
       {
-        find: '      if (!told) this.ring.schedule(this)\n',
-        replace: '      this.scheduled = false\n      if (!told) this.ring.schedule(this)\n',
+        find: '      if (!told) this.ring.turn.schedule(this)\n',
+        replace: '      this.scheduled = false\n      if (!told) this.ring.turn.schedule(this)\n',
       },
     ],
   },

@@ -1,6 +1,6 @@
 import type { Binding } from '@sheaf/native'
 import { limits } from '../limits'
-import type { Scheduled } from '../ring'
+import type { Scheduled } from '../turn'
 
 /** Whoever has blocks, and how many. */
 export interface BlockHolder {

@@ -55,7 +55,7 @@ export abstract class MessageConnection<A extends Address, To extends object = A
   /** The socket is connected: tells the handler and begins to receive. */
   begin(): void {
     this.enter('open')
-    this.ring.schedule(this)
+    this.ring.turn.schedule(this)
     this.handler.open?.(this)
   }
 
@@ -69,19 +69,19 @@ export abstract class MessageConnection<A extends Address, To extends object = A
     block.bytes.set(address)
     this.#connectBlock = block
     this.ring.submissions.connect(this.slot, this.fd, block.address, address.byteLength)
-    this.ring.wake()
+    this.ring.turn.wake()
   }
 
   end(): void {
     if (this.state !== 'open') return
     this.enter('ended')
-    this.ring.schedule(this)
+    this.ring.turn.schedule(this)
   }
 
   override close(): void {
     this.#closing = true
     if (this.state === 'connecting') this.destroy()
-    else if (this.state === 'ended') this.ring.schedule(this)
+    else if (this.state === 'ended') this.ring.turn.schedule(this)
     else super.close()
   }
 

@@ -4,12 +4,13 @@ import { systemError, type SystemError } from '../errors'
 import { limits } from '../limits'
 import type { BlockHolder } from '../memory/send-memory'
 import { countBundle } from '../metrics'
-import type { Ring, Scheduled } from '../ring'
+import type { Ring } from '../ring'
 import type { SentDescriptors } from '../socket/rights'
 import type { WriteCallback } from '../transport'
 import type { Lane } from './lane'
 import type { MessageRequest, RequestOwner } from './request'
 import { RoomWait } from '../socket/room-wait'
+import type { Scheduled } from '../turn'
 import { MessageSendMemory } from './send-blocks'
 import type { SettledMessages } from './settled'
 import type { MessageShare } from './share'
@@ -107,7 +108,7 @@ export class MessageSender implements RequestOwner, BlockHolder {
     this.messagesQueued++
     this.#unsubmitted++
     this.#activate(lane)
-    if (!this.#owner.scheduled) this.#ring.schedule(this.#owner)
+    if (!this.#owner.scheduled) this.#ring.turn.schedule(this.#owner)
   }
 
   #requestFor(lane: Lane, lengthBytes: number, descriptors: SentDescriptors | undefined): MessageRequest | undefined {
@@ -152,7 +153,7 @@ export class MessageSender implements RequestOwner, BlockHolder {
   #settle(callback: WriteCallback | undefined, error: Error | undefined): void {
     if (callback === undefined && error === undefined) return
     this.#settled.add(callback, error)
-    if (!this.#owner.scheduled) this.#ring.schedule(this.#owner)
+    if (!this.#owner.scheduled) this.#ring.turn.schedule(this.#owner)
   }
 
   /** A request has ended: all that it covered was sent, or nothing. */
@@ -178,7 +179,7 @@ export class MessageSender implements RequestOwner, BlockHolder {
     }
     this.#unsubmitted += covered - (before - request.count)
     if (--lane.inFlight === 0) this.#landed(lane)
-    if (!this.#owner.scheduled) this.#ring.schedule(this.#owner)
+    if (!this.#owner.scheduled) this.#ring.turn.schedule(this.#owner)
   }
 
   #failFirst(request: MessageRequest, result: number): void {
@@ -241,7 +242,7 @@ export class MessageSender implements RequestOwner, BlockHolder {
       this.#waits.delete(wait)
       lane.refusal = 0
       this.#activate(lane)
-      this.#ring.schedule(this.#owner)
+      this.#ring.turn.schedule(this.#owner)
     })
     this.#waits.add(wait)
   }
@@ -312,7 +313,7 @@ export class MessageSender implements RequestOwner, BlockHolder {
       }
     }
     this.#landed(lane)
-    if (lane.active) this.#ring.schedule(this.#owner)
+    if (lane.active) this.#ring.turn.schedule(this.#owner)
   }
 
   /** The kernel has taken the first `count` messages of a lane. */

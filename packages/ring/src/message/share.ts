@@ -3,7 +3,8 @@ import { Errno, Feature, MessageFlag, MessageHeaderWord, receivedMessageHeaderBy
 import { systemError } from '../errors'
 import { limits } from '../limits'
 import { receiveGroup, ReceivePool } from '../memory/receive-pool'
-import type { Ring, Scheduled } from '../ring'
+import type { Ring } from '../ring'
+import type { Scheduled } from '../turn'
 import { burstBytes, MessageBurst } from './burst'
 import type { Lane } from './lane'
 import { MessageRequest, requestBytes, type RequestOwner } from './request'
@@ -125,7 +126,7 @@ export class MessageShare {
     this.#parked = []
     for (const socket of parked) {
       socket.parked = false
-      this.#ring.schedule(socket)
+      this.#ring.turn.schedule(socket)
     }
   }
 

@@ -94,7 +94,7 @@ implements MessageTransport<A, To>, OperationOwner, MessageReceiverOwner<A>, Mes
     ring.members.add(this)
     ring.own(fd)
     this.ref()
-    ring.schedule(this)
+    ring.turn.schedule(this)
   }
 
   abstract get localAddress(): A | undefined
@@ -192,7 +192,7 @@ implements MessageTransport<A, To>, OperationOwner, MessageReceiverOwner<A>, Mes
   close(): void {
     if (this.#state !== 'open') return
     this.enter('ended')
-    this.ring.schedule(this)
+    this.ring.turn.schedule(this)
   }
 
   /**
@@ -214,19 +214,19 @@ implements MessageTransport<A, To>, OperationOwner, MessageReceiverOwner<A>, Mes
     if (this.#state === 'closing' || this.#state === 'closed') return
     this.#error = error
     this.enter('closing')
-    this.ring.schedule(this)
+    this.ring.turn.schedule(this)
   }
 
   pause(): void {
     if (this.paused) return
     this.#receiver.paused = true
-    if (this.#state !== 'closed') this.ring.schedule(this)
+    if (this.#state !== 'closed') this.ring.turn.schedule(this)
   }
 
   resume(): void {
     if (!this.paused) return
     this.#receiver.paused = false
-    if (this.#state !== 'closed') this.ring.schedule(this)
+    if (this.#state !== 'closed') this.ring.turn.schedule(this)
   }
 
   ref(): void {
@@ -272,13 +272,13 @@ implements MessageTransport<A, To>, OperationOwner, MessageReceiverOwner<A>, Mes
 
   #settle(callback: WriteCallback | undefined, error: Error | undefined): void {
     this.#settled.add(callback, error)
-    this.ring.schedule(this)
+    this.ring.turn.schedule(this)
   }
 
   // ---------------------------------------------------------------- what the kernel says
 
   complete(operation: Operation, result: number, flags: number): void {
-    if (!this.scheduled) this.ring.schedule(this)
+    if (!this.scheduled) this.ring.turn.schedule(this)
     switch (operation) {
       case Operation.Receive:
         this.#receiver.complete(result, flags)
@@ -347,7 +347,7 @@ implements MessageTransport<A, To>, OperationOwner, MessageReceiverOwner<A>, Mes
       told = true
     } finally {
       this.#steer()
-      if (!told && this.#state !== 'closed') this.ring.schedule(this)
+      if (!told && this.#state !== 'closed') this.ring.turn.schedule(this)
     }
   }
 
@@ -356,7 +356,7 @@ implements MessageTransport<A, To>, OperationOwner, MessageReceiverOwner<A>, Mes
     else if (this.#state === 'ended' && this.messagesQueued !== 0) this.#throwAway()
     if (this.sends) this.#sender.submit()
     // Where sending is a call, no completion comes.
-    if (this.#drained) this.ring.schedule(this)
+    if (this.#drained) this.ring.turn.schedule(this)
     if (this.#state === 'ended' && this.messagesQueued === 0) this.steerEnd()
     if (this.#state === 'closing' && this.#descriptorClosed) this.#finish()
     if (this.#state === 'closing') this.#steerClose()
@@ -392,7 +392,7 @@ implements MessageTransport<A, To>, OperationOwner, MessageReceiverOwner<A>, Mes
       if (atOnce) {
         this.#descriptorClosed = true
         this.ring.sockets.close(this.fd)
-        this.ring.schedule(this)
+        this.ring.turn.schedule(this)
       } else {
         this.ring.submissions.close(this.slot, this.fd)
       }
@@ -444,7 +444,7 @@ implements MessageTransport<A, To>, OperationOwner, MessageReceiverOwner<A>, Mes
       if (this.handler.messages === undefined) {
         while (this.receives && !this.paused && batch.count !== 0) {
           this.#tellNext()
-          this.ring.endEvent()
+          this.ring.turn.endEvent()
         }
       } else if (this.receives && !this.paused) {
         this.#tellBatch()

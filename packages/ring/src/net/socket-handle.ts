@@ -248,7 +248,7 @@ export class SocketHandle {
   #beginClose(closed: (() => void) | undefined): boolean {
     if (this.#closing) return false
     this.#closing = true
-    closedIn = this.#ring.iteration
+    closedIn = this.#ring.turn.iteration
     this.reading = false
     this.#closed = closed
     return true
@@ -256,7 +256,7 @@ export class SocketHandle {
 
   /** As libuv does it: after the immediates that are waiting, and before anything else is received. */
   #tellClosedLater(): void {
-    this.#ring.immediatesFirst()
+    this.#ring.turn.immediatesFirst()
     timers.setImmediate(() => this.#tellClosed())
   }
 
@@ -350,7 +350,7 @@ export class SocketHandle {
   /** Something has been told, and perhaps answered: where answers leave one by one, the peer goes on meanwhile. */
   answered(): void {
     const connection = this.#connection
-    if (connection?.ring.prompt === true) connection.sendFirst()
+    if (connection?.ring.turn.prompt === true) connection.sendFirst()
   }
 
   // ---------------------------------------------------------------- async_hooks
@@ -382,7 +382,7 @@ export class SocketHandle {
 
   /** @internal @returns whether something of the application's may have been called. */
   connectionReceived(chunk: Chunk): boolean {
-    this.#receivedIn = this.#ring.iteration
+    this.#receivedIn = this.#ring.turn.iteration
     if (this.#receiver !== undefined) {
       this.owner._unrefTimer()
       return this.#receiver.received(chunk)
@@ -404,7 +404,7 @@ export class SocketHandle {
   connectionEnded(): void {
     // libuv reads once an iteration, so the end comes in the one after the last data. TLS on a stream of JavaScript
     // answers its peer's end in between. And what closes in an iteration says so before the next.
-    const { iteration } = this.#ring
+    const { iteration } = this.#ring.turn
     if (this.#receivedIn !== iteration && closedIn !== iteration) this.#tellEnd()
     else timers.setImmediate((handle: SocketHandle) => handle.#tellEnd(), this)
   }
@@ -451,25 +451,25 @@ let closedIn = -1
 const connectionEvents: StreamHandler<StreamConnection> = {
   open(connection) {
     (connection.attachment as SocketHandle).connectionOpened()
-    connection.ring.eventTold()
+    connection.ring.turn.eventTold()
   },
   data(connection, chunk) {
     const handle = connection.attachment as SocketHandle
     if (!handle.connectionReceived(chunk)) return
     handle.answered()
-    connection.ring.eventTold()
+    connection.ring.turn.eventTold()
   },
   drain(connection) {
     (connection.attachment as SocketHandle).connectionDrained()
-    connection.ring.eventTold()
+    connection.ring.turn.eventTold()
   },
   end(connection) {
     (connection.attachment as SocketHandle).connectionEnded()
-    connection.ring.eventTold()
+    connection.ring.turn.eventTold()
   },
   close(connection, error) {
     (connection.attachment as SocketHandle).connectionClosed(error)
-    connection.ring.eventTold()
+    connection.ring.turn.eventTold()
   },
 }
 

@@ -71,7 +71,7 @@ export class StreamEnd implements Receiver {
   #deliverLater(): void {
     if (this.#delivering || this.#arrived.length === 0) return
     this.#delivering = true
-    defaultRing().afterTurn(this.#deliver)
+    defaultRing().turn.afterwards(this.#deliver)
   }
 
   readonly #deliver = (): void => {

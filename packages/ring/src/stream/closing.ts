@@ -1,7 +1,8 @@
 import { Cancellation } from '../queue/cancellation'
 import { Operation } from '../queue/operation-table'
-import type { Ring, Scheduled } from '../ring'
+import type { Ring } from '../ring'
 import { clearImmediate, setImmediate } from '../timers'
+import type { Scheduled } from '../turn'
 import type { SendQueue } from './send-queue'
 
 /** The connection that is closed. */
@@ -100,10 +101,10 @@ export class Closing {
       this.#ring.submit()
       this.#lastChance = setImmediate(() => {
         this.#lastChance = undefined
-        this.#ring.schedule(this.#connection)
+        this.#ring.turn.schedule(this.#connection)
       })
     } else {
-      this.#ring.schedule(this.#connection)
+      this.#ring.turn.schedule(this.#connection)
     }
   }
 

@@ -176,7 +176,7 @@ export abstract class StreamConnection implements
     if (this.#state === 'closed' || this.ring.closed) return
     this.#steer()
     // It closes in its turn, when it has told what there is to tell.
-    if (this.#isOver) this.ring.schedule(this)
+    if (this.#isOver) this.ring.turn.schedule(this)
     this.ring.submit()
   }
 
@@ -192,7 +192,7 @@ export abstract class StreamConnection implements
     if (this.#state !== 'open') return
     this.#enter('ended')
     // It is over, then, and is to be told so before anything else is told.
-    if (this.underSocket && this.#receiver.ended) this.ring.advanceFirst()
+    if (this.underSocket && this.#receiver.ended) this.ring.turn.advanceFirst()
     this.schedule()
   }
 
@@ -215,7 +215,7 @@ export abstract class StreamConnection implements
    */
   destroyNow(reset: boolean): void {
     if (this.#state === 'closing' || this.#state === 'closed') return
-    this.ring.sendScheduled()
+    this.ring.turn.sendScheduled()
     this.sendWritten()
     if (this.active && this.#sender.queue.queuedBytes !== 0) this.ring.reap()
     if (reset) this.reset()
@@ -263,7 +263,7 @@ export abstract class StreamConnection implements
 
   /** Has what the owner asked for done. The process must not end before that for want of anything else. */
   schedule(): void {
-    this.ring.schedule(this)
+    this.ring.turn.schedule(this)
     if (!this.#referenced) this.#settleReference()
   }
 
@@ -295,7 +295,7 @@ export abstract class StreamConnection implements
     forwarding.begin()
     if (this.#endTold) forwarding.ended()
     if (to.state === 'closing' || to.state === 'closed') this.destroy()
-    else this.ring.schedule(this)
+    else this.ring.turn.schedule(this)
   }
 
   /** Size of the kernel's send buffer in bytes. The kernel doubles what is set, and bounds it (`net.core.wmem_max`). */
@@ -344,7 +344,7 @@ export abstract class StreamConnection implements
   /** The socket is connected: tells the handler and begins to receive. */
   begin(): void {
     this.#enter('open')
-    this.ring.schedule(this)
+    this.ring.turn.schedule(this)
     this.#tell((handler) => handler.open?.(this))
   }
 
@@ -364,19 +364,19 @@ export abstract class StreamConnection implements
 
   #submitConnect(block: SendBlock): void {
     this.ring.submissions.connect(this.#slot, this.fd, block.address, this.#connectBytes)
-    this.ring.wake()
+    this.ring.turn.wake()
   }
 
   // ---------------------------------------------------------------- what the kernel says
 
   complete(operation: Operation, result: number, flags: number): void {
-    if (this.#state === 'closing') this.ring.schedule(this)
+    if (this.#state === 'closing') this.ring.turn.schedule(this)
     switch (operation) {
       case Operation.Receive:
         this.#completeReceive(result, flags)
         break
       case Operation.Send:
-        if (!this.scheduled) this.ring.schedule(this)
+        if (!this.scheduled) this.ring.turn.schedule(this)
         if (!this.#sender.complete(result, flags)) this.#closing?.giveUpLastChance()
         break
       case Operation.Connect:
@@ -429,8 +429,8 @@ export abstract class StreamConnection implements
   // ---------------------------------------------------------------- what is asked of the kernel
 
   /**
-   * Tells the owner what has happened since, then asks the kernel for what the state calls for. Called by the ring once
-   * a turn after {@link Ring.schedule}, and once more for what comes of what the owner does meanwhile. If the owner
+   * Tells the owner what has happened since, then asks the kernel for what the state calls for. Called once in the
+   * ring's turn after {@link schedule}, and once more for what comes of what the owner does meanwhile. If the owner
    * throws, what it has not been told yet is told in the next turn.
    */
   advance(): void {
@@ -438,12 +438,12 @@ export abstract class StreamConnection implements
     let told = false
     try {
       if (this.active) this.#sender.tell()
-      this.ring.endEvent()
+      this.ring.turn.endEvent()
       if (this.active) this.tellKept()
       if (this.active) this.#failReceiving(this.#receiver.failureReached)
       if (this.active) this.#finishFirst()
       if (this.active) this.#tellEnd()
-      this.ring.endEvent()
+      this.ring.turn.endEvent()
       if (this.#sender.failure !== 0) this.destroy(systemError(this.#sender.failure, 'write'))
       told = true
     } finally {
@@ -457,7 +457,7 @@ export abstract class StreamConnection implements
           this.#steer()
         }
       }
-      if (!told) this.ring.schedule(this)
+      if (!told) this.ring.turn.schedule(this)
     }
   }
 
@@ -545,7 +545,7 @@ export abstract class StreamConnection implements
     while ((kept = this.#receiver.takeKept()) !== undefined) {
       if (this.#receiver.forwarding === undefined) this.received(kept.chunk, kept.details)
       else this.#receiver.forwarding.write(kept.chunk)
-      this.ring.endEvent()
+      this.ring.turn.endEvent()
     }
   }
 
@@ -554,7 +554,7 @@ export abstract class StreamConnection implements
     if (!this.underSocket || this.#state !== 'ended' || this.#endTold || !this.#receiver.endReached) return
     this.#sender.steer()
     if (this.active) this.#sender.tell()
-    this.ring.endEvent()
+    this.ring.turn.endEvent()
   }
 
   #tellEnd(): void {
@@ -652,7 +652,7 @@ export abstract class StreamConnection implements
   /** What received buffers are queued in to be sent as they are; undefined when nothing may be sent any more. */
   get forwardQueue(): SendQueue | undefined {
     if (this.#state !== 'open') return undefined
-    if (!this.scheduled) this.ring.schedule(this)
+    if (!this.scheduled) this.ring.turn.schedule(this)
     return this.#sender.queue
   }
 }

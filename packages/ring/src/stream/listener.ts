@@ -61,7 +61,7 @@ export class StreamListener implements Listener, OperationOwner {
     ring.members.add(this)
     ring.own(fd)
     this.ref()
-    ring.schedule(this)
+    ring.turn.schedule(this)
   }
 
   get listening(): boolean {
@@ -111,7 +111,7 @@ export class StreamListener implements Listener, OperationOwner {
       this.ref()
       this.#state = 'closing'
       clearTimeout(this.#retry)
-      this.#ring.schedule(this)
+      this.#ring.turn.schedule(this)
     })
   }
 
@@ -126,7 +126,7 @@ export class StreamListener implements Listener, OperationOwner {
       return
     }
     if (operation === Operation.Accept && (flags & CompletionFlag.More) === 0) this.#accepting = false
-    this.#ring.schedule(this)
+    this.#ring.turn.schedule(this)
     if (operation === Operation.CancelAll) this.#cancellation.answered(result)
     if (operation !== Operation.Accept) return
     if (result >= 0) this.#accepted(result)
@@ -185,7 +185,7 @@ export class StreamListener implements Listener, OperationOwner {
   readonly #tryAgain = (): void => {
     clearTimeout(this.#retry)
     this.#retry = undefined
-    this.#ring.schedule(this)
+    this.#ring.turn.schedule(this)
   }
 
   readonly #connectionClosed = (): void => {

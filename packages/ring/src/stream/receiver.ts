@@ -3,10 +3,11 @@ import { limits } from '../limits'
 import { Slab, streamSlabs } from '../memory/slab'
 import { countBundle } from '../metrics'
 import { Operation } from '../queue/operation-table'
-import type { Ring, Scheduled } from '../ring'
+import type { Ring } from '../ring'
 import { closeUnclaimed } from '../socket/rights'
 import type { DirectReader } from './direct-receives'
 import type { Chunk, ReceivedDetails, TransportState } from '../transport'
+import type { Scheduled } from '../turn'
 import type { PoolForwarding } from './pool-forwarding'
 
 /** The connection that a receiver receives for. */
@@ -104,7 +105,7 @@ export class Receiver implements DirectReader {
   holdBack(held: boolean): void {
     if (this.#heldBack === held) return
     this.#heldBack = held
-    if (this.owner.state !== 'closed') this.ring.schedule(this.owner)
+    if (this.owner.state !== 'closed') this.ring.turn.schedule(this.owner)
   }
 
   /** Takes the next chunk that was kept and may be handed out now. */
@@ -128,7 +129,7 @@ export class Receiver implements DirectReader {
     const { pool } = this.ring
     const ended = (flags & CompletionFlag.More) === 0
     if (ended) this.#armed = false
-    if (ended || this.#hangUp === 'seen') this.ring.schedule(this.owner)
+    if (ended || this.#hangUp === 'seen') this.ring.turn.schedule(this.owner)
     if (result > 0) {
       this.take(result, flags)
     } else if (result === 0) {
@@ -146,13 +147,13 @@ export class Receiver implements DirectReader {
   /** A cancel request has ended. */
   cancelled(): void {
     this.#cancelling = false
-    this.ring.schedule(this.owner)
+    this.ring.turn.schedule(this.owner)
   }
 
   /** The kernel tells of a reset, or that both directions are shut. */
   hungUp(): void {
     this.#hangUp = 'seen'
-    this.ring.schedule(this.owner)
+    this.ring.turn.schedule(this.owner)
   }
 
   /** Arms or cancels the receive, as is called for. */
@@ -242,7 +243,7 @@ export class Receiver implements DirectReader {
    */
   receiveDirectly(): boolean {
     // What is left of the event before this may pause or close it.
-    this.ring.endEvent()
+    this.ring.turn.endEvent()
     if (!this.#direct) return false
     const isNext = this.owner.active && this.#kept === undefined && this.forwarding === undefined
     if (isNext && this.#wanted) this.#receiveChunk()
@@ -267,7 +268,7 @@ export class Receiver implements DirectReader {
 
   #endDirect(): void {
     this.#direct = false
-    this.ring.schedule(this.owner)
+    this.ring.turn.schedule(this.owner)
   }
 
   /** A completion with data. */
@@ -330,9 +331,9 @@ export class Receiver implements DirectReader {
     }
     this.#kept = rest
     // What throws keeps the rest until then.
-    this.ring.schedule(this.owner)
+    this.ring.turn.schedule(this.owner)
     this.owner.received(chunk, details)
-    this.ring.endEvent()
+    this.ring.turn.endEvent()
     this.owner.tellKept()
   }
 
@@ -357,6 +358,6 @@ export class Receiver implements DirectReader {
   /** The peer's FIN has come. */
   protected end(): void {
     this.#ended = true
-    this.ring.schedule(this.owner)
+    this.ring.turn.schedule(this.owner)
   }
 }

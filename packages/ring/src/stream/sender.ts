@@ -2,10 +2,11 @@ import { Errno, MessageFlag, PollEvent, shutdownWrite } from '../abi'
 import { systemError } from '../errors'
 import { limits } from '../limits'
 import { Operation } from '../queue/operation-table'
-import type { Ring, Scheduled } from '../ring'
+import type { Ring } from '../ring'
 import type { SentDescriptors } from '../socket/rights'
 import { RoomWait } from '../socket/room-wait'
 import type { TransportState, WriteCallback } from '../transport'
+import type { Scheduled } from '../turn'
 import type { ForwardingSource } from './forwarding'
 import { SendQueue } from './send-queue'
 import { WriteCallbacks } from './write-callbacks'
@@ -201,7 +202,7 @@ export class Sender {
       }
       // In place, of which no completion tells: the owner hears of it before anything comes of it.
       if (queue.sentBytes !== sentBytes) {
-        this.#ring.schedule(this.#owner)
+        this.#ring.turn.schedule(this.#owner)
         return
       }
     } catch (error) {
@@ -225,7 +226,7 @@ export class Sender {
   recalled(): void {
     this.#recallPending = false
     this.#settleRecall()
-    if (this.#recalling) this.#ring.schedule(this.#owner)
+    if (this.#recalling) this.#ring.turn.schedule(this.#owner)
   }
 
   #settleRecall(): void {
@@ -236,7 +237,7 @@ export class Sender {
     const watch = this.#ring.sockets.watchRoom(this.#owner.fd)
     this.#roomWait = new RoomWait(this.#ring, watch, PollEvent.Readable, () => {
       this.#roomWait = undefined
-      if (this.#owner.active) this.#ring.schedule(this.#owner)
+      if (this.#owner.active) this.#ring.turn.schedule(this.#owner)
     })
   }
 
@@ -256,7 +257,7 @@ export class Sender {
     // By a system call: io_uring would hand it to a thread of the kernel's, which takes longer than doing it. A peer
     // that is gone already (ENOTCONN) needs no FIN; receiving tells what became of it.
     this.#ring.sockets.shutdown(this.#owner.fd, shutdownWrite)
-    this.#ring.schedule(this.#owner)
+    this.#ring.turn.schedule(this.#owner)
   }
 
   // ---------------------------------------------------------------- what the kernel says

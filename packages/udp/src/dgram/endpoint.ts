@@ -253,13 +253,13 @@ export class Endpoint {
     message: (_transport, chunk, from) => {
       if (this.#closing) return
       this.#owner.message(chunk, from.address.includes('%') ? named(from) : from)
-      this.#ring?.eventTold()
+      this.#ring?.turn.eventTold()
     },
     error: (_transport, error) => {
       // Nobody is told of a datagram that was sent without a callback.
       if (this.#closing || (error as NodeJS.ErrnoException).syscall === 'send') return
       this.#owner.receiveFailed(error)
-      this.#ring?.eventTold()
+      this.#ring?.turn.eventTold()
     },
     close: (_transport, error) => {
       this.#fd = -1

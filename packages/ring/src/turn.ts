@@ -1,0 +1,267 @@
+import { performance } from 'node:perf_hooks'
+import { limits } from './limits'
+import { Pace } from './pace'
+import { processEnds } from './process-end'
+import type { Ring } from './ring'
+import { runTicks } from './ticks'
+import { Wish } from './wish'
+
+/** Something that the ring calls once in the turn after it was scheduled. */
+export interface Scheduled {
+  scheduled: boolean
+  advance(): void
+  /** Asks the kernel to send what it has to send, and calls nothing of the application's. */
+  sendWritten?(): void
+}
+
+/**
+ * What a ring does once an iteration of the event loop: {@link run} tells of what has completed, which changes
+ * connections; then those that changed are advanced, which writes submissions; the native hook then enters the kernel
+ * with them.
+ */
+export class Turn {
+  readonly #ring: Ring
+  readonly #wanted: Uint32Array
+  readonly #pace: Pace
+  #scheduled: Scheduled[] = []
+  #advanced = 0
+  /** How many of them {@link sendScheduled} has had send. */
+  #sentScheduled = 0
+  #advancesFirst = false
+  #prompt = false
+  /** What waits for the end of an event is still to run: see {@link eventTold}. */
+  #ticksDue = false
+  #finishing = false
+
+  /** @param wanted `NativeRing.wanted` */
+  constructor(ring: Ring, wanted: Uint32Array) {
+    this.#ring = ring
+    this.#wanted = wanted
+    this.#pace = new Pace(ring.metrics)
+  }
+
+  // ---------------------------------------------------------------- what is to be done in it
+
+  /** Has `member` advanced in this turn, or in the next if none is under way. */
+  schedule(member: Scheduled): void {
+    if (member.scheduled) return
+    member.scheduled = true
+    this.#scheduled.push(member)
+    this.#wanted[Wish.Turn] = 1
+    // The loop may have been past this ring's hook already, and would block.
+    if (turning !== undefined && turning !== this) disturbed.add(this)
+    if (processEnds && !this.#finishing) this.#doScheduled()
+  }
+
+  /** Makes the event loop look at the submission queue before it blocks. */
+  wake(): void {
+    this.#wanted[Wish.Turn] = 1
+  }
+
+  /** Has what scheduled members have to send leave before whatever is submitted from now on. */
+  sendScheduled(): void {
+    // The one before the next is being advanced.
+    const first = Math.max(this.#sentScheduled, this.#advanced - 1)
+    for (let index = first; index < this.#scheduled.length; index++) this.#scheduled[index].sendWritten?.()
+    this.#sentScheduled = this.#scheduled.length
+  }
+
+  /** Has what was asked for done before anything that the kernel has posted is told. */
+  advanceFirst(): void {
+    this.#advancesFirst = true
+  }
+
+  /**
+   * Has immediates of the event loop come before anything that the kernel has posted and nobody has been told of: in
+   * libuv, what a socket has left to tell of its closing comes before the next poll.
+   */
+  immediatesFirst(): void {
+    this.#wanted[Wish.ImmediatesFirst] = 1
+  }
+
+  /** Tells iterations of the event loop apart: it is another number in each. */
+  get iteration(): number {
+    return this.#wanted[Wish.Iterations]
+  }
+
+  /** Whether what answers what is being told is to leave at once, and not with the turn: see {@link Pace}. */
+  get prompt(): boolean {
+    return this.#prompt
+  }
+
+  // ---------------------------------------------------------------- between the events told in it
+
+  /**
+   * To be called after every event of a socket that stands in for Node's, so that `process.nextTick` and promise
+   * callbacks run before anything else is told. Node tells each event in a call of its own from C++, after which they
+   * run; a turn of a ring tells many events in one call, and who awaits the first of them (`once`) would not be
+   * listening yet when the second is told.
+   *
+   * In a turn they run when all calls that have told the event have returned: an error that an application makes there,
+   * as clients of databases do for each query, has to remember every call beneath it.
+   */
+  eventTold(): void {
+    if (turning === this) this.#ticksDue = true
+    else runTicks()
+  }
+
+  /** Runs what the event that was told last has left waiting, if it has not run: before anything more is told. */
+  endEvent(): void {
+    if (!this.#ticksDue) return
+    this.#ticksDue = false
+    runTicks()
+  }
+
+  /**
+   * Has `callback` called once the turn is over, or the next if none is under way, in no callback scope of Node's: see
+   * {@link NativeRing.attach}. If one throws, the others are called after the next turn.
+   */
+  afterwards(callback: () => void): void {
+    afterTurn.push(callback)
+    if (turning === undefined) this.wake()
+  }
+
+  // ---------------------------------------------------------------- what is done
+
+  /** For {@link NativeRing.attach}. */
+  readonly run = (): (() => void) | undefined => {
+    const { completions, directReceives, metrics, submissions } = this.#ring
+    metrics.turns++
+    // eslint-disable-next-line @typescript-eslint/no-this-alias -- it is the current turn, not a way around scoping
+    turning = this
+    turnMs = undefined
+    try {
+      if (submissions.completionsOverflowed) metrics.completionOverflows++
+      this.#wanted[Wish.ImmediatesFirst] = 0
+      if (this.#wanted[Wish.Woken] !== 0) {
+        this.#wanted[Wish.Woken] = 0
+        this.#pace.woken()
+      }
+      if (this.#advancesFirst) {
+        this.#advancesFirst = false
+        this.#advance()
+      }
+      if (this.#wanted[Wish.ImmediatesFirst] === 0) {
+        this.#prompt = this.#pace.nextTurnIsPrompt() && completions.isFew(limits.promptMost)
+        if (this.#prompt) metrics.promptTurns++
+        this.#tellCompleted()
+        directReceives.run()
+        this.#advance()
+      }
+    } catch (error) {
+      if (afterTurn.length !== 0) this.wake()
+      throw error
+    } finally {
+      turning = undefined
+      this.#ticksDue = false
+      if (disturbed.size !== 0) advanceDisturbed()
+      if (afterTurn.length === 0) this.#prompt = false
+    }
+    return afterTurn.length === 0 ? undefined : this.#finishRun
+  }
+
+  readonly #finishRun = (): void => {
+    try {
+      for (let callback = afterTurn.shift(); callback !== undefined; callback = afterTurn.shift()) callback()
+    } finally {
+      this.#prompt = false
+      if (afterTurn.length !== 0) this.wake()
+    }
+  }
+
+  /** Tells of what has completed. Without a call of {@link endEvent}: each shows in the stack of what runs there. */
+  #tellCompleted(): void {
+    const { completions } = this.#ring
+    const { tail } = completions
+    try {
+      for (let what = completions.handOver(tail); what !== 'nothing'; what = completions.handOver(tail)) {
+        if (this.#ticksDue) {
+          this.#ticksDue = false
+          runTicks()
+        }
+        if (this.#prompt && what === 'other') this.advanceNow()
+      }
+    } finally {
+      completions.free()
+    }
+  }
+
+  #advance(): void {
+    const ring = this.#ring
+    if (ring.closed) return
+    const { pool, submissions, waiters } = ring
+    this.#wanted[Wish.Turn] = this.#scheduled.length === 0 ? 0 : 1
+    pool.publish()
+    for (const waiter of waiters.release()) this.schedule(waiter)
+    while (this.#advanced < this.#scheduled.length) {
+      const member = this.#scheduled[this.#advanced++]
+      member.advance()
+      this.endEvent()
+      // A handler may have closed the ring.
+      if (this.#ring.closed) return
+    }
+    this.#scheduled = []
+    this.#advanced = this.#sentScheduled = 0
+    this.#wanted[Wish.Turn] = waiters.settle(pool.publish()) ? 1 : 0
+    submissions.publish()
+  }
+
+  /** Does what was scheduled, and submits it, now. */
+  advanceNow(): void {
+    this.#advance()
+    this.#ring.submit()
+  }
+
+  /** The event loop may not turn again: what was asked for is done now, and from now on when it is asked for. */
+  finish(): void {
+    for (const member of this.#ring.members) {
+      if (member.scheduled) continue
+      member.scheduled = true
+      this.#scheduled.push(member)
+    }
+    this.#doScheduled()
+  }
+
+  /** Does what was scheduled, and what comes of that, as far as the kernel has it done without waiting. */
+  #doScheduled(): void {
+    const ring = this.#ring
+    this.#finishing = true
+    try {
+      // What is in the queue already may be a chain, of which the kernel does a step each time.
+      let busy = true
+      for (let round = 0; round < limits.exitRounds && busy && !ring.closed; round++) {
+        this.#advance()
+        ring.reap()
+        busy = this.#scheduled.length !== 0 || ring.submissions.workWaits
+      }
+    } finally {
+      this.#finishing = false
+    }
+  }
+}
+
+/** See {@link Turn.afterwards}. */
+const afterTurn: (() => void)[] = []
+
+/** The turn that is under way, and those for which it made work. */
+let turning: Turn | undefined
+/** When it began, if anybody has asked. */
+let turnMs: number | undefined
+// As it is now: tests of applications put clocks of their own there.
+const nowMs = performance.now.bind(performance)
+const disturbed = new Set<Turn>()
+
+/**
+ * A clock in milliseconds that stands still during a turn: what happens in one happens at the same time, as it does in
+ * an iteration of libuv's loop.
+ */
+export function turnTimeMs(): number {
+  return turning === undefined ? nowMs() : turnMs ??= nowMs()
+}
+
+function advanceDisturbed(): void {
+  for (const turn of disturbed) {
+    disturbed.delete(turn)
+    turn.advanceNow()
+  }
+}
