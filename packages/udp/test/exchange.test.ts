@@ -332,3 +332,21 @@ it('more datagrams than there are buffers arrive all the same, and the pool grow
   expect(ring.internetMessages.pool.buffers).toBeGreaterThan(64)
   await untilIdle(ring, 11)
 })
+
+it('thousands of sockets that get more than there are buffers try again no more than can have one', async () => {
+  const ring = testRing()
+  const senders = testRing()
+  const received = Array.from({ length: 2000 }, () => new Received())
+  const sockets = await Promise.all(received.map((each) => bound(ring, each, { coalesce: false })))
+  const sender = await bound(senders)
+  for (let round = 1; round <= 4; round++) {
+    for (const socket of sockets) sender.send(`${round}`, addressOf(socket))
+    // All of them lie in the kernel before the receivers' turn comes.
+    sender.flushAndReap()
+  }
+  await Promise.all(received.map((each) => each.arrived(4)))
+  for (const { texts } of received) expect(texts).toEqual(['1', '2', '3', '4'])
+  // Once to begin with, once for each datagram, and a little.
+  expect(ring.metrics.receivesArmed).toBeLessThan(6 * sockets.length)
+  await untilIdle(ring, sockets.length)
+}, 30_000)

@@ -53,6 +53,8 @@ export class MessageReceiver<A extends Address> {
   readonly #payloadOffsetBytes: number
   #armed = false
   #cancelling = false
+  /** It has found no buffer, and has not waited for one since. */
+  #passedOver = false
   /** Received and not handed over. */
   readonly batch = new ReceivedBatch<A>()
   /** Nothing is handed over while set by the owner's user. */
@@ -76,6 +78,7 @@ export class MessageReceiver<A extends Address> {
     if (result > 0) {
       this.#take(result, flags)
     } else if (result === -Errno.ENOBUFS) {
+      this.#passedOver = true
       this.#share.exhausted()
     } else if (result !== -Errno.ECANCELED) {
       this.#owner.receiveFailed(systemError(result, 'recvmsg'), passingReceiveErrors.has(-result))
@@ -98,8 +101,9 @@ export class MessageReceiver<A extends Address> {
       return
     }
     if (this.#armed || this.#cancelling || owner.parked) return
-    // Armed on an empty pool it would fail at once.
-    if (this.#share.pool.available === 0) {
+    const mayArm = this.#passedOver ? this.#share.grants() : this.#share.pool.available !== 0
+    this.#passedOver = false
+    if (!mayArm) {
       this.#share.park(owner)
       return
     }

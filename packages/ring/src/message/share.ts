@@ -60,7 +60,7 @@ export interface ParkedSocket extends Scheduled {
  * What the datagram sockets of a ring and a family share: a pool of receive buffers that hold the largest datagram each
  * (streams have another, of smaller ones; `docs/decisions/0007-datagrams.md`), and the requests that they send with.
  */
-export class MessageShare {
+export class MessageShare implements Scheduled {
   readonly #binding: Binding
   readonly #ring: Ring
   readonly #group: number
@@ -78,7 +78,12 @@ export class MessageShare {
   readonly namedSends: boolean
   readonly #free: MessageRequest[] = []
   #requests = 0
-  #parked: ParkedSocket[] = []
+  readonly #parked: ParkedSocket[] = []
+  /** How many of those who had found no buffer are armed again in the turn {@link #grantedIn}. */
+  #granted = 0
+  #grantedIn = 0
+  #turnAsked = false
+  scheduled = false
 
   constructor(binding: Binding, native: NativeRing, ring: Ring, options: MessageShareOptions) {
     this.#binding = binding
@@ -121,13 +126,51 @@ export class MessageShare {
 
   /** Lets the kernel have what was recycled, and those try again who wait for it. */
   publish(): void {
-    if (!this.pool.publish() || this.#parked.length === 0) return
-    const parked = this.#parked
-    this.#parked = []
-    for (const socket of parked) {
+    if (this.pool.publish()) this.#release()
+  }
+
+  /** Some that were let try again may have used nothing: then it is others' turn. */
+  advance(): void {
+    this.scheduled = false
+    this.#release()
+  }
+
+  /**
+   * Whether one that has found no buffer may try again at once. In a turn no more do than there are buffers: each that
+   * finds none again has cost a request and a completion.
+   */
+  grants(): boolean {
+    return this.#parked.length === 0 && this.#grant(1) === 1
+  }
+
+  /** Lets those try again that have waited longest. */
+  #release(): void {
+    if (this.#parked.length === 0) return
+    for (const socket of this.#parked.splice(0, this.#grant(this.#parked.length))) {
       socket.parked = false
       this.#ring.turn.schedule(socket)
     }
+    if (this.#parked.length !== 0) this.#askForTurn()
+  }
+
+  /** @returns how many of `sockets` may try again in this turn. */
+  #grant(sockets: number): number {
+    const { turns } = this.#ring.metrics
+    if (this.#grantedIn !== turns) this.#granted = 0
+    this.#grantedIn = turns
+    const count = Math.max(0, Math.min(sockets, this.pool.available - this.#granted))
+    this.#granted += count
+    return count
+  }
+
+  /** While there are buffers, nothing else may bring one. */
+  #askForTurn(): void {
+    if (this.#turnAsked || this.pool.available === 0) return
+    this.#turnAsked = true
+    this.#ring.turn.afterwards(() => {
+      this.#turnAsked = false
+      this.#ring.turn.schedule(this)
+    })
   }
 
   /** A receive found no buffer. */
@@ -141,6 +184,7 @@ export class MessageShare {
     socket.parked = true
     this.#parked.push(socket)
     this.#ring.metrics.parks++
+    this.#askForTurn()
   }
 
   unpark(socket: ParkedSocket): void {
