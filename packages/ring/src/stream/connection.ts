@@ -12,7 +12,7 @@ import type {
   Address, Chunk, ReceivedDetails, StreamHandler, Transport, TransportState, WriteCallback,
 } from '../transport'
 import { Closing } from './closing'
-import { checkForwarding, type ForwardingSource, type ForwardingTarget } from './forwarding'
+import { checkForwarding, Forwarding, type ForwardingSource, type ForwardingTarget } from './forwarding'
 import type { ConnectionOptions } from './options'
 import { PoolForwarding } from './pool-forwarding'
 import { type DetailReader, DetailReceiver } from './detail-receiver'
@@ -37,6 +37,8 @@ export abstract class StreamConnection implements
   readonly #slot: number
   readonly #receiver: Receiver
   readonly #sender: Sender
+  /** Where what is received goes, instead of to the owner. */
+  #forwarding: Forwarding | undefined
   readonly #allowHalfOpen: boolean
   readonly #context: AsyncResource | undefined
   #state: TransportState = 'connecting'
@@ -286,14 +288,17 @@ export abstract class StreamConnection implements
   }
 
   forward(to: Transport): void {
-    checkForwarding(this, to, this.#receiver.forwarding)
+    checkForwarding(this, to, this.#forwarding)
     if (this.#receiver instanceof DetailReceiver) {
       throw new SheafError('ERR_SHEAF_FORWARDING', 'What is told with received bytes can\'t be forwarded')
     }
-    const forwarding = new PoolForwarding(this, to)
-    this.#receiver.forwarding = forwarding
-    forwarding.begin()
-    if (this.#endTold) forwarding.ended()
+    if (to instanceof StreamConnection && to.ring === this.ring) {
+      this.#forwarding = this.#receiver.forwarding = new PoolForwarding(this, to)
+    } else {
+      this.#forwarding = new Forwarding(this, to)
+    }
+    this.#forwarding.begin()
+    if (this.#endTold) this.#forwarding.ended()
     if (to.state === 'closing' || to.state === 'closed') this.destroy()
     else this.ring.turn.schedule(this)
   }
@@ -510,7 +515,7 @@ export abstract class StreamConnection implements
     this.ring.metrics.closed++
     this.unref()
     this.#receiver.discard()
-    this.#receiver.forwarding?.closed(this.#error)
+    this.#forwarding?.closed(this.#error)
     this.#sender.tellSources(this.#error)
     this.onClosed?.()
     const thrown = this.#sender.settle(this.#error ?? this.#closedError())
@@ -543,8 +548,7 @@ export abstract class StreamConnection implements
   tellKept(): void {
     let kept: ReturnType<Receiver['takeKept']>
     while ((kept = this.#receiver.takeKept()) !== undefined) {
-      if (this.#receiver.forwarding === undefined) this.received(kept.chunk, kept.details)
-      else this.#receiver.forwarding.write(kept.chunk)
+      this.received(kept.chunk, kept.details)
       this.ring.turn.endEvent()
     }
   }
@@ -560,17 +564,20 @@ export abstract class StreamConnection implements
   #tellEnd(): void {
     if (this.#endTold || !this.#receiver.endReached) return
     this.#endTold = true
-    const { forwarding } = this.#receiver
-    forwarding?.ended()
+    this.#forwarding?.ended()
     try {
       this.#tell((handler) => handler.end?.(this))
     } finally {
-      if (!this.#allowHalfOpen && forwarding === undefined) this.end()
+      if (!this.#allowHalfOpen && this.#forwarding === undefined) this.end()
     }
   }
 
-  /** Tells the owner `data`. */
+  /** Tells the owner `data`, or forwards it. */
   received(chunk: Chunk, details?: ReceivedDetails): void {
+    if (this.#forwarding !== undefined) {
+      this.#forwarding.write(chunk)
+      return
+    }
     try {
       if (this.#context === undefined) this.handler.data?.(this, chunk, details)
       else this.#context.runInAsyncScope(() => this.handler.data?.(this, chunk, details))

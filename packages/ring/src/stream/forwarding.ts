@@ -1,4 +1,4 @@
-import { invalidArgumentType, SheafError } from '../errors'
+import { guarded, invalidArgumentType, SheafError } from '../errors'
 import type { Transport } from '../transport'
 
 /** Told by the connection that a forwarding ends in. */
@@ -33,7 +33,10 @@ export function checkForwarding(from: Transport, to: Transport, current: Forward
   if (current !== undefined) throw new SheafError('ERR_SHEAF_FORWARDING', 'The connection forwards already')
 }
 
-/** One direction of a proxy: what `from` receives is written to `to`. */
+/**
+ * One direction of a proxy: what `from` receives is written to `to`, which may be the application's own. What that
+ * throws is an `uncaughtException`; where it was to take bytes, `from` is reset, as they are lost.
+ */
 export class Forwarding implements ForwardingSource {
   readonly from: ForwardingOrigin
   protected readonly to: Transport
@@ -53,23 +56,30 @@ export class Forwarding implements ForwardingSource {
   /** Passes on bytes that nobody changes. */
   write(chunk: Uint8Array): void {
     const { to } = this
-    if (to.state !== 'open') {
-      this.from.reset(this.#target?.failure)
-      return
+    try {
+      if (to.state !== 'open') {
+        this.from.reset(this.#target?.failure)
+        return
+      }
+      const accepted = this.#target === undefined ? to.write(chunk, this.#written) : to.write(chunk)
+      if (!accepted) this.holdBack()
+    } catch (error) {
+      this.from.reset(error as Error)
+      throw error
     }
-    const accepted = this.#target === undefined ? to.write(chunk, this.#written) : to.write(chunk)
-    if (!accepted) this.holdBack()
   }
 
   /** The peer of `from` has finished. */
   ended(): void {
-    this.to.end()
+    guarded(() => { this.to.end() })
   }
 
   /** `from` is closed. */
   closed(error: Error | undefined): void {
     this.#target?.forgetSource(this)
-    if (error !== undefined || this.to.state === 'open') this.to.reset(error)
+    guarded(() => {
+      if (error !== undefined || this.to.state === 'open') this.to.reset(error)
+    })
   }
 
   targetDrained(): void {

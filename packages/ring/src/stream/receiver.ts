@@ -57,7 +57,7 @@ export class Receiver implements DirectReader {
   #failure = 0
   /** Nothing is handed out while set by the owner's user. */
   paused = false
-  /** Where what arrives goes instead of to the owner. */
+  /** Where what is in the pool goes, instead of to the owner. */
   forwarding: PoolForwarding | undefined
   bytesRead = 0
 

@@ -3,7 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type {
   ConnectionOptions, Listener, ListenerHandler, RingOptions, StreamHandler, StreamOptions, Transport,
 } from '@sheaf/ring'
-import { echo, pattern, Received, sha, until, Writer } from './fixtures'
+import { echo, pattern, Received, sha, uncaughtDuring, until, Writer } from './fixtures'
 import { fullTier, nodeTier, type Place, placeOn, type Tier, tiers } from './place'
 import { Random } from './random'
 
@@ -502,6 +502,40 @@ const forwardingTests: Record<string, Test> = {
     assert.equal(target.error, undefined)
     assert.equal(target.ended, true)
     ended.end()
+    await bench.assertEmpty()
+  },
+
+  async 'to a transport of the application\'s, which throws, resets the one that forwards and nobody else'(bench) {
+    const place = bench.place()
+    const fail = (message: string) => (): never => {
+      throw new Error(message)
+    }
+    const failing = { state: 'open', write: fail('write'), reset: fail('reset') }
+    const told = new Received()
+    const listener = await bench.listen(place, echo)
+    const forwarding = await bench.listen(place, {
+      open: (connection) => { connection.forward(failing as unknown as Transport) },
+      close: (connection, error) => { told.close(connection, error) },
+    })
+    const other = new Received()
+    const errors = await uncaughtDuring(async () => {
+      const connection = await bench.connect(place, listener, other)
+      const source = new Received()
+      const first = await bench.connect(place, forwarding, source)
+      // Of several receives, of which the first throws.
+      first.write(pattern(300_000, 1))
+      connection.write(pattern(100_000, 2))
+      await Promise.all([told.closed, source.closed, until(() => other.bytes === 100_000, 'the echo')])
+      connection.write('more')
+      await until(() => other.bytes === 100_004, 'the next echo')
+      connection.end()
+      await other.closed
+    })
+    assert.deepEqual(errors.map((error) => (error as Error).message), ['write', 'reset'])
+    assert.equal(told.error?.message, 'write')
+    assert.equal(told.closes, 1)
+    assert.ok(Buffer.concat(other.chunks).subarray(0, 100_000).equals(pattern(100_000, 2)))
+    await until(() => forwarding.connections === 0, 'the count')
     await bench.assertEmpty()
   },
 
