@@ -2,6 +2,7 @@ export { type Backend, type BackendOptions, checkBackendOptions, ringFor, ringOn
 export { capabilities, type Capabilities, type Capability, ringCapability, type Tier, tierOf } from './capabilities'
 export { defaultRing, openDefaultRing, whyNoRing } from './default-ring'
 export {
+  guarded,
   invalidArgumentType,
   invalidArgumentValue,
   outOfRange,

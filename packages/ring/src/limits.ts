@@ -68,6 +68,11 @@ export const limits = {
   /** What one system call is given to send of a chunk: Linux takes no 2 GB. */
   sendCallBytesMax: 2 ** 30,
   /**
+   * How often a member is advanced in one turn, on average: whoever, when told of something, has something else to be
+   * told of at once, for ever, must let the kernel and the event loop have theirs.
+   */
+  advancesPerMember: 8,
+  /**
    * What one connection sends within a turn of the event loop, by system calls of its own: a peer that takes all that
    * is written as fast as it is written must not have the loop to itself. It is more than the kernel keeps for a peer
    * that does not read.

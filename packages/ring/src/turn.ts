@@ -193,16 +193,18 @@ export class Turn {
     this.#wanted[Wish.Turn] = this.#scheduled.length === 0 ? 0 : 1
     pool.publish()
     for (const waiter of waiters.release()) this.schedule(waiter)
-    while (this.#advanced < this.#scheduled.length) {
+    let left = limits.advancesPerMember * (this.#scheduled.length + ring.members.size)
+    while (this.#advanced < this.#scheduled.length && left-- > 0) {
       const member = this.#scheduled[this.#advanced++]
       member.advance()
       this.endEvent()
       // A handler may have closed the ring.
       if (this.#ring.closed) return
     }
-    this.#scheduled = []
+    // Those left over ask for more whenever they are told: the kernel and the event loop come first.
+    this.#scheduled = this.#scheduled.slice(this.#advanced)
     this.#advanced = this.#sentScheduled = 0
-    this.#wanted[Wish.Turn] = waiters.settle(pool.publish()) ? 1 : 0
+    this.#wanted[Wish.Turn] = waiters.settle(pool.publish()) || this.#scheduled.length !== 0 ? 1 : 0
     submissions.publish()
   }
 

@@ -1,5 +1,7 @@
 import { lookup as systemLookup } from 'node:dns'
-import { adoptDescriptor, ConnectAttempt, prepared, type Ring, ringFor, type StreamHandler } from '@sheaf/ring'
+import {
+  adoptDescriptor, ConnectAttempt, guarded, prepared, type Ring, ringFor, type StreamHandler,
+} from '@sheaf/ring'
 import { RingTcpConnection } from './connection'
 import type { NodeTcpConnection } from './node-connection'
 import { adoptOnNode, connectingOnNode } from './node-sockets'
@@ -36,7 +38,8 @@ export function adopt(options: AdoptOptions, handler: StreamHandler<TcpConnectio
   adoptDescriptor(ring, options.fd, tcpSocket, 'connected')
   applyStreamOptions(ring, options.fd, options)
   const connection = new RingTcpConnection(ring, options.fd, handler, options)
-  connection.begin()
+  // The descriptor has gone over to it, whatever its handler throws.
+  guarded(() => { connection.begin() })
   return connection
 }
 

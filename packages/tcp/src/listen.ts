@@ -48,11 +48,15 @@ async function ringListener(
   options: ListenOptions,
   handler: ListenerHandler<TcpConnection>,
 ): Promise<StreamListener> {
-  const fd = options.fd === undefined
-    ? await atLocalAddress(options.host, (address) => bindAndListen(ring, address, options))
-    : adoptListening(ring, options.fd)
   const accept = (accepted: number): RingTcpConnection => new RingTcpConnection(ring, accepted, handler, options)
-  return new StreamListener(ring, fd, boundAddress(ring, fd), handler, accept)
+  const listenOn = (fd: number): StreamListener =>
+    new StreamListener(ring, fd, boundAddress(ring, fd), handler, accept)
+  if (options.fd !== undefined) return listenOn(adoptListening(ring, options.fd))
+  return atLocalAddress(options.host, (address) => {
+    // It may have been closed while the name was looked up.
+    ring.assertOpen()
+    return listenOn(bindAndListen(ring, address, options))
+  })
 }
 
 /** Listens at the address of `host`; without one at all, those of IPv4 alone where there is no IPv6. */

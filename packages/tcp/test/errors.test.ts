@@ -296,6 +296,13 @@ describe('after the end', () => {
     expect(received.error).toBe(reason)
   })
 
+  it('a ring that is closed while a name is looked up refuses the listener', async () => {
+    const ring = testRing()
+    const listening = listen({ host: 'localhost', port: 0, ring }, {})
+    ring.close()
+    await expect(listening).rejects.toThrow(expect.objectContaining({ code: 'ERR_SHEAF_RING_CLOSED' }))
+  })
+
   it('a closed ring refuses newcomers and tells its connections', async () => {
     const ring = createRing()
     const received = new Received()

@@ -2,8 +2,9 @@ import { execFileSync } from 'node:child_process'
 import { once } from 'node:events'
 import { connect as nodeConnect, createServer, type Socket } from 'node:net'
 import { expect, it } from 'vitest'
-import { adopt, connect, listen } from '../src/index'
-import { client, echo, loopback, Received, server, testRing, until, untilIdle } from './support'
+import type { Ring } from '@sheaf/ring'
+import { adopt, connect, listen, type TcpListener } from '../src/index'
+import { client, echo, loopback, Received, server, testRing, uncaughtDuring, until, untilIdle } from './support'
 
 it('socket options are set in the kernel, as its own tools see them', async () => {
   const ring = testRing()
@@ -87,13 +88,36 @@ it('TCP_INFO is an object of plain numbers that tell of the traffic', async () =
   connection.destroy()
 })
 
-it('a connected descriptor is adopted, whatever its mode, and belongs to the connection', async () => {
-  const ring = testRing()
-  const listener = await server(ring, echo)
+/** A descriptor that is connected to `listener`. */
+function connectedDescriptor(ring: Ring, listener: TcpListener): number {
   const fd = ring.sockets.socket(2, 1, 6)
   const { port } = listener.address
   const address = new Uint8Array([2, 0, port >> 8, port & 255, 127, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0])
   expect(ring.sockets.connect(fd, address)).toBe(0)
+  return fd
+}
+
+it('a descriptor that is adopted belongs to the connection, though its handler throws', async () => {
+  const ring = testRing()
+  const listener = await server(ring, echo)
+  const fd = connectedDescriptor(ring, listener)
+  const received = Object.assign(new Received(), { open: () => { throw new Error('open') } })
+  const errors = await uncaughtDuring(async () => {
+    const connection = adopt({ fd, ring }, received)
+    connection.write('adopted')
+    connection.end()
+    await received.closed
+  })
+  expect(errors.map(String)).toEqual(['Error: open'])
+  expect(received.text).toBe('adopted')
+  expect(ring.sockets.getsockname(fd, new Uint8Array(28))).toBe(-9)
+})
+
+it('a connected descriptor is adopted, whatever its mode, and belongs to the connection', async () => {
+  const ring = testRing()
+  const listener = await server(ring, echo)
+  const fd = connectedDescriptor(ring, listener)
+  const { port } = listener.address
   ring.sockets.setBlocking(fd, false)
   const received = new Received()
   const connection = adopt({ fd, ring }, received)

@@ -44,5 +44,5 @@ export function client(
 
 /** Descriptors of this process. */
 export {
-  echo, openDescriptors, ownedDescriptors, pattern, Random, Received, sha, until, untilIdle, Writer,
+  echo, openDescriptors, ownedDescriptors, pattern, Random, Received, sha, uncaughtDuring, until, untilIdle, Writer,
 } from '@sheaf/ring/testing'

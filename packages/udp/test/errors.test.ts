@@ -198,6 +198,23 @@ describe('the queue', () => {
     expect(ring.metrics.backPressure).toBe(1)
   })
 
+  it('has room again for whoever sends again, from the callback, what was refused', async () => {
+    const ring = testRing()
+    const socket = await bound(ring)
+    const chunk = Buffer.alloc(60_000)
+    let refused = 0
+    let sent = 0
+    const told = (error?: Error): void => {
+      if (error === undefined) sent++
+      else if (refused++ < 1_000_000) socket.send(chunk, addressOf(socket), told)
+    }
+    socket.pause()
+    for (let index = 0; index < 1200; index++) socket.send(chunk, addressOf(socket), told)
+    await until(() => sent === 1200, 'all of them')
+    expect(refused).toBeGreaterThan(0)
+    expect(refused).toBeLessThan(1_000_000)
+  })
+
   it('refuses with ENOBUFS what is past its bound, keeps the rest, and recovers', async () => {
     const ring = testRing()
     const target = await bound(ring)

@@ -268,6 +268,49 @@ describe('a batch', () => {
     await untilIdle(ring, 3)
   })
 
+  it('stays as it is until its handler returns, though the socket closes', async () => {
+    const ring = testRing()
+    const seen: string[] = []
+    const socket = await bound(ring, {
+      messages(self, batch) {
+        const { count } = batch
+        self.close()
+        self.flush()
+        for (let index = 0; index < count; index++) seen.push(String(batch.view(index)))
+      },
+    })
+    const sender = await connected(ring, socket)
+    sender.sendMany(['one', 'two'])
+    await until(() => socket.state === 'closed', 'closing')
+    expect(seen).toEqual(['one', 'two'])
+    await untilIdle(ring, 1)
+  })
+
+  it('is told what is received while another is told, once', async () => {
+    const ring = testRing()
+    const texts: string[] = []
+    const told: number[] = []
+    const sender = await bound(ring)
+    const socket = await bound(ring, {
+      messages(_self, batch) {
+        const before = batch.count
+        told.push(before)
+        if (told.length === 1) {
+          sender.sendMany(['three', 'four'], addressOf(socket))
+          // Its completions are taken note of here.
+          sender.flushAndReap()
+          sender.flushAndReap()
+        }
+        expect(batch.count).toBe(before)
+        for (let index = 0; index < before; index++) texts.push(String(batch.view(index)))
+      },
+    })
+    sender.sendMany(['one', 'two'], addressOf(socket))
+    await until(() => texts.length === 4, 'all')
+    expect(texts).toEqual(['one', 'two', 'three', 'four'])
+    await untilIdle(ring, 2)
+  })
+
   it('echoed from where it lies comes back whole', async () => {
     const ring = testRing()
     const echo = await bound(ring, {

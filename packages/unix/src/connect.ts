@@ -1,5 +1,5 @@
 import {
-  adoptDescriptor, ConnectAttempt, openSocket, type Ring, ringOnlyFor, type StreamHandler,
+  adoptDescriptor, ConnectAttempt, guarded, openSocket, type Ring, ringOnlyFor, type StreamHandler,
 } from '@sheaf/ring'
 import { RingUnixConnection } from './connection'
 import { ringForStream } from './details'
@@ -63,7 +63,8 @@ export function adopt(options: AdoptOptions, handler: StreamHandler<UnixConnecti
   if (ring === undefined) return adoptOnNode(options, handler)
   adoptDescriptor(ring, options.fd, unixStreamSocket, 'connected')
   const connection = new RingUnixConnection(ring, options.fd, handler, options)
-  connection.begin()
+  // The descriptor has gone over to it, whatever its handler throws.
+  guarded(() => { connection.begin() })
   return connection
 }
 

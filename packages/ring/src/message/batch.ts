@@ -23,9 +23,29 @@ export class ReceivedBatch<A extends Address> implements MessageBatch<A> {
   /** Of those added, the first that has not been handed over. */
   #next = 0
   #added = 0
+  /** Of those added, the first that is not among those being told. */
+  #toldEnd: number | undefined
 
   get count(): number {
-    return this.#added - this.#next
+    return this.#end - this.#next
+  }
+
+  get #end(): number {
+    return this.#toldEnd ?? this.#added
+  }
+
+  /** All that there are now are being told: they stay as they are, whatever comes or becomes of the socket. */
+  get telling(): boolean {
+    return this.#toldEnd !== undefined
+  }
+
+  beginTelling(): void {
+    this.#toldEnd = this.#added
+  }
+
+  endTelling(): void {
+    this.#next = this.#end
+    this.#toldEnd = undefined
   }
 
   add(memory: Buffer, offset: number, lengthBytes: number, from: A, details: MessageDetails | undefined): void {
@@ -116,7 +136,7 @@ export class ReceivedBatch<A extends Address> implements MessageBatch<A> {
 
   #at(index: number): number {
     const at = this.#next + index
-    if (!(index >= 0 && at < this.#added)) throw new RangeError(`The batch has no datagram ${index}`)
+    if (!(index >= 0 && at < this.#end)) throw new RangeError(`The batch has no datagram ${index}`)
     return at
   }
 }

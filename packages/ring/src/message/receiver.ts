@@ -125,8 +125,9 @@ export class MessageReceiver<A extends Address> {
     if (!this.#owner.ring.closed) this.#share.publish()
   }
 
-  /** Forgets what was received and not handed over. */
+  /** Forgets what was received and is neither handed over nor being so. */
   discard(): void {
+    if (this.batch.telling) return
     this.batch.clear(this.#share.pool)
     if (!this.#owner.ring.closed) this.#share.publish()
   }

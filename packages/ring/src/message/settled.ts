@@ -18,23 +18,21 @@ export class SettledMessages {
   }
 
   /**
-   * Calls each callback; `tellError` with an error that has none. What one of them throws keeps the others for the next
-   * time.
+   * Calls each callback; `tellError` with an error that has none. What they add is for the next time, as is what one
+   * that throws keeps from being told.
    */
   tell(tellError: (error: Error) => void): void {
-    while (this.#settled.length !== 0) {
-      const settled = this.#settled
-      this.#settled = []
-      let next = 0
-      try {
-        while (next < settled.length) {
-          const { callback, error } = settled[next++]
-          if (callback !== undefined) callback(error)
-          else if (error !== undefined) tellError(error)
-        }
-      } finally {
-        if (next < settled.length) this.#settled = [...settled.slice(next), ...this.#settled]
+    const settled = this.#settled
+    this.#settled = []
+    let next = 0
+    try {
+      while (next < settled.length) {
+        const { callback, error } = settled[next++]
+        if (callback !== undefined) callback(error)
+        else if (error !== undefined) tellError(error)
       }
+    } finally {
+      if (next < settled.length) this.#settled = [...settled.slice(next), ...this.#settled]
     }
   }
 }

@@ -455,10 +455,13 @@ implements MessageTransport<A, To>, OperationOwner, MessageReceiverOwner<A>, Mes
   }
 
   #tellBatch(): void {
+    const { batch } = this.#receiver
+    batch.beginTelling()
     try {
-      this.handler.messages?.(this, this.#receiver.batch)
+      this.handler.messages?.(this, batch)
     } finally {
-      this.#receiver.discard()
+      batch.endTelling()
+      if (!this.receives) this.#receiver.discard()
     }
   }
 

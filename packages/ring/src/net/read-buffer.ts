@@ -1,4 +1,7 @@
+import type { Duplex } from 'node:stream'
 import type { Chunk } from '@sheaf/ring'
+import { Errno } from '../abi'
+import { callError } from './errors'
 
 /** The `onread` option: received bytes go to memory of the application's own, instead of to `data` events. */
 export interface OnReadOptions {
@@ -22,7 +25,7 @@ interface Readable {
 /** Fills the buffer of `onread` again and again. */
 export class ReadBuffer {
   readonly #options: OnReadOptions
-  readonly #socket: object
+  readonly #socket: Duplex
   #buffer: Uint8Array | undefined
   /** What has arrived and was not wanted yet. */
   #rest: Chunk | undefined
@@ -30,7 +33,7 @@ export class ReadBuffer {
   #tellEnd: (() => void) | undefined
 
   /** @param socket what `callback` is called on. */
-  constructor(options: OnReadOptions, socket: object) {
+  constructor(options: OnReadOptions, socket: Duplex) {
     this.#options = options
     this.#socket = socket
     this.#nextBuffer()
@@ -64,6 +67,11 @@ export class ReadBuffer {
       const buffer = this.#buffer as Uint8Array
       const rest = this.#rest
       const count = Math.min(rest.byteLength, buffer.byteLength)
+      if (count === 0) {
+        this.#rest = undefined
+        this.#socket.destroy(callError(-Errno.ENOBUFS, 'read'))
+        return
+      }
       buffer.set(count === rest.byteLength ? rest : rest.subarray(0, count))
       this.#rest = count === rest.byteLength ? undefined : rest.subarray(count)
       if (this.#options.callback.call(this.#socket, count, buffer) === false) handle.readStop()

@@ -1,5 +1,5 @@
 /** Tests that every adapter must pass, and what they are made of. */
-export { echo, pattern, Received, sha, until, untilIdle, Writer } from './fixtures'
+export { echo, pattern, Received, sha, uncaughtDuring, until, untilIdle, Writer } from './fixtures'
 export { openDescriptors, ownedDescriptors } from './descriptors'
 export { Random } from './random'
 export { fullTier, nodeTier, type Place, placeOn, type Tier, tiers } from './place'

@@ -1,4 +1,4 @@
-import { adoptDescriptor, ConnectAttempt, type ListenerHandler, openSocket, ringOnlyFor } from '@sheaf/ring'
+import { adoptDescriptor, ConnectAttempt, guarded, type ListenerHandler, openSocket, ringOnlyFor } from '@sheaf/ring'
 import { listenOnRing } from '../listening'
 import { beginPair, openPair, unixSeqpacketSocket } from '../socket'
 import type { UnixListener } from '../transport'
@@ -57,7 +57,8 @@ export function adopt(options: AdoptOptions, handler: SeqpacketHandler): Seqpack
   const ring = ringOnlyFor(options, 'A Unix seqpacket socket')
   adoptDescriptor(ring, options.fd, unixSeqpacketSocket, 'connected')
   const connection = new SeqpacketConnection(ring, options.fd, handler, options)
-  connection.begin()
+  // The descriptor has gone over to it, whatever its handler throws.
+  guarded(() => { connection.begin() })
   return connection
 }
 

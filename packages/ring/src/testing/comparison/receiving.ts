@@ -92,6 +92,19 @@ export const receiving: Record<string, Scenario> = {
     await once(client, 'close')
   },
 
+  async '`onread` without room ends the connection'(scene) {
+    for (const buffer of [Buffer.alloc(0), () => Buffer.alloc(0)]) {
+      const client = scene.watch('client', await readingInto(scene, Buffer.from('four'), {
+        buffer,
+        callback(count: number) {
+          scene.log('callback', count)
+          return true
+        },
+      }))
+      await scene.gone(client)
+    }
+  },
+
   async '`onread` that answers false pauses until somebody resumes'(scene) {
     const { log, watch } = scene
     for (const how of ['resume', 'read'] as const) {
