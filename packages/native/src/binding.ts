@@ -11,14 +11,6 @@ export interface Binding {
   /** Asks the kernel once what it has. Cheap after the first call. */
   probe(): KernelProbe
   /**
-   * Maps `sizeBytes` (rounded up to whole pages) of zeroed memory that never moves. The mapping lives until both its
-   * `ArrayBuffer` has been collected and every ring that was open when it was made has been closed, so that the kernel
-   * can never write to memory that has been given back.
-   * @throws RangeError if `sizeBytes` is not between 1 and 2^31.
-   * @returns `-errno` (`-ENOMEM`) when the system has no memory.
-   */
-  createRegion(sizeBytes: number): Region | number
-  /**
    * Sets up a ring. Each flag of `optionalFlags` that the kernel refuses is dropped on its own and the rest kept;
    * flags that it accepted are in {@link NativeRing.setupFlags}.
    * @returns `-errno` when no ring can be had at all.
@@ -108,6 +100,14 @@ export interface RingOffsets {
 }
 
 export interface NativeRing {
+  /**
+   * Maps `sizeBytes` (rounded up to whole pages) of zeroed memory that never moves. The mapping lives until both its
+   * `ArrayBuffer` has been collected and this ring has been closed, so that the kernel can never write to memory that
+   * has been given back: no other ring may be told of it.
+   * @throws RangeError if `sizeBytes` is not between 1 and 2^31.
+   * @returns `-errno`: `-ENOMEM` when the system has no memory, `-EBADF` when the ring is closed.
+   */
+  createRegion(sizeBytes: number): Region | number
   readonly submissionEntries: number
   readonly completionEntries: number
   /** `IORING_FEAT_*` bits. */

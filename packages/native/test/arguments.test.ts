@@ -25,7 +25,7 @@ const turn: Parameter = ['function', () => undefined]
 /** Every function of the contract that takes arguments: whose it is, its name, its parameters. */
 const functions: readonly [owner: object, name: string, ...Parameter[]][] = [
   [{ detach }, 'detach', ['chunks', [new Uint8Array(16)]]],
-  [binding, 'createRegion', ['integer', 1, 0, 2 ** 31 + 1]],
+  [ring, 'createRegion', ['integer', 1, 0, 2 ** 31 + 1]],
   [ring, 'enter', uint, uint],
   [ring, 'registerBufferRing', ['integer', 0, -1, 2 ** 53], ['power of two', 1, 0, 65536], group, group],
   [ring, 'unregisterBufferRing', group],

@@ -75,7 +75,7 @@ const setups: [string, number, number][] = [
 async function askPeer(
   ring: NativeRing, queue: Queue, busyPoll: number, goesOn: (answers: number) => boolean,
 ): Promise<void> {
-  const region = openRegion(binding)
+  const region = openRegion(ring)
   const [mine, its] = socketPair(binding)
   const peer = spawn('cat', { stdio: [its, its, 'inherit'] })
   let answers = 0
@@ -125,7 +125,7 @@ describe.each(setups)('with %s, the loop', (_name, optionalFlags, busyPoll) => {
 
   it('is woken by what arrives while it is blocked', async () => {
     const { ring, queue } = open({ optionalFlags })
-    const region = openRegion(binding)
+    const region = openRegion(ring)
     const [a, b] = socketPair(binding)
     let received = 0
     const receive = () => queue.push({ opcode: Opcode.recv, fd: a, address: region.address, length: 64, userData: 1 })
@@ -427,7 +427,7 @@ describe('a turn', () => {
 
   it('takes a whole burst, although the kernel hands over deferred work in small portions', async () => {
     const { ring, queue } = open({ submissionEntries: 256, completionEntries: 1024 })
-    const region = openRegion(binding, 512)
+    const region = openRegion(ring, 512)
     const pairs = Array.from({ length: 200 }, () => socketPair(binding))
     const other = open({ submissionEntries: 256, completionEntries: 512 })
     const seen = new Set<number>()

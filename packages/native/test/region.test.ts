@@ -24,7 +24,7 @@ function isMapped(address: number): boolean {
 
 describe('a region', () => {
   it.each([1, 4095, 4096, 4097, 1 << 20])('of %i bytes is whole pages of zeros', (sizeBytes) => {
-    const region = openRegion(binding, sizeBytes)
+    const region = openRegion(openRing(binding), sizeBytes)
     expect(region.address % 4096).toBe(0)
     expect(region.sizeBytes % 4096).toBe(0)
     expect(region.sizeBytes - sizeBytes).toBeGreaterThanOrEqual(0)
@@ -34,7 +34,7 @@ describe('a region', () => {
   })
 
   it('stays where it is, and is not given to a forked child', async () => {
-    const region = openRegion(binding, 64 * 4096)
+    const region = openRegion(openRing(binding), 64 * 4096)
     const bytes = new Uint8Array(region.buffer).fill(7)
     await collect()
     expect(bytes[bytes.length - 1]).toBe(7)
@@ -42,7 +42,7 @@ describe('a region', () => {
   })
 
   it('stays with its thread when it is to be transferred to another', () => {
-    const region = openRegion(binding)
+    const region = openRegion(openRing(binding))
     const { port1, port2 } = new MessageChannel()
     try {
       // Up to Node.js 20 the other thread gets a copy; later versions refuse.
@@ -55,29 +55,34 @@ describe('a region', () => {
     expect(region.buffer.byteLength).toBe(4096)
   })
 
-  it('is unmapped when collected', async () => {
+  it('is unmapped when its ring is closed and it is collected, though another ring is open', async () => {
+    const other = openRing(binding)
     await collect()
     const before = mappings()
     for (let round = 0; round < 20; round++) {
-      for (let index = 0; index < 100; index++) new Uint8Array(openRegion(binding, 4096 + index * 4096).buffer)[0] = 1
+      const ring = openRing(binding)
+      for (let index = 0; index < 100; index++) new Uint8Array(openRegion(ring, 4096 + index * 4096).buffer)[0] = 1
+      ring.close()
       await collect()
     }
     expect(mappings() - before).toBeLessThan(20)
+    other.close()
   })
 
-  it('lasts until the rings that were open when it was made are closed', async () => {
+  it('lasts until its ring is closed, and can be had from no ring that is', async () => {
     const ring = openRing(binding)
-    const address = openRegion(binding, 123 * 4096).address
+    const { address } = openRegion(ring, 123 * 4096)
     await collect()
     expect(isMapped(address)).toBe(true)
     ring.close()
     await collect()
     expect(isMapped(address)).toBe(false)
+    expect(ring.createRegion(4096)).toBe(-9)
   })
 
   it('lasts while its buffer is in use, though every ring is closed', async () => {
     const ring = openRing(binding)
-    const region = openRegion(binding)
+    const region = openRegion(ring)
     ring.close()
     await collect()
     new Uint8Array(region.buffer)[4095] = 9

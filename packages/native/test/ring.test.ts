@@ -70,7 +70,7 @@ describe('a restricted ring', () => {
 
   it('registers buffer rings, cancels and closes like another', () => {
     const ring = openRing(binding, { restrictions })
-    const region = openRegion(binding)
+    const region = openRegion(ring)
     const [one, other] = socketPair(binding)
     expect(ring.registerBufferRing(region.address, 8, 1, 0)).toBe(0)
     expect(ring.bufferRingHead(1)).toBe(0)
@@ -237,7 +237,7 @@ describe('reading descriptors', () => {
 describe('buffer rings', () => {
   it('are registered, asked for their head, and unregistered', () => {
     const ring = openRing(binding)
-    const region = openRegion(binding, 4096)
+    const region = openRegion(ring, 4096)
     expect(ring.registerBufferRing(region.address, 256, 7, 0)).toBe(0)
     expect(ring.registerBufferRing(region.address, 256, 7, 0)).toBe(-EEXIST)
     expect(ring.bufferRingHead(7)).toBe(0)
@@ -254,7 +254,7 @@ describe('cancelling everything', () => {
   it('ends requests that wait, and leaves their completions to be reaped', () => {
     const ring = openRing(binding)
     const queue = new Queue(ring)
-    const region = openRegion(binding)
+    const region = openRegion(ring)
     const [a, b] = socketPair(binding)
     const timespec = new BigInt64Array(region.buffer, 2048, 2)
     timespec[0] = 1000n
@@ -305,7 +305,7 @@ describe('cancelling everything', () => {
   it('keeps more completions than their queue has room for', () => {
     const ring = openRing(binding, { submissionEntries: 8, completionEntries: 16 })
     const queue = new Queue(ring)
-    const region = openRegion(binding)
+    const region = openRegion(ring)
     const [a, b] = socketPair(binding)
     for (let userData = 0; userData < 64; userData++) {
       queue.push({ opcode: Opcode.recv, fd: a, address: region.address, length: 1, userData })
@@ -328,7 +328,7 @@ describe('cancelling everything', () => {
   it('ends more requests than the kernel runs the deferred work of at once', () => {
     const ring = openRing(binding, { submissionEntries: 256, completionEntries: 512 })
     const queue = new Queue(ring)
-    const region = openRegion(binding)
+    const region = openRegion(ring)
     const [a, b] = socketPair(binding)
     for (let userData = 0; userData < 256; userData++) {
       queue.push({ opcode: Opcode.recv, fd: a, address: region.address, length: 1, userData })
@@ -395,7 +395,7 @@ describe('closing', () => {
     const before = openFds()
     const ring = openRing(binding)
     const queue = new Queue(ring)
-    const region = openRegion(binding)
+    const region = openRegion(ring)
     const [a, b] = socketPair(binding)
     for (const flags of [0, asyncFlag]) {
       queue.push({ opcode: Opcode.recv, fd: a, address: region.address, length: 64, flags, userData: 1 })

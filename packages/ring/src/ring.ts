@@ -67,7 +67,6 @@ export class Ring {
   readonly receiveHeaderBytes: number
   /** Socket calls that have no opcode. */
   readonly sockets: SocketCalls
-  readonly #binding: Binding
   readonly #native: NativeRing
   #internetMessages: MessageShare | undefined
   #localMessages: MessageShare | undefined
@@ -82,7 +81,6 @@ export class Ring {
   /** @internal Use {@link createRing}. */
   constructor(binding: Binding, native: NativeRing, options: ResolvedRingOptions, capabilities: Capabilities) {
     this.sockets = binding.sockets
-    this.#binding = binding
     this.#native = native
     this.capabilities = capabilities
     this.mergeAdjacent = options.mergeAdjacent
@@ -93,7 +91,7 @@ export class Ring {
       = options.sendMethod === 'bundle' && !capabilities.bundledSend.enabled ? 'sendmsg' : options.sendMethod
     this.submissions = new SubmissionQueue(native, this.operations, this.metrics)
     this.completions = new CompletionQueue(native, this.operations, this.metrics)
-    this.pool = new ReceivePool(binding, native, this.metrics, {
+    this.pool = new ReceivePool(native, this.metrics, {
       bufferBytes: options.receiveBufferBytes + this.receiveHeaderBytes,
       buffers: options.receiveBuffers,
       buffersMax: options.receiveBuffersMax,
@@ -106,11 +104,11 @@ export class Ring {
     })
     const poolBytes = options.receiveBuffers * options.receiveBufferBytes
     this.directReceives = new DirectReceives(binding.sockets, wanted, poolBytes)
-    this.sendMemory = new SendMemory(binding, (waiter) => {
+    this.sendMemory = new SendMemory(native, (waiter) => {
       this.turn.schedule(waiter)
     })
-    this.groups = new GroupPool(binding, native, this, this.metrics, sendMethod, options.groupEntries)
-    const header = binding.createRegion(1)
+    this.groups = new GroupPool(native, this, this.metrics, sendMethod, options.groupEntries)
+    const header = native.createRegion(1)
     if (typeof header === 'number') throw systemError(header, 'mmap')
     this.#messageHeader = header.address
     this.#descriptors = new Uint8Array(native.descriptors)
@@ -155,13 +153,13 @@ export class Ring {
 
   /** What the UDP sockets of the ring share; made for the first of them. */
   get internetMessages(): MessageShare {
-    this.#internetMessages ??= new MessageShare(this.#binding, this.#native, this, internetMessages)
+    this.#internetMessages ??= new MessageShare(this.#native, this, internetMessages)
     return this.#internetMessages
   }
 
   /** What the Unix datagram and seqpacket sockets of the ring share; made for the first of them. */
   get localMessages(): MessageShare {
-    this.#localMessages ??= new MessageShare(this.#binding, this.#native, this, localMessages)
+    this.#localMessages ??= new MessageShare(this.#native, this, localMessages)
     return this.#localMessages
   }
 

@@ -22,7 +22,7 @@ const receiveGroupId = 1
  * enough: kernels have shipped with bundles that lost their length or their end.
  */
 export function bundlesWork(binding: Binding): boolean {
-  return throughSocketPair(binding, (native, from, to) => arrives(binding, native, from, to, true))
+  return throughSocketPair(binding, (native, from, to) => arrives(native, from, to, true))
 }
 
 /** Shortages that say nothing of the kernel. */
@@ -30,7 +30,7 @@ const shortages = new Set<unknown>(['ENOMEM', 'EMFILE', 'ENFILE'])
 
 /** The least that Sheaf needs, in the same way: a provided-buffer ring (5.19) and a multishot receive (6.0). */
 export function multishotReceiveWorks(binding: Binding): boolean {
-  return throughSocketPair(binding, (native, from, to) => arrives(binding, native, from, to, false))
+  return throughSocketPair(binding, (native, from, to) => arrives(native, from, to, false))
 }
 
 /** @throws SystemError if there is no memory, or no descriptor, for a test. */
@@ -60,17 +60,17 @@ interface Seen {
 }
 
 /** A bundle must arrive in one completion; otherwise one multishot receive makes a completion for each buffer. */
-function arrives(binding: Binding, native: NativeRing, from: number, to: number, bundle: boolean): boolean {
+function arrives(native: NativeRing, from: number, to: number, bundle: boolean): boolean {
   const metrics = new Metrics()
   const table = new OperationTable(metrics)
   const submissions = new SubmissionQueue(native, table, metrics)
   const completions = new CompletionQueue(native, table, metrics)
-  const region = binding.createRegion(4096)
+  const region = native.createRegion(4096)
   if (typeof region === 'number') return false
   const memory = Buffer.from(region.buffer)
   memory.write(text)
   const received = memory.subarray(2048)
-  const receiveRing = new BufferRing(binding, native, receiveGroupId, entries)
+  const receiveRing = new BufferRing(native, receiveGroupId, entries).open()
   for (let id = 0; id < entries; id++) {
     receiveRing.push(region.address + 2048 + id * receiveBufferBytes, receiveBufferBytes, id)
   }
@@ -84,7 +84,7 @@ function arrives(binding: Binding, native: NativeRing, from: number, to: number,
       else receives.push({ bytes, flags })
     },
   })
-  if (bundle) sendBundle(binding, native, submissions, slot, from, region.address)
+  if (bundle) sendBundle(native, submissions, slot, from, region.address)
   else submissions.send(slot, from, region.address, text.length)
   submissions.receiveMultishot(slot, to, receiveGroupId, bundle)
   submissions.publish()
@@ -107,14 +107,13 @@ function hasMore({ flags }: Seen): boolean {
 }
 
 function sendBundle(
-  binding: Binding,
   native: NativeRing,
   submissions: SubmissionQueue,
   slot: number,
   from: number,
   address: number,
 ): void {
-  const sendRing = new BufferRing(binding, native, sendGroupId, entries)
+  const sendRing = new BufferRing(native, sendGroupId, entries).open()
   let offset = 0
   pieces.forEach((piece, id) => {
     sendRing.push(address + offset, piece.length, id)

@@ -3,11 +3,11 @@ import { limits } from '../src/index'
 import { GroupPool } from '../src/memory/group-pool'
 import { SendMemory } from '../src/memory/send-memory'
 import type { Scheduled } from '../src/turn'
-import { binding, Kernel } from './kernel'
+import { Kernel, watchRegions } from './kernel'
 
 it('send memory ends at sendRegionsMax; who waits for it is told of each block that comes back, in order', () => {
   const told: Scheduled[] = []
-  const memory = new SendMemory(binding, (waiter) => told.push(waiter))
+  const memory = new SendMemory(new Kernel().native, (waiter) => told.push(waiter))
   const holder = { blocks: 0 }
   const blocks = Array.from({ length: limits.sendRegionsMax * limits.sendBlocksPerRegion }, () => {
     const block = memory.acquire(holder)
@@ -30,11 +30,25 @@ it('send memory ends at sendRegionsMax; who waits for it is told of each block t
 it('groups end at groupsMax, and one that is given back is leased again', () => {
   const { native, metrics } = new Kernel()
   const owners = { pool: undefined as never, sendMemory: undefined as never }
-  const groups = new GroupPool(binding, native, owners, metrics, 'sendmsg', 2)
+  const groups = new GroupPool(native, owners, metrics, 'sendmsg', 2)
   const leased = Array.from({ length: limits.groupsMax }, () => groups.lease())
   expect(leased.every((group) => group !== undefined)).toBe(true)
   expect(groups.lease()).toBeUndefined()
   const [first] = leased
   if (first !== undefined) groups.give(first)
   expect(groups.lease()).toBe(first)
+})
+
+it('a group that the kernel refuses takes memory once, however often it is asked for; later it is had', () => {
+  const { native, metrics } = new Kernel()
+  const regions = watchRegions(native)
+  const register = native.registerBufferRing.bind(native)
+  const owners = { pool: undefined as never, sendMemory: undefined as never }
+  const groups = new GroupPool(native, owners, metrics, 'bundle', 2)
+  native.registerBufferRing = () => -12
+  for (let time = 0; time < 10; time++) expect(groups.lease()).toBeUndefined()
+  expect([regions.length, groups.leased]).toEqual([1, 0])
+  native.registerBufferRing = register
+  expect(groups.lease()).toBeDefined()
+  expect([regions.length, groups.leased]).toEqual([1, 1])
 })

@@ -1,16 +1,18 @@
 import { expect, it } from 'vitest'
 import { EnterFlag } from '../src/abi'
-import { binding, Kernel, socketPair } from './kernel'
+import { Kernel, socketPair } from './kernel'
 
 /** Owners that note that they are told, in `told`. */
 function owners(kernel: Kernel, told: string[]): (name: string) => number {
   return (name) => kernel.table.allocate({ complete: () => { told.push(name) } })
 }
 
-const region = binding.createRegion(1)
-if (typeof region === 'number') throw new Error(`createRegion: ${region}`)
-/** A byte to send. */
-const { address } = region
+/** Where there is a byte to send. */
+function byteOf({ native }: Kernel): number {
+  const region = native.createRegion(1)
+  if (typeof region === 'number') throw new Error(`createRegion: ${region}`)
+  return region.address
+}
 
 function enter({ native, submissions }: Kernel): void {
   submissions.publish()
@@ -23,7 +25,7 @@ it('whoever hands over is told what each completion is of', () => {
   const owner = owners(kernel, told)
   const [left, right] = socketPair()
   kernel.submissions.writable(owner('left'), left)
-  kernel.submissions.send(owner('send'), left, address, 1)
+  kernel.submissions.send(owner('send'), left, byteOf(kernel), 1)
   kernel.submissions.writable(owner('right'), right)
   enter(kernel)
   const { completions } = kernel
@@ -40,14 +42,14 @@ it('few are counted without sends, and none of them has ended or failed', () => 
   const { completions, submissions } = kernel
   expect(completions.isFew(0)).toBe(true)
   submissions.writable(owner('left'), left)
-  submissions.send(owner('send'), left, address, 1)
+  submissions.send(owner('send'), left, byteOf(kernel), 1)
   submissions.writable(owner('right'), right)
   enter(kernel)
   expect([completions.isFew(1), completions.isFew(2)]).toEqual([false, true])
   completions.drain()
   submissions.shutdownWrite(owner('end'), left)
   kernel.enter(1)
-  submissions.send(owner('failure'), left, address, 1)
+  submissions.send(owner('failure'), left, byteOf(kernel), 1)
   enter(kernel)
   expect(completions.isFew(2)).toBe(false)
 })

@@ -55,18 +55,14 @@ export function socketPair(): [number, number] {
   return [pair[0], pair[1]]
 }
 
-/** The binding, and the regions that are made through it from now on. */
-export function watchedBinding(): { watched: Binding, regions: Region[] } {
+/** The regions that are made by `native` from now on. */
+export function watchRegions(native: NativeRing): Region[] {
   const regions: Region[] = []
-  const watched: Binding = {
-    probe: () => binding.probe(),
-    createRing: (options) => binding.createRing(options),
-    sockets: binding.sockets,
-    createRegion(sizeBytes) {
-      const region = binding.createRegion(sizeBytes)
-      if (typeof region !== 'number') regions.push(region)
-      return region
-    },
+  const createRegion = native.createRegion.bind(native)
+  native.createRegion = (sizeBytes) => {
+    const region = createRegion(sizeBytes)
+    if (typeof region !== 'number') regions.push(region)
+    return region
   }
-  return { watched, regions }
+  return regions
 }

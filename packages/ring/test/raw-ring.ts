@@ -11,10 +11,8 @@ export class RawRing {
   readonly submissions: SubmissionQueue
   readonly completions: CompletionQueue
   readonly table: OperationTable
-  readonly #binding: Binding
 
   constructor(binding: Binding) {
-    this.#binding = binding
     const native = binding.createRing({
       submissionEntries: 64,
       completionEntries: 256,
@@ -30,7 +28,7 @@ export class RawRing {
   }
 
   map(sizeBytes: number): Region {
-    const region = this.#binding.createRegion(sizeBytes)
+    const region = this.native.createRegion(sizeBytes)
     if (typeof region === 'number') throw new Error(`createRegion: ${region}`)
     return region
   }

@@ -2,14 +2,14 @@ import { expect, it } from 'vitest'
 import { bufferEntryBytes } from '../src/abi'
 import { EntryRing } from '../src/memory/entry-ring'
 import { ReceivePool } from '../src/memory/receive-pool'
-import { Kernel, watchedBinding } from './kernel'
+import { Kernel, watchRegions } from './kernel'
 
 const bufferBytes = 64
 
 function pool(buffers: number, buffersMax = buffers): { made: ReceivePool, words: Uint32Array, kernel: Kernel } {
   const kernel = new Kernel()
-  const { watched, regions } = watchedBinding()
-  const made = new ReceivePool(watched, kernel.native, kernel.metrics, {
+  const regions = watchRegions(kernel.native)
+  const made = new ReceivePool(kernel.native, kernel.metrics, {
     bufferBytes, buffers, buffersMax, reserveFraction: 0.25,
   })
   // The second region is the ring's: what the kernel reads, and writes.

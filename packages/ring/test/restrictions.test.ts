@@ -54,7 +54,6 @@ it('SHEAF_RESTRICTIONS=off leaves it unrestricted, and capabilities say so', () 
 it('where the kernel refuses restrictions the ring works without, and capabilities say why', () => {
   const refusing: Binding = {
     probe: () => binding.probe(),
-    createRegion: (sizeBytes) => binding.createRegion(sizeBytes),
     sockets: binding.sockets,
     createRing({ restrictions, ...options }) {
       const native = binding.createRing(options)

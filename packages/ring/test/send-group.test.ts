@@ -6,7 +6,7 @@ import { ReceivePool } from '../src/memory/receive-pool'
 import type { SendGroup } from '../src/memory/send-group'
 import { type SendBlock, SendMemory } from '../src/memory/send-memory'
 import { VectorGroup, vectorGroupBytes } from '../src/memory/vector-group'
-import { binding, Kernel, socketPair } from './kernel'
+import { Kernel, socketPair } from './kernel'
 
 const entries = 8
 /** Above the limit of open files. */
@@ -21,20 +21,22 @@ interface Made {
 
 function make(kind: 'bundle' | 'single' | 'sendmsg'): Made {
   const kernel = new Kernel()
-  const pool = new ReceivePool(binding, kernel.native, kernel.metrics, {
+  const pool = new ReceivePool(kernel.native, kernel.metrics, {
     bufferBytes: 4, buffers: 16, buffersMax: 16, reserveFraction: 0,
   })
   Buffer.from(pool.memory.buffer).write('aaaabbbbccccddddeeeeffffgggghhhh')
-  const sendMemory = new SendMemory(binding, () => undefined)
+  const sendMemory = new SendMemory(kernel.native, () => undefined)
   const owners = { pool, sendMemory }
   if (kind === 'sendmsg') {
-    const region = binding.createRegion(vectorGroupBytes)
+    const region = kernel.native.createRegion(vectorGroupBytes)
     if (typeof region === 'number') throw new Error('no memory')
     return { kernel, pool, sendMemory, group: new VectorGroup(region, entries, owners) }
   }
-  const ring = new BufferRing(binding, kernel.native, 1, entries)
+  const ring = new BufferRing(kernel.native, 1, entries)
   const Group = kind === 'bundle' ? BundleGroup : SingleBufferGroup
-  return { kernel, pool, sendMemory, group: new Group(ring, owners, kernel.metrics) }
+  const group = new Group(ring, owners, kernel.metrics)
+  expect(group.prepare()).toBe(0)
+  return { kernel, pool, sendMemory, group }
 }
 
 /** Submits, and takes in every completion, until nothing is in flight. */
@@ -158,4 +160,25 @@ describe.each(['bundle', 'single', 'sendmsg'] as const)('a group sent by %s', (k
     send(made, from)
     expect(receive(to)).toBe('aaaa')
   })
+})
+
+it('a bundle that the kernel refuses to have again gives everything back, and is had again when it may be', () => {
+  const made = make('bundle')
+  const { kernel, pool, group } = made
+  const [from, to] = socketPair()
+  const register = kernel.native.registerBufferRing.bind(kernel.native)
+  kernel.native.registerBufferRing = () => -12
+  group.pushReceived(12, 3)
+  group.submit(kernel.submissions, kernel.slot, noDescriptor)
+  kernel.enter(1)
+  expect(() => group.requestEnded()).toThrow(expect.objectContaining({ code: 'ENOMEM' }))
+  expect(group.spans).toBe(3)
+  group.abandon()
+  expect([group.spans, group.prepare(), pool.held]).toEqual([0, -12, 0])
+  kernel.native.registerBufferRing = register
+  expect(group.prepare()).toBe(0)
+  pool.publish()
+  group.pushReceived(4, 1)
+  send(made, from)
+  expect(receive(to)).toBe('dddd')
 })

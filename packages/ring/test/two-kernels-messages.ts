@@ -79,7 +79,7 @@ export class RawMessageRun {
     this.#ring = new RawRing(binding)
     this.#outgoing = this.#ring.map(outgoingBytes)
     this.#incoming = this.#ring.map(buffers * bufferBytes)
-    this.#pool = new BufferRing(binding, this.#ring.native, receiveGroup, buffers)
+    this.#pool = new BufferRing(this.#ring.native, receiveGroup, buffers).open()
     new Uint32Array(this.#outgoing.buffer)[MessageHeaderWord.ControlBytes] = controlBytes
     connectedPair(binding, family).forEach((fd, index) => {
       const slot = this.#ring.table.allocate({

@@ -38,7 +38,6 @@ interface End {
  */
 export class RawRun {
   readonly log: string[] = []
-  readonly #binding: Binding
   readonly #ring: RawRing
   readonly #memory: Region
   readonly #outgoing: Buffer
@@ -52,13 +51,12 @@ export class RawRun {
   readonly #ends: End[] = []
 
   constructor(binding: Binding, steps: readonly RawStep[]) {
-    this.#binding = binding
     this.#ring = new RawRing(binding)
     this.#memory = this.#ring.map(outgoingBytes)
     this.#outgoing = Buffer.from(this.#memory.buffer)
     this.#outgoing.forEach((_value, index) => { this.#outgoing[index] = (index * 7) ^ (index >>> 8) })
     this.#incoming = this.#ring.map(buffers * bufferBytes)
-    this.#pool = new BufferRing(binding, this.#ring.native, receiveGroup, buffers)
+    this.#pool = new BufferRing(this.#ring.native, receiveGroup, buffers).open()
     const pair = new Int32Array(2)
     if (binding.sockets.socketpair(unixFamily, streamType, pair) < 0) throw new Error('socketpair failed')
     pair.forEach((fd, index) => { this.#ends.push(this.#end(fd, index)) })
@@ -80,7 +78,7 @@ export class RawRun {
     const slot = this.#ring.table.allocate({
       complete: (operation, result, flags) => { this.#completed(index, operation, result, flags) },
     })
-    const group = new BufferRing(this.#binding, this.#ring.native, 1 + index, sendEntries)
+    const group = new BufferRing(this.#ring.native, 1 + index, sendEntries).open()
     return { fd, slot, group, inFlight, open: true, shut: false }
   }
 

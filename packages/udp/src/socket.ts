@@ -34,6 +34,7 @@ function notConnected(): Error {
 /** A UDP socket on a ring: the {@link MessageSocket} with UDP's addresses, options and offloads. */
 export class RingUdpSocket extends MessageSocket<InternetAddress, Destination> implements UdpSocket {
   declare handler: UdpHandler
+  override readonly quiet = true
   readonly #ipv6: boolean
   #peer: Lane | undefined
   readonly #destinations: Destinations

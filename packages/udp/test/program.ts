@@ -23,9 +23,13 @@ export function runScript(
   return ended([process.execPath, ...nodeArguments, '-e', program], environment)
 }
 
-/** Runs a file. */
-export function runFile(path: string, nodeArguments: readonly string[] = []): Promise<Ended> {
-  return ended([process.execPath, ...nodeArguments, path])
+/** Runs a file, as {@link runScript} does a text. */
+export function runFile(
+  path: string,
+  nodeArguments: readonly string[] = [],
+  environment: NodeJS.ProcessEnv = {},
+): Promise<Ended> {
+  return ended([process.execPath, ...nodeArguments, path], environment)
 }
 
 async function ended([command, ...args]: string[], environment: NodeJS.ProcessEnv = {}): Promise<Ended> {

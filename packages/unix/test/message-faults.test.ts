@@ -1,4 +1,5 @@
 import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { MessageChannel } from 'node:worker_threads'
 import { limits, type Ring } from '@sheaf/ring'
 import { fewDescriptors, pattern, Program, runProgram, smallHeaps, until, untilIdle } from '@sheaf/ring/testing'
@@ -290,4 +291,54 @@ it('a datagram waits for room without a descriptor to be told of it by, and arri
     ring.close()
   `, { given: join(directory(), 's'), through: fewDescriptors })
   expect(JSON.parse(outcome)).toEqual({ held: true, arrived: 1000 })
+})
+
+it('both kinds are told what came together, though somebody else sends meanwhile', async () => {
+  const ring = testRing()
+  const told: string[] = []
+  const note = (kind: string) => ({
+    message: (_socket: unknown, chunk: Buffer) => void told.push(`${kind} ${chunk.toString()}`),
+  })
+  const path = join(directory(), 's')
+  await datagram.bind({ path, ring }, note('datagram'))
+  const sender = datagram.open({ ring }, {})
+  const [one] = seqpacket.socketpair({ ring }, {}, note('seqpacket'))
+  for (let round = 1; round <= 3; round++) {
+    one.send(String(round))
+    one.flush()
+    sender.send(String(round), { path })
+    sender.flush()
+    // As a UDP socket that changes its peer does, or a stream that is written to beyond what it has room for.
+    ring.reap()
+    await until(() => told.length === 2 * round, 'both')
+  }
+  expect(told.sort()).toEqual([1, 2, 3].map((round) => `datagram ${round}`)
+    .concat([1, 2, 3].map((round) => `seqpacket ${round}`)))
+})
+
+it('a seqpacket socket that waits to be connected goes on waiting when its process was stopped', async () => {
+  const program = new Program(`${prelude}
+    const ring = createRing()
+    const { sockets } = ring
+    const listening = sockets.socket(1, 5, 0)
+    sockets.bind(listening, Buffer.concat([Buffer.from([1, 0]), Buffer.from(given), Buffer.from([0])]))
+    sockets.listen(listening, 0)
+    const told = []
+    // One of them finds room.
+    for (let index = 0; index < 4; index++) {
+      code(seqpacket.connect({ path: given, ring }, {})).then((how) => told.push(how))
+    }
+    await until(() => told.length === 1, 'the first')
+    const stopped = new Promise((resolve) => process.once('SIGCONT', () => setTimeout(resolve, 100)))
+    say('waiting')
+    await stopped
+    say(told.join())
+    process.exit()
+  `, { given: join(directory(), 's') })
+  onTestFinished(() => program.kill())
+  expect(await program.line()).toBe('waiting')
+  program.kill('SIGSTOP')
+  await sleep(50)
+  program.kill('SIGCONT')
+  expect(await program.line()).toBe('done')
 })

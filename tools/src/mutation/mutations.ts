@@ -117,7 +117,7 @@ export const mutations: readonly Mutation[] = [
   mutation('blocks of a group that is never empty move and are counted as they lay', group,
     '    this.#blocksPushed -= this.#blocksReleased\n', ''),
   mutation('a restored group keeps what the kernel has committed', bundle,
-    '    ring.reset()\n    this.head = 0', '    ring.tail = 0\n    this.head = 0'),
+    '    ring.clear()\n', '    ring.tail = 0\n'),
   mutation('a group is published after its request is submitted', bundle,
     '    this.ring.publish()\n    queue.sendBundle(slot, fd, this.ring.group, waits)',
     '    queue.sendBundle(slot, fd, this.ring.group, waits)'),

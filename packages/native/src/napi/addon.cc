@@ -39,10 +39,6 @@ void Addon::RingClosed(RingObject* ring) {
   open_rings_.erase(ring);
 }
 
-void Addon::HoldInOpenRings(const std::shared_ptr<memory::Region>& region) {
-  for (RingObject* const ring : open_rings_) ring->Hold(region);
-}
-
 void Addon::HookClosed() {
   open_hooks_--;
   if (ending_ && open_hooks_ == 0) FinishEnding();
@@ -102,7 +98,6 @@ Napi::Object Init(Napi::Env env, Napi::Object exports) {
   env.SetInstanceData<Addon>(addon);
   addon->ring_constructor() = Napi::Persistent(RingObject::Define(env));
   exports.Set("probe", Napi::Function::New<Probe>(env, "probe"));
-  exports.Set("createRegion", Napi::Function::New<CreateRegion>(env, "createRegion"));
   exports.Set("createRing", Napi::Function::New<CreateRing>(env, "createRing"));
   exports.Set("sockets", SocketCalls(env));
   exports.Set("detach", Napi::Function::New<Detach>(env, "detach"));

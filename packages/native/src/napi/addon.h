@@ -31,8 +31,6 @@ class Addon {
 
   void RingOpened(RingObject* ring);
   void RingClosed(RingObject* ring);
-  /** Has every open ring hold `region` until it is closed. */
-  void HoldInOpenRings(const std::shared_ptr<memory::Region>& region);
 
   /** Those of this thread. */
   kernel::OwnedDescriptors* descriptors() { return &descriptors_; }

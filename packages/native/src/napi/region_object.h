@@ -15,7 +15,7 @@ namespace sheaf::napi {
  */
 Napi::ArrayBuffer MakeArrayBuffer(Napi::Env env, const std::shared_ptr<memory::Region>& region, size_t size_bytes);
 
-/** `createRegion(sizeBytes)`. */
-Napi::Value CreateRegion(const Napi::CallbackInfo& info);
+/** What JavaScript has of `region`: undefined where it can't be shown, else `buffer`, `address` and `sizeBytes`. */
+Napi::Value RegionObject(Napi::Env env, const std::shared_ptr<memory::Region>& region);
 
 }  // namespace sheaf::napi

@@ -12,6 +12,7 @@ namespace sheaf::napi {
 
 namespace {
 
+constexpr int64_t kMaxRegionBytes = int64_t{1} << 31;
 constexpr int64_t kMaxSubmissionEntries = 32768;
 constexpr int64_t kMaxCompletionEntries = 65536;
 constexpr int64_t kMaxBufferRingEntries = 32768;
@@ -121,6 +122,7 @@ Napi::Value CreateRing(const Napi::CallbackInfo& info) {
 Napi::Function RingObject::Define(Napi::Env env) {
   return DefineClass(env, "NativeRing",
                      {
+                         InstanceMethod<&RingObject::CreateRegion>("createRegion", napi_default_method),
                          InstanceMethod<&RingObject::Enter>("enter", napi_default_method),
                          InstanceMethod<&RingObject::RegisterBufferRing>("registerBufferRing", napi_default_method),
                          InstanceMethod<&RingObject::UnregisterBufferRing>("unregisterBufferRing", napi_default_method),
@@ -270,6 +272,19 @@ bool RingObject::Raise(napi_env env, napi_value error) {
   napi_value ignored = nullptr;
   napi_get_and_clear_last_exception(env, &ignored);
   return false;
+}
+
+Napi::Value RingObject::CreateRegion(const Napi::CallbackInfo& info) {
+  int64_t size_bytes = 0;
+  if (!ReadInteger(info[0], "sizeBytes", 1, kMaxRegionBytes, &size_bytes)) return {};
+  if (ring_->closed()) return Result(info, -EBADF);
+  int error = 0;
+  const auto region = memory::Region::Anonymous(static_cast<size_t>(size_bytes), &error);
+  if (region == nullptr) return Result(info, -error);
+  const Napi::Value object = RegionObject(info.Env(), region);
+  if (!object.IsObject()) return Result(info, -EOPNOTSUPP);
+  held_.push_back(region);
+  return object;
 }
 
 Napi::Value RingObject::Enter(const Napi::CallbackInfo& info) {

@@ -39,9 +39,6 @@ class RingObject : public Napi::ObjectWrap<RingObject>, public loop::TurnTarget 
   explicit RingObject(const Napi::CallbackInfo& info);
   ~RingObject() override;
 
-  /** Keeps `region` mapped until this ring is closed. */
-  void Hold(const std::shared_ptr<memory::Region>& region) { held_.push_back(region); }
-
   /** Closes it when no JavaScript runs in this environment any more. */
   void CloseWithEnvironment();
 
@@ -59,6 +56,7 @@ class RingObject : public Napi::ObjectWrap<RingObject>, public loop::TurnTarget 
   bool Called(napi_status status);
   static bool Raise(napi_env env, napi_value error);
 
+  Napi::Value CreateRegion(const Napi::CallbackInfo& info);
   Napi::Value Enter(const Napi::CallbackInfo& info);
   Napi::Value RegisterBufferRing(const Napi::CallbackInfo& info);
   Napi::Value UnregisterBufferRing(const Napi::CallbackInfo& info);
@@ -76,6 +74,7 @@ class RingObject : public Napi::ObjectWrap<RingObject>, public loop::TurnTarget 
   std::shared_ptr<kernel::Ring> ring_;
   std::array<std::shared_ptr<memory::Region>, kSharedMemories> regions_;
   std::array<Napi::Reference<Napi::ArrayBuffer>, kSharedMemories> buffers_;
+  /** What it has made for what its requests name: mapped until it is closed. */
   std::vector<std::shared_ptr<memory::Region>> held_;
   loop::TurnHook* hook_ = nullptr;
   Napi::FunctionReference turn_;

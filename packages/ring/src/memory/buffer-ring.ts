@@ -1,4 +1,4 @@
-import type { Binding, NativeRing, Region } from '@sheaf/native'
+import type { NativeRing, Region } from '@sheaf/native'
 import { bufferEntryBytes } from '../abi'
 import { lockedMemoryError, systemError } from '../errors'
 import { EntryRing } from './entry-ring'
@@ -17,16 +17,18 @@ export class BufferRing extends EntryRing {
   readonly #tailWord: Uint16Array
   readonly group: number
 
-  /** @param entries a power of two, up to 32768. @throws SystemError if the kernel refuses. */
-  constructor(binding: Binding, native: NativeRing, group: number, entries: number) {
-    const region = binding.createRegion(entries * bufferEntryBytes)
+  /**
+   * The kernel does not know of it yet: see {@link open}.
+   * @param entries a power of two, up to 32768. @throws SystemError if there is no memory.
+   */
+  constructor(native: NativeRing, group: number, entries: number) {
+    const region = native.createRegion(entries * bufferEntryBytes)
     if (typeof region === 'number') throw systemError(region, 'mmap')
     super(entries, region.buffer)
     this.#native = native
     this.#region = region
     this.group = group
     this.#tailWord = new Uint16Array(region.buffer, 0, tailIndex + 1)
-    this.#register()
   }
 
   /** Lets the kernel see everything pushed. */
@@ -39,20 +41,26 @@ export class BufferRing extends EntryRing {
     return this.#native.bufferRingHead(this.group)
   }
 
-  /** Takes back every entry. No request may be using the ring. @throws SystemError if the kernel refuses. */
-  reset(): void {
+  /** Takes back every entry. No request may be using the ring. The kernel knows it no more: see {@link register}. */
+  clear(): void {
     this.unregister()
     this.tail = 0
     this.words.fill(0)
-    this.#register()
   }
 
   unregister(): void {
     this.#native.unregisterBufferRing(this.group)
   }
 
-  #register(): void {
-    const result = this.#native.registerBufferRing(this.#region.address, this.entries, this.group, 0)
+  /** Has the kernel know it. @returns 0 or `-errno`. */
+  register(): number {
+    return this.#native.registerBufferRing(this.#region.address, this.entries, this.group, 0)
+  }
+
+  /** As {@link register}. @throws SystemError if the kernel refuses. */
+  open(): this {
+    const result = this.register()
     if (result < 0) throw lockedMemoryError(result, 'io_uring_register')
+    return this
   }
 }

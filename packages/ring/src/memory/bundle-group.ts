@@ -9,11 +9,20 @@ import { SendGroup, type SpanOwners } from './send-group'
 export class BundleGroup extends SendGroup {
   protected readonly ring: BufferRing
   readonly #metrics: Metrics
+  /** The kernel knows the ring. */
+  #registered = false
 
+  /** @param ring that the kernel does not know yet. */
   constructor(ring: BufferRing, owners: SpanOwners, metrics: Metrics) {
     super(ring, owners)
     this.ring = ring
     this.#metrics = metrics
+  }
+
+  override prepare(): number {
+    const result = this.#registered ? 0 : this.ring.register()
+    this.#registered = result === 0
+    return result
   }
 
   protected override handOver(queue: SubmissionQueue, slot: number, fd: number, waits: SendWaits, spans: number) {
@@ -23,7 +32,7 @@ export class BundleGroup extends SendGroup {
   }
 
   /** Only registering the ring anew takes back entries that the kernel has committed. */
-  protected override restore(): void {
+  protected override restore(): number {
     this.#metrics.groupResets++
     const { ring, spans, head } = this
     const left: { address: number, lengthBytes: number, id: number }[] = []
@@ -31,10 +40,12 @@ export class BundleGroup extends SendGroup {
       const position = (head + offset) | 0
       left.push({ address: ring.address(position), lengthBytes: ring.lengthBytes(position), id: ring.id(position) })
     }
-    ring.reset()
+    ring.clear()
+    this.#registered = false
     this.head = 0
     this.moved(head, 0, spans)
     for (const { address, lengthBytes, id } of left) ring.push(address, lengthBytes, id)
+    return this.prepare()
   }
 
   override unregister(): void {

@@ -71,12 +71,17 @@ export class EntryRing {
 
   #copy(source: Uint32Array, from: number, to: number, count: number): void {
     const words = this.words
-    const keep = words[3] & 0xffff0000
-    if (count < blockCopyEntries * wordsPerEntry) {
+    if (to === 0) {
+      // Not even for a moment may there be another tail: without deferred task work the kernel may look at any time.
+      words[0] = source[from]
+      words[1] = source[from + 1]
+      words[2] = source[from + 2]
+      words[3] = (words[3] & 0xffff0000) | (source[from + 3] & 0xffff)
+      if (count > wordsPerEntry) this.#copy(source, from + wordsPerEntry, wordsPerEntry, count - wordsPerEntry)
+    } else if (count < blockCopyEntries * wordsPerEntry) {
       for (let index = 0; index < count; index++) words[to + index] = source[from + index]
     } else {
       words.set(source.subarray(from, from + count), to)
     }
-    words[3] = keep | (words[3] & 0xffff)
   }
 }

@@ -1,4 +1,4 @@
-import { type Binding, type NativeRing } from '@sheaf/native'
+import type { NativeRing } from '@sheaf/native'
 import { limits } from '../limits'
 import type { Metrics } from '../metrics'
 import type { SendMethod } from '../options'
@@ -13,7 +13,6 @@ import { VectorGroup, vectorGroupBytes } from './vector-group'
  * spans to send, and it is kept here for the next.
  */
 export class GroupPool {
-  readonly #binding: Binding
   readonly #native: NativeRing
   readonly #owners: SpanOwners
   readonly #metrics: Metrics
@@ -23,14 +22,12 @@ export class GroupPool {
   readonly #free: SendGroup[] = []
 
   constructor(
-    binding: Binding,
     native: NativeRing,
     owners: SpanOwners,
     metrics: Metrics,
     method: SendMethod,
     entries: number,
   ) {
-    this.#binding = binding
     this.#native = native
     this.#owners = owners
     this.#metrics = metrics
@@ -46,7 +43,12 @@ export class GroupPool {
   /** @returns undefined at the bound, or if the kernel or the system refuses another. */
   lease(): SendGroup | undefined {
     const group = this.#free.pop() ?? this.#create()
-    if (group !== undefined) this.#metrics.groupLeases++
+    if (group === undefined) return undefined
+    if (group.prepare() < 0) {
+      this.#free.push(group)
+      return undefined
+    }
+    this.#metrics.groupLeases++
     return group
   }
 
@@ -68,14 +70,14 @@ export class GroupPool {
   }
 
   #createVector(): SendGroup | undefined {
-    const region = this.#binding.createRegion(vectorGroupBytes)
+    const region = this.#native.createRegion(vectorGroupBytes)
     return typeof region === 'number' ? undefined : new VectorGroup(region, this.#entries, this.#owners)
   }
 
   #createRing(id: number): SendGroup | undefined {
     let ring: BufferRing
     try {
-      ring = new BufferRing(this.#binding, this.#native, id, this.#entries)
+      ring = new BufferRing(this.#native, id, this.#entries)
     } catch {
       return undefined
     }

@@ -1,4 +1,4 @@
-import type { Binding, NativeRing, Region } from '@sheaf/native'
+import type { NativeRing, Region } from '@sheaf/native'
 import { bufferEntryBytes } from '../abi'
 import { invariant, systemError } from '../errors'
 import type { Metrics } from '../metrics'
@@ -61,19 +61,19 @@ export class ReceivePool {
   /** What {@link takeRun} took. */
   readonly run: Run = { offset: 0, lengthBytes: 0, first: 0, count: 0 }
 
-  constructor(binding: Binding, native: NativeRing, metrics: Metrics, options: ReceivePoolOptions) {
+  constructor(native: NativeRing, metrics: Metrics, options: ReceivePoolOptions) {
     this.#metrics = metrics
     this.bufferBytes = options.bufferBytes
     this.#buffersMax = options.buffersMax
     this.#reserveFraction = options.reserveFraction
     // Mapped for as many as there may ever be: pages that are never used cost nothing, and all is one piece.
-    const region = binding.createRegion(options.buffersMax * options.bufferBytes)
+    const region = native.createRegion(options.buffersMax * options.bufferBytes)
     if (typeof region === 'number') throw systemError(region, 'mmap')
     this.#region = region
     this.memory = new Uint8Array(region.buffer)
     const entries = 2 ** Math.ceil(Math.log2(options.buffersMax))
     this.#templates = new EntryRing(entries, new ArrayBuffer(entries * bufferEntryBytes))
-    this.#ring = new BufferRing(binding, native, options.group ?? receiveGroup, entries)
+    this.#ring = new BufferRing(native, options.group ?? receiveGroup, entries).open()
     this.#add(options.buffers)
     this.publish()
   }

@@ -1,3 +1,4 @@
+import { lockedMemoryError } from '../errors'
 import type { SendWaits, SubmissionQueue } from '../queue/submission-queue'
 import { setAddress } from './address'
 import type { EntryRing } from './entry-ring'
@@ -105,11 +106,18 @@ export abstract class SendGroup {
   /**
    * One request has ended. When it was the last: what a short send left is made ready to be sent again.
    * @returns whether there was such a short send.
+   * @throws SystemError if the kernel refuses to have it: what is queued can only be given back.
    */
   requestEnded(): boolean {
     if (--this.#requests !== 0 || this.head === this.#goal) return false
-    this.restore()
+    const result = this.restore()
+    if (result < 0) throw lockedMemoryError(result, 'io_uring_register')
     return true
+  }
+
+  /** Has the kernel know the group, if it doesn't. @returns 0 or `-errno`. */
+  prepare(): number {
+    return 0
   }
 
   /** Gives every span back unsent. No request may be in flight. */
@@ -128,8 +136,11 @@ export abstract class SendGroup {
     waits: SendWaits,
     spans: number,
   ): { spans: number, requests: number }
-  /** Makes the kernel's view of the group that of this object again, after a request took entries it did not send. */
-  protected abstract restore(): void
+  /**
+   * Makes the kernel's view of the group that of this object again, after a request took entries it did not send.
+   * @returns 0 or `-errno`: then {@link prepare} is to be called before anything is submitted.
+   */
+  protected abstract restore(): number
   /** Gives the kernel's side of the group back. */
   abstract unregister(): void
 

@@ -1,4 +1,4 @@
-import type { Binding } from '@sheaf/native'
+import type { NativeRing } from '@sheaf/native'
 import { limits } from '../limits'
 import type { Scheduled } from '../turn'
 
@@ -26,7 +26,7 @@ export class SendBlock {
 
 /** The send memory of a ring: blocks, mapped as needed up to a bound, and kept for the next who needs one. */
 export class SendMemory {
-  readonly #binding: Binding
+  readonly #native: NativeRing
   readonly #schedule: (waiter: Scheduled) => void
   readonly #free: SendBlock[] = []
   /** Who found no block, those that have waited longest first. */
@@ -35,8 +35,8 @@ export class SendMemory {
   #blocks = 0
 
   /** @param schedule makes one of those that wait try again. */
-  constructor(binding: Binding, schedule: (waiter: Scheduled) => void) {
-    this.#binding = binding
+  constructor(native: NativeRing, schedule: (waiter: Scheduled) => void) {
+    this.#native = native
     this.#schedule = schedule
   }
 
@@ -90,7 +90,7 @@ export class SendMemory {
   #grow(): void {
     if (this.#regions === limits.sendRegionsMax) return
     const size = limits.sendBlockBytes
-    const region = this.#binding.createRegion(size * limits.sendBlocksPerRegion)
+    const region = this.#native.createRegion(size * limits.sendBlocksPerRegion)
     if (typeof region === 'number') return
     this.#regions++
     this.#blocks += limits.sendBlocksPerRegion

@@ -47,8 +47,9 @@ export class VectorGroup extends SendGroup {
     return { spans: count, requests: 1 }
   }
 
-  protected override restore(): void {
+  protected override restore(): number {
     // The kernel keeps nothing between requests.
+    return 0
   }
 
   override unregister(): void {

@@ -1,8 +1,9 @@
 import { Errno } from '../abi'
 import { SheafError, systemError, type SystemError } from '../errors'
-import type { BlockHolder, SendBlock } from '../memory/send-memory'
+import type { BlockHolder } from '../memory/send-memory'
 import { Operation } from '../queue/operation-table'
 import type { Ring } from '../ring'
+import { Connecting } from '../socket/connecting'
 import type { Address, MessageConnectionHandler, MessageConnectionTransport } from '../transport'
 import { type MessageSocketTraits, MessageSocket, type MessageSocketOptions } from './socket'
 
@@ -27,12 +28,9 @@ const messageErrors = new Set<number>([Errno.EMSGSIZE, Errno.ENOBUFS, Errno.ENOM
  */
 export abstract class MessageConnection<A extends Address, To extends object = A>
   extends MessageSocket<A, To> implements MessageConnectionTransport<A, To>, BlockHolder {
-  /** That it is connected is told at once. */
-  override readonly quiet = false
   declare handler: MessageConnectionHandler<MessageConnectionTransport<A, To>, A>
   readonly #allowHalfOpen: boolean
-  /** Holds the `sockaddr` until the kernel has copied it. */
-  #connectBlock: SendBlock | undefined
+  #connecting: Connecting | undefined
   /** @internal */
   blocks = 0
   #shutdown: 'no' | 'submitted' | 'done' = 'no'
@@ -61,15 +59,8 @@ export abstract class MessageConnection<A extends Address, To extends object = A
 
   /** Asks the kernel to connect to `address`, a `sockaddr` as it wants it. */
   connect(address: Uint8Array): void {
-    const block = this.ring.sendMemory.acquire(this)
-    if (block === undefined) {
-      this.destroy(systemError(-Errno.ENOMEM, 'connect'))
-      return
-    }
-    block.bytes.set(address)
-    this.#connectBlock = block
-    this.ring.submissions.connect(this.slot, this.fd, block.address, address.byteLength)
-    this.ring.turn.wake()
+    this.#connecting = Connecting.begin(this.ring, this.slot, this.fd, this, address)
+    if (this.#connecting === undefined) this.destroy(systemError(-Errno.ENOMEM, 'connect'))
   }
 
   end(): void {
@@ -86,7 +77,7 @@ export abstract class MessageConnection<A extends Address, To extends object = A
   }
 
   override ringClosed(error: Error): void {
-    this.#releaseConnectBlock()
+    this.#connecting?.release()
     super.ringClosed(error)
   }
 
@@ -122,8 +113,8 @@ export abstract class MessageConnection<A extends Address, To extends object = A
       // A peer that is gone already (ENOTCONN) needs no end; receiving tells what became of it.
       this.#shutdown = 'done'
     } else if (operation === Operation.Connect) {
-      this.#releaseConnectBlock()
-      if (this.state !== 'connecting') return
+      const isOver = this.#connecting?.ended(result, this.state === 'connecting') ?? true
+      if (!isOver || this.state !== 'connecting') return
       if (result < 0) this.destroy(systemError(result, 'connect'))
       else this.begin()
     } else {
@@ -149,10 +140,5 @@ export abstract class MessageConnection<A extends Address, To extends object = A
       this.#shutdown = 'submitted'
       this.ring.submissions.shutdownWrite(this.slot, this.fd)
     }
-  }
-
-  #releaseConnectBlock(): void {
-    if (this.#connectBlock !== undefined) this.ring.sendMemory.release(this.#connectBlock)
-    this.#connectBlock = undefined
   }
 }

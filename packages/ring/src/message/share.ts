@@ -1,4 +1,4 @@
-import type { Binding, NativeRing, Region } from '@sheaf/native'
+import type { NativeRing, Region } from '@sheaf/native'
 import { Errno, Feature, MessageFlag, MessageHeaderWord, receivedMessageHeaderBytes } from '../abi'
 import { systemError } from '../errors'
 import { limits } from '../limits'
@@ -61,7 +61,7 @@ export interface ParkedSocket extends Scheduled {
  * (streams have another, of smaller ones; `docs/decisions/0007-datagrams.md`), and the requests that they send with.
  */
 export class MessageShare implements Scheduled {
-  readonly #binding: Binding
+  readonly #native: NativeRing
   readonly #ring: Ring
   readonly #group: number
   readonly #flags: number
@@ -85,19 +85,19 @@ export class MessageShare implements Scheduled {
   #turnAsked = false
   scheduled = false
 
-  constructor(binding: Binding, native: NativeRing, ring: Ring, options: MessageShareOptions) {
-    this.#binding = binding
+  constructor(native: NativeRing, ring: Ring, options: MessageShareOptions) {
+    this.#native = native
     this.#ring = ring
     this.namedSends = (native.features & Feature.Bundle) !== 0
     this.#group = options.group
     this.#flags = options.flags
     // First, as a group that is registered stays so.
-    const region = binding.createRegion(burstOffsetBytes + burstBytes)
+    const region = native.createRegion(burstOffsetBytes + burstBytes)
     if (typeof region === 'number') throw systemError(region, 'mmap')
     this.#headers = region
     this.burst = new MessageBurst(region, burstOffsetBytes)
     const overheadBytes = receivedMessageHeaderBytes + limits.messageNameBytes + options.controlBytesMax
-    this.pool = new ReceivePool(binding, native, ring.metrics, {
+    this.pool = new ReceivePool(native, ring.metrics, {
       group: options.group,
       bufferBytes: overheadBytes + options.payloadBytes,
       buffers: options.buffers,
@@ -220,7 +220,7 @@ export class MessageShare implements Scheduled {
 
   #grow(): void {
     if (this.#requests === limits.messageRequestsMax) return
-    const region = this.#binding.createRegion(requestBytes * limits.messageRequestsPerRegion)
+    const region = this.#native.createRegion(requestBytes * limits.messageRequestsPerRegion)
     if (typeof region === 'number') return
     this.#requests += limits.messageRequestsPerRegion
     for (let index = limits.messageRequestsPerRegion - 1; index >= 0; index--) {

@@ -43,7 +43,8 @@ export interface MessageSocketTraits {
  */
 export abstract class MessageSocket<A extends Address, To extends object = A>
 implements MessageTransport<A, To>, OperationOwner, MessageReceiverOwner<A>, MessageSenderOwner {
-  readonly quiet: boolean = true
+  /** Either all sockets of a {@link MessageShare} are, or none: what is in its pool is taken in the kernel's order. */
+  readonly quiet: boolean = false
   readonly ring: Ring
   readonly fd: number
   handler: MessageHandler<MessageTransport<A, To>, A>

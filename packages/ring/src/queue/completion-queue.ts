@@ -55,6 +55,8 @@ export class CompletionQueue {
       const at = (this.#head & this.#mask) << 2
       const low = entries[at]
       const high = entries[at + 1]
+      const result = entries[at + 2]
+      const flags = entries[at + 3]
       const position = this.#head >>> 0
       this.#head = (this.#head + 1) | 0
       if (low === taken && high === taken) continue
@@ -63,7 +65,7 @@ export class CompletionQueue {
       if (high < 0) this.#native.readDescriptors(position)
       this.#low = low
       this.#high = high
-      this.#table.complete(low >>> 0, high >>> 0, entries[at + 2], entries[at + 3])
+      this.#table.complete(low >>> 0, high >>> 0, result, flags)
       return isOfSend(low) ? 'send' : 'other'
     }
     return 'nothing'

@@ -1,4 +1,4 @@
-import type { Binding, NativeRing, NativeRingOptions, Region } from '@sheaf/native'
+import type { Binding, NativeRing, NativeRingOptions } from '@sheaf/native'
 import { Feature } from '../abi'
 import { Choices } from './choices'
 import type { DatagramNetwork, DatagramSocket } from './datagram-socket'
@@ -62,7 +62,6 @@ export class SimulatedKernel implements RingKernel, Network, DatagramNetwork, Lo
         features: Feature.NoDrop | (this.temperament.bundles ? Feature.Bundle : 0),
         opcodes: new Uint8Array(64).fill(1),
       }),
-      createRegion: (sizeBytes): Region => this.memory.map(sizeBytes),
       createRing: (options) => this.#createRing(options),
       sockets: new SimulatedSocketCalls(this, this),
     }

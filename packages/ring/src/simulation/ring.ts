@@ -1,4 +1,4 @@
-import type { NativeCounters, NativeRing, NativeRingOptions, RingOffsets } from '@sheaf/native'
+import type { NativeCounters, NativeRing, NativeRingOptions, Region, RingOffsets } from '@sheaf/native'
 import {
   EnterFlag, EntryFlag, Errno, Feature, SetupFlag, submissionEntryBytes, SubmissionQueueFlag,
 } from '../abi'
@@ -100,6 +100,10 @@ export class SimulatedRing implements NativeRing, RequestRing {
   }
 
   // ---------------------------------------------------------------- what the process asks for
+
+  createRegion(sizeBytes: number): Region | number {
+    return this.closed ? -Errno.EBADF : this.memory.map(sizeBytes)
+  }
 
   readDescriptors(position: number): void {
     this.#words[offsets.completionHead >> 2] = position + 1

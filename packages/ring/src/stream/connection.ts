@@ -2,10 +2,10 @@ import { AsyncResource } from 'node:async_hooks'
 import { Errno } from '../abi'
 import { invalidArgumentValue, invariant, SheafError, systemError, throwLater } from '../errors'
 import { limits } from '../limits'
-import type { SendBlock } from '../memory/send-memory'
 import { Operation, type OperationOwner } from '../queue/operation-table'
 import { checkInteger } from '../option-checks'
 import type { Ring } from '../ring'
+import { Connecting } from '../socket/connecting'
 import { commonSocketOption, getSocketOption, setSocketOption } from '../socket/socket-option'
 import { closeUnclaimed, SentDescriptors } from '../socket/rights'
 import type {
@@ -59,9 +59,7 @@ export abstract class StreamConnection implements
   /** From `closing` on. */
   #closing: Closing | undefined
   #error: Error | undefined
-  /** Holds the `sockaddr` until the kernel has copied it. */
-  #connectBlock: SendBlock | undefined
-  #connectBytes = 0
+  #connecting: Connecting | undefined
   /** For whoever handles many connections with one handler: what belongs to this one. */
   attachment: unknown
   /** Told when the connection is closed, after the handler. */
@@ -356,20 +354,8 @@ export abstract class StreamConnection implements
   /** Asks the kernel to connect to `address`, a `sockaddr` as it wants it. */
   connect(address: Uint8Array): void {
     this.ring.metrics.connected++
-    const block = this.ring.sendMemory.acquire(this.#sender.queue)
-    if (block === undefined) {
-      this.destroy(systemError(-Errno.ENOMEM, 'connect'))
-      return
-    }
-    block.bytes.set(address)
-    this.#connectBlock = block
-    this.#connectBytes = address.byteLength
-    this.#submitConnect(block)
-  }
-
-  #submitConnect(block: SendBlock): void {
-    this.ring.submissions.connect(this.#slot, this.fd, block.address, this.#connectBytes)
-    this.ring.turn.wake()
+    this.#connecting = Connecting.begin(this.ring, this.#slot, this.fd, this.#sender.queue, address)
+    if (this.#connecting === undefined) this.destroy(systemError(-Errno.ENOMEM, 'connect'))
   }
 
   // ---------------------------------------------------------------- what the kernel says
@@ -419,14 +405,8 @@ export abstract class StreamConnection implements
   }
 
   #completeConnect(result: number): void {
-    // A full backlog of a Unix socket is waited for by a thread of the kernel's, which may be interrupted.
-    if (result === -Errno.EINTR && this.#state === 'connecting' && this.#connectBlock !== undefined) {
-      this.#submitConnect(this.#connectBlock)
-      return
-    }
-    if (this.#connectBlock !== undefined) this.ring.sendMemory.release(this.#connectBlock)
-    this.#connectBlock = undefined
-    if (this.#state !== 'connecting') return
+    const isOver = this.#connecting?.ended(result, this.#state === 'connecting') ?? true
+    if (!isOver || this.#state !== 'connecting') return
     if (result < 0) this.destroy(systemError(result, 'connect'))
     else this.begin()
   }
@@ -501,8 +481,7 @@ export abstract class StreamConnection implements
 
   /** The kernel holds nothing of this connection any more, and the descriptor is closed. */
   #finish(): void {
-    if (this.#connectBlock !== undefined) this.ring.sendMemory.release(this.#connectBlock)
-    this.#connectBlock = undefined
+    this.#connecting?.release()
     this.#sender.queue.discard()
     this.#tellClosed()
   }

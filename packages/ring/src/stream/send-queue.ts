@@ -248,12 +248,8 @@ export class SendQueue implements BlockHolder {
     const group = this.#group
     this.#group = undefined
     if (group === undefined) return
-    try {
-      group.abandon()
-      this.#ring.groups.give(group)
-    } catch {
-      // The kernel refuses to register it anew: nobody gets it again.
-    }
+    group.abandon()
+    this.#ring.groups.give(group)
   }
 
   #completeGroup(result: number, flags: number): void {

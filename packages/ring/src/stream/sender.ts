@@ -265,21 +265,22 @@ export class Sender {
   /** A send completion. @returns false if what was to be sent can't be. */
   complete(result: number, flags: number): boolean {
     const { queue } = this
-    if (result >= 0) {
-      try {
-        queue.complete(result, flags)
-      } catch (error) {
-        this.#owner.reset(error as Error)
-      }
-    } else if (this.#isToSendAgain(result)) {
-      queue.completeEmpty(flags, true)
-      if (result === -Errno.EAGAIN && this.#owner.active && this.#roomWait === undefined) this.#waitForRoom()
-    } else {
-      this.#fail(result, queue.completeEmpty(flags, false))
-      return false
+    const failed = result < 0 && !this.#isToSendAgain(result)
+    try {
+      if (result >= 0) queue.complete(result, flags)
+      else if (failed) this.#fail(result, queue.completeEmpty(flags, false))
+      else this.#completeEmpty(result, flags)
+    } catch (error) {
+      // The kernel refuses to have the group again.
+      this.#owner.reset(error as Error)
     }
-    this.#settleRecall()
-    return true
+    if (!failed) this.#settleRecall()
+    return !failed
+  }
+
+  #completeEmpty(result: number, flags: number): void {
+    this.queue.completeEmpty(flags, true)
+    if (result === -Errno.EAGAIN && this.#owner.active && this.#roomWait === undefined) this.#waitForRoom()
   }
 
   /**

@@ -102,8 +102,8 @@ function bindShared(state: SocketState, wanted: SharedAddress, errorOf: (errno: 
       handle?.close()
       return
     }
-    const result = handle === undefined ? errno : state.endpoint.adopt(handle.fd, true)
-    if (handle === undefined || result < 0) {
+    const result = handle === null ? errno : state.endpoint.adopt(handle.fd, true)
+    if (handle === null || result < 0) {
       handle?.close()
       failed(state, errorOf(result))
       return
@@ -113,15 +113,18 @@ function bindShared(state: SocketState, wanted: SharedAddress, errorOf: (errno: 
   })
 }
 
-/** When the cluster disconnects it closes its handles, and waits for each; the primary is told when one is closed. */
+/**
+ * When the cluster disconnects it closes its handles, and waits for each. When the socket closes its handle does, at
+ * once: by that the cluster knows, in `listening`, that the socket has no address any more.
+ */
 function closeTogether(state: SocketState, handle: SharedHandle): void {
   const closeHandle = handle.close.bind(handle)
   let told: (() => void) | undefined
+  state.shared = { close: () => closeHandle(told) }
   handle.close = (callback) => {
     told = callback
     if (state.endpoint !== undefined) state.close()
   }
-  state.socket.once('close', () => closeHandle(told))
 }
 
 function listen(state: SocketState): void {

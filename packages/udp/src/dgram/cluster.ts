@@ -21,7 +21,7 @@ export interface SharedHandle {
 type AskPrimary = (
   owner: EventEmitter,
   address: SharedAddress,
-  callback: (errno: number, handle?: SharedHandle) => void,
+  callback: (errno: number, handle: SharedHandle | null) => void,
 ) => void
 
 const askPrimary = (): AskPrimary | undefined => (cluster as { _getServer?: AskPrimary })._getServer
@@ -31,11 +31,11 @@ export function sharesAddresses(): boolean {
   return cluster.isWorker && askPrimary() !== undefined
 }
 
-/** Asks the primary for the socket that all workers of this address share. */
+/** Asks the primary for the socket that all workers of this address share: there is none if it could not bind one. */
 export function shareAddress(
   owner: EventEmitter,
   address: SharedAddress,
-  callback: (errno: number, handle?: SharedHandle) => void,
+  callback: (errno: number, handle: SharedHandle | null) => void,
 ): void {
   askPrimary()?.call(cluster, owner, address, callback)
 }

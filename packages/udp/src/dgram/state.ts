@@ -47,6 +47,8 @@ export class SocketState implements EndpointOwner {
   readonly options: SocketOptions
   /** Undefined when the socket was closed. */
   endpoint: Endpoint | undefined
+  /** What it shares with other workers of a cluster. */
+  shared: { close(): void } | undefined
   bindState = BindState.Unbound
   connectState = ConnectState.Disconnected
   /** What waits for the socket to be bound. */
@@ -154,6 +156,7 @@ export class SocketState implements EndpointOwner {
     this.#closedTick = this.#tick
     this.#closing = new AsyncResource('UDPWRAP')
     endpoint.close()
+    this.shared?.close()
   }
 
   // ---------------------------------------------------------------- what the endpoint tells

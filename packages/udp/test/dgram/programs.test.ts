@@ -137,6 +137,21 @@ describe('programs under @sheaf/udp/register', () => {
   })
 })
 
+const ways: [string, string[]][] = [['node:dgram', []], ['@sheaf/udp/dgram', registered]]
+describe.each(ways)('in a worker of a cluster a socket of %s', (_name, flags) => {
+  it('is told that the primary could not bind', async () => {
+    const { output, errors } = await runFile('test/fixtures/cluster-worker.cjs', [...flags], { HOW: 'taken' })
+    expect(errors).toBe('')
+    expect(output).toBe('EADDRINUSE bind\nexit 0\n')
+  })
+
+  it('may be closed when it is bound', async () => {
+    const { output, errors } = await runFile('test/fixtures/cluster-worker.cjs', [...flags], { HOW: 'closed' })
+    expect(errors).toBe('')
+    expect(output).toBe('close\nexit 0\n')
+  })
+})
+
 it('errors of listeners and callbacks are reported in the async context that they are in', async () => {
   const { output } = await runScript(`
     const { AsyncLocalStorage } = require('node:async_hooks')

@@ -48,8 +48,13 @@ function bindingWithout(sizeBytes: number, times: number): Binding {
   let left = times
   return {
     probe: () => binding.probe(),
-    createRing: (options) => binding.createRing(options),
-    createRegion: (wanted) => wanted === sizeBytes && left-- <= 0 ? -12 : binding.createRegion(wanted),
+    createRing(options) {
+      const native = binding.createRing(options)
+      if (typeof native === 'number') return native
+      const createRegion = native.createRegion.bind(native)
+      native.createRegion = (wanted) => wanted === sizeBytes && left-- <= 0 ? -12 : createRegion(wanted)
+      return native
+    },
     sockets: binding.sockets,
   }
 }
