@@ -125,6 +125,23 @@ export class ReceivePool {
   }
 
   /**
+   * Of the next `bytes` as many as whole buffers hold, those of one at least: `bytesMax` of them at most, if one buffer
+   * has no more. Whoever takes a part of a buffer has taken the rest as well.
+   * @param skipped bytes at the beginning of each buffer that are not payload.
+   */
+  bytesOfWhole(bytes: number, bytesMax: number, skipped: number): number {
+    if (bytes <= bytesMax) return bytes
+    const ring = this.#ring
+    let sum = 0
+    for (let position = this.#taken; sum < bytes; position = (position + 1) | 0) {
+      const length = ring.words[ring.at(position) + 2] - skipped
+      if (sum !== 0 && sum + length > bytesMax) return sum
+      sum += length
+    }
+    return bytes
+  }
+
+  /**
    * Takes the next bytes in the kernel's order, at most `bytesMax` of them and as many as lie together, and describes
    * them in {@link run}.
    * @param skipped bytes at the beginning of each buffer that are not payload.

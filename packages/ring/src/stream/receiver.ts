@@ -339,8 +339,9 @@ export class Receiver implements DirectReader {
 
   /** The next of `bytes`, or as many as a chunk may have. */
   #copyOut(bytes: number, skipped: number): Chunk {
-    const chunk = this.slab.allocate(Math.min(bytes, limits.chunkBytesMax))
-    this.ring.pool.copyOut(chunk, skipped)
+    const { pool } = this.ring
+    const chunk = this.slab.allocate(pool.bytesOfWhole(bytes, limits.chunkBytesMax, skipped))
+    pool.copyOut(chunk, skipped)
     return chunk
   }
 
