@@ -450,6 +450,29 @@ describe('an application that is not changed, with @sheaf/tcp/register', () => {
     expect(waiting).toBeLessThanOrEqual(1 + 2 + 3)
   })
 
+  it('gives a connection what was asked of the TLS socket on it before it was there', async () => {
+    const { result } = await carried<unknown[]>(`
+      const tls = require('tls')
+      const { execFileSync } = require('child_process')
+      const { defaultRing } = require('@sheaf/tcp')
+      const server = tls.createServer(${tlsOptions()}, (socket) => socket.resume()).listen(0, '127.0.0.1', () => {
+        const { port } = server.address()
+        const socket = tls.connect({ port, host: '127.0.0.1', rejectUnauthorized: false })
+        socket.setNoDelay().setKeepAlive(true, 50_000)
+        const early = [socket.localPort, Object.keys(socket.address())]
+        socket.on('secureConnect', () => {
+          const isIts = ({ localAddress }) => localAddress?.port === socket.localPort
+          const { fd, ring } = [...defaultRing().members].find(isIts)
+          const noDelay = new Uint8Array(4)
+          ring.sockets.getsockopt(fd, 6, 1, noDelay)
+          const timer = execFileSync('ss', ['-tnoH', 'sport', '=', ':' + socket.localPort], { encoding: 'utf8' })
+          result = [early, socket.localPort === socket.address().port, noDelay[0], /keepalive,4[0-9]sec/.test(timer)]
+          process.exit()
+        })
+      })`)
+    expect(result).toEqual([[null, []], true, 1, true])
+  })
+
   // urllib marks each error with the socket that it has destroyed, once.
   it('has a failed connection destroy the TLS socket on it, and nothing else by that error', async () => {
     const { result } = await carried<string[]>(`

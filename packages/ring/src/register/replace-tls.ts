@@ -108,8 +108,10 @@ function connectBeneath(options: ConnectionOptions, put: (raw: Socket) => NodeTl
     if (error && !secure.destroyed) secure.destroy(error)
     return destroy()
   }
-  const target = secure as Partial<Pick<Socket, '_host' | 'autoSelectFamilyAttemptedAddresses'>>
+  const target = secure as Partial<Pick<Socket, '_host' | '_sockname' | 'autoSelectFamilyAttemptedAddresses'>>
   target._host = raw._host
+  // Whoever has asked before found nothing, which is remembered.
+  raw.prependOnceListener('connect', () => { target._sockname = null })
   for (const event of connectionEvents) {
     raw.on(event, (...details: unknown[]) => {
       const attempted = raw.autoSelectFamilyAttemptedAddresses

@@ -78,12 +78,14 @@ function makeClass(): StreamConstructor {
       return handleOf(this.#socket)?.getpeername(out) ?? -constants.errno.EBADF
     }
 
+    // Of the socket, which remembers them while it connects: what is on it asks once, and takes it for done.
+
     setNoDelay(enabled: boolean): void {
-      handleOf(this.#socket)?.setNoDelay(enabled)
+      this.#socket.setNoDelay(enabled)
     }
 
     setKeepAlive(enabled: boolean, initialDelaySeconds: number): void {
-      handleOf(this.#socket)?.setKeepAlive(enabled, initialDelaySeconds)
+      this.#socket.setKeepAlive(enabled, initialDelaySeconds * 1000)
     }
   }
 }
