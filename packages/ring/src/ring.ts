@@ -4,6 +4,7 @@ import {
 import { EnterFlag, receivedMessageHeaderBytes, SetupFlag } from './abi'
 import { type Capabilities, detectCapabilities, lostCapability, ringCapability } from './capabilities'
 import { guarded, lockedMemoryError, SheafError, systemError } from './errors'
+import { limits } from './limits'
 import { type BufferWaiter, BufferWaiters } from './memory/buffer-waiters'
 import { GroupPool } from './memory/group-pool'
 import { receiveGroup, ReceivePool } from './memory/receive-pool'
@@ -76,6 +77,7 @@ export class Ring {
   readonly #messageHeader: number
   readonly #descriptors: Uint8Array
   #references = 0
+  #sendsWritten = false
   #closed = false
 
   /** @internal Use {@link createRing}. */
@@ -240,11 +242,20 @@ export class Ring {
 
   /** Has all that was written leave now, as far as the kernel has room. Nobody is told of anything in it. */
   sendWritten(): void {
-    if (this.#closed) return
-    // What is sent next waits for what is being sent.
-    this.reap()
-    for (const member of this.members) member.sendWritten?.()
-    this.submit()
+    if (this.#sendsWritten) return
+    this.#sendsWritten = true
+    try {
+      // What is sent next waits for what is being sent, and of a chain the kernel does a step each time.
+      let goesOn = true
+      for (let round = 0; round < limits.exitRounds && goesOn && !this.#closed; round++) {
+        const { completions } = this.metrics
+        for (const member of this.members) member.sendWritten?.()
+        this.reap()
+        goesOn = this.metrics.completions !== completions || this.submissions.workWaits
+      }
+    } finally {
+      this.#sendsWritten = false
+    }
   }
 
   /**

@@ -31,7 +31,6 @@ export class Turn {
   #prompt = false
   /** What waits for the end of an event is still to run: see {@link eventTold}. */
   #ticksDue = false
-  #finishing = false
 
   /** @param wanted `NativeRing.wanted` */
   constructor(ring: Ring, wanted: Uint32Array) {
@@ -50,7 +49,17 @@ export class Turn {
     this.#wanted[Wish.Turn] = 1
     // The loop may have been past this ring's hook already, and would block.
     if (turning !== undefined && turning !== this) disturbed.add(this)
-    if (processEnds && !this.#finishing) this.#doScheduled()
+    if (processEnds) this.finish()
+  }
+
+  /**
+   * The event loop may not turn again: what was written leaves now, and what is written from now on when it is. Nobody
+   * is told of anything: whoever ends the process wants no more to happen.
+   */
+  finish(): void {
+    // Each may say that it has written something again.
+    for (const member of this.#scheduled) member.scheduled = false
+    this.#ring.sendWritten()
   }
 
   /** Makes the event loop look at the submission queue before it blocks. */
@@ -212,33 +221,6 @@ export class Turn {
   advanceNow(): void {
     this.#advance()
     this.#ring.submit()
-  }
-
-  /** The event loop may not turn again: what was asked for is done now, and from now on when it is asked for. */
-  finish(): void {
-    for (const member of this.#ring.members) {
-      if (member.scheduled) continue
-      member.scheduled = true
-      this.#scheduled.push(member)
-    }
-    this.#doScheduled()
-  }
-
-  /** Does what was scheduled, and what comes of that, as far as the kernel has it done without waiting. */
-  #doScheduled(): void {
-    const ring = this.#ring
-    this.#finishing = true
-    try {
-      // What is in the queue already may be a chain, of which the kernel does a step each time.
-      let busy = true
-      for (let round = 0; round < limits.exitRounds && busy && !ring.closed; round++) {
-        this.#advance()
-        ring.reap()
-        busy = this.#scheduled.length !== 0 || ring.submissions.workWaits
-      }
-    } finally {
-      this.#finishing = false
-    }
   }
 }
 

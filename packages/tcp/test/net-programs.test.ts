@@ -713,6 +713,34 @@ it.each(['register', 'net'])('paths are Node\'s where @sheaf/unix is not install
   expect(code).toBe(0)
 })
 
+it.each(['stock', 'net'])('nothing of %s is told after process.exit', async (by) => {
+  const { output, code } = await run(`
+    let exiting = false
+    const told = (socket, name) => {
+      for (const event of ['data', 'drain', 'end', 'error', 'close']) {
+        socket.on(event, () => { if (exiting) console.log(name, event) })
+      }
+      return socket
+    }
+    const server = ${by}.createServer((socket) => {
+      told(socket, 'server').once('data', () => {
+        exiting = true
+        socket.write(Buffer.alloc(300_000), () => {
+          console.log('written')
+          throw new Error('written')
+        })
+        process.exit()
+      })
+    })
+    process.on('exit', () => console.log('exit'))
+    server.listen(0, '127.0.0.1', () => {
+      told(${by}.connect(server.address().port, '127.0.0.1'), 'client').end(Buffer.alloc(400_000))
+    })
+  `)
+  expect(output).toBe('exit')
+  expect(code).toBe(0)
+})
+
 it.each(['connect', 'end'])('process.exit in `%s`, after it is destroyed, is what ends it', async (event) => {
   const { output, code } = await run(`
     process.on('exit', (status) => console.log('exit', status))

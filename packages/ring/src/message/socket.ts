@@ -176,6 +176,10 @@ implements MessageTransport<A, To>, OperationOwner, MessageReceiverOwner<A>, Mes
     this.ring.submit()
   }
 
+  sendWritten(): void {
+    if (this.sends) this.#sender.submit()
+  }
+
   /**
    * Has the kernel take what is queued, as far as it does so without waiting, and makes room for more. What is learnt
    * of it is told in the next turn.

@@ -267,6 +267,10 @@ export abstract class NodeStreamConnection implements Transport, ForwardingOrigi
     this.#tellEnd()
   }
 
+  sendWritten(): void {
+    this.flush()
+  }
+
   #isActive(): boolean {
     return this.#state === 'open' || this.#state === 'ended'
   }

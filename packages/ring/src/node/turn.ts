@@ -10,6 +10,8 @@ import { setImmediate } from '../timers'
 export interface Turning {
   scheduled: boolean
   advance(): void
+  /** Hands over to Node what it has to send, and calls nothing of the application's. */
+  sendWritten(): void
 }
 
 let waiting: Turning[] = []
@@ -17,9 +19,8 @@ let waiting: Turning[] = []
 export function scheduleForEndOfTurn(member: Turning): void {
   if (member.scheduled) return
   member.scheduled = true
-  if (waiting.push(member) !== 1) return
-  if (processEnds) endTurn()
-  else setImmediate(endTurn)
+  if (waiting.push(member) === 1) setImmediate(endTurn)
+  if (processEnds) finish()
 }
 
 function endTurn(): void {
@@ -33,5 +34,13 @@ function endTurn(): void {
   }
 }
 
+/** As that of a ring does. */
+function finish(): void {
+  for (const member of waiting) {
+    member.scheduled = false
+    guarded(() => { member.sendWritten() })
+  }
+}
+
 // The first try of Node's streams is a system call.
-whenProcessEnds(endTurn)
+whenProcessEnds(finish)

@@ -87,6 +87,11 @@ export class Closing {
     this.#lastChance = setImmediate(this.#takeLastChance)
   }
 
+  /** What is left of that leaves now, as far as the kernel has room. */
+  sendWritten(): void {
+    if (this.#lastChance !== undefined) this.#sendLast()
+  }
+
   giveUpLastChance(): void {
     clearImmediate(this.#lastChance)
     this.#lastChance = undefined

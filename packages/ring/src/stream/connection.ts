@@ -170,6 +170,7 @@ export abstract class StreamConnection implements
 
   sendWritten(): void {
     if (this.active) this.#sender.steer()
+    else this.#closing?.sendWritten()
   }
 
   flush(): void {
