@@ -183,13 +183,17 @@ export class SocketHandle {
     this.#waiting = { done, resource: new AsyncResource('WRITEWRAP') }
   }
 
-  /** Sends the FIN after what has been written. @param done when it has been sent, or there is nobody to send it to. */
-  shutdown(done: () => void): void {
+  /**
+   * Sends the FIN after what has been written.
+   * @param done when it has been sent, or there is nobody to send it to; with an error if what had been accepted before
+   * could not be.
+   */
+  shutdown(done: WriteDone): void {
     const connection = this.#connection
     if (connection === undefined) return
     const resource = new AsyncResource('SHUTDOWNWRAP')
-    connection.end(() => {
-      callInScope(resource, done)
+    connection.end((error) => {
+      callInScope(resource, done, undefined, isOfWrite(error) ? error : undefined)
       runTicks()
     })
   }
@@ -471,6 +475,10 @@ const connectionEvents: StreamHandler<StreamConnection> = {
     (connection.attachment as SocketHandle).connectionClosed(error)
     connection.ring.turn.eventTold()
   },
+}
+
+function isOfWrite(error: NodeJS.ErrnoException | undefined): boolean {
+  return error?.syscall === 'write'
 }
 
 /** The stream's `buffer` means that the chunk is no string. */

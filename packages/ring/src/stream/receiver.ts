@@ -17,6 +17,8 @@ export interface ReceiverOwner extends Scheduled {
   readonly state: TransportState
   /** It may send and receive. */
   readonly active: boolean
+  /** See {@link StreamConnection.serveSocket}. */
+  readonly underSocket: boolean
   /** On the ring's list of those that wait for receive buffers. */
   parked: boolean
   readonly starving: boolean
@@ -45,6 +47,8 @@ export class Receiver implements DirectReader {
   #cancelling = false
   /** Since it was armed last it has found no buffer, or has waited for one. */
   #passedOver = false
+  /** The turn, by number, in which something was received last. */
+  #receivedIn = -1
   #heldBack = false
   #direct = false
   /** What arrived while paused. */
@@ -137,11 +141,21 @@ export class Receiver implements DirectReader {
       this.end()
     } else if (result === -Errno.ENOBUFS) {
       this.exhausted()
+    } else if (result === -Errno.ECONNRESET && this.#resetIsEnd) {
+      this.end()
     } else if (result !== -Errno.ECANCELED) {
       if (this.#kept === undefined) return result
       this.#failure = result
     }
     return 0
+  }
+
+  /**
+   * A reset that comes together with data: libuv reads less than it has room for, has been told by the same poll that
+   * the peer is gone, and does not read again; a socket sees the end, and never the reset.
+   */
+  get #resetIsEnd(): boolean {
+    return this.owner.underSocket && this.#receivedIn === this.ring.metrics.turns
   }
 
   /** A cancel request has ended. */
@@ -319,6 +333,7 @@ export class Receiver implements DirectReader {
 
   /** Hands out a chunk, or keeps it. @param rest comes after it. */
   protected deliver(chunk: Chunk, details: ReceivedDetails | undefined, rest?: Kept[]): void {
+    this.#receivedIn = this.ring.metrics.turns
     if (this.paused || this.#kept !== undefined) {
       this.#kept ??= []
       this.#kept.push({ chunk, details }, ...rest ?? [])

@@ -1,7 +1,9 @@
 import { once } from 'node:events'
 import { writeSync } from 'node:fs'
 import type { Socket } from 'node:net'
+import { pipeline, Readable } from 'node:stream'
 import { setImmediate as turn, setTimeout as wait } from 'node:timers/promises'
+import { Worker } from 'node:worker_threads'
 import { pattern, until } from '../fixtures'
 import type { Pair, Scenario, Scene } from './scene'
 
@@ -23,7 +25,61 @@ function remains(socket: Socket): unknown[] {
   return [{ destroyed, closed, readyState, pending, bytesRead, writable, readable }, errored, socket.address()]
 }
 
+/** A peer on Node's own sockets, which says something and is gone, with what it was sent unread: that is a reset. */
+async function goneWithLastWords(where: object): Promise<void> {
+  const client = new Worker(`
+    const socket = require('node:net').connect(require('node:worker_threads').workerData).pause().on('connect', () => {
+      setTimeout(() => socket.write('last words', () => socket.destroy()), 100)
+    })
+  `, { eval: true, workerData: where, execArgv: [] })
+  await once(client, 'exit')
+}
+
 export const ending: Record<string, Scenario> = {
+  async 'a reset that comes together with data is an end'(scene) {
+    const { log, watch } = scene
+    for (const paused of [false, true]) {
+      const name = paused ? 'paused' : 'flowing'
+      const server = scene.server()
+      const connected = once(server, 'connection') as Promise<[Socket]>
+      const gone = goneWithLastWords(await scene.listen(server))
+      const [accepted] = await connected
+      accepted.write('not read')
+      await wait(10)
+      // Nothing is received until all of it is there.
+      const done = new Int32Array(new SharedArrayBuffer(4))
+      Atomics.wait(done, 0, 0, 200)
+      watch(name, accepted).on('data', (chunk) => {
+        log(name, String(chunk))
+        if (!paused) return
+        accepted.pause()
+        setTimeout(() => accepted.resume(), 20)
+      })
+      await Promise.all([gone, scene.gone(accepted)])
+    }
+  },
+
+  async 'what is written to a peer that has gone fails, though it is the last that is written'(scene) {
+    const { log, watch } = scene
+    for (const how of ['end', 'pipeline'] as const) {
+      const { client, accepted } = await scene.pair({ allowHalfOpen: true })
+      client.on('error', () => undefined)
+      watch(how, accepted).resume()
+      await wait(20)
+      client.destroy()
+      await wait(20)
+      // TCP's peer answers by a reset; a Unix socket's end is known without.
+      if (accepted.remotePort !== undefined) {
+        accepted.write('x')
+        await wait(20)
+      }
+      if (how === 'end') accepted.end('answer', callbackOf(scene, how, 'ended'))
+      else pipeline(Readable.from([Buffer.from('answer')]), accepted, callbackOf(scene, how, 'piped'))
+      await scene.gone(accepted)
+      log(how, accepted.destroyed)
+    }
+  },
+
   async '`destroySoon` ends first, and then destroys'(scene) {
     const { log, pair, watch } = scene
     for (const how of ['idle', 'writing', 'corked', 'ended'] as const) {
