@@ -341,7 +341,9 @@ describe('an application that is not changed, with @sheaf/tcp/register', () => {
       }
       const server = net.createServer((socket) => {
         socket.write('parent, ')
-        spawn(process.execPath, ['-e', print], { stdio: ['ignore', socket, 'inherit'] }).on('exit', () => socket.end())
+        // What is a child's as well is not read by its parent until that says so.
+        spawn(process.execPath, ['-e', print], { stdio: ['ignore', socket, 'inherit'] })
+          .on('exit', () => socket.resume().end())
       })
       server.listen(0, '127.0.0.1', async () => {
         const { port } = server.address()
@@ -448,6 +450,31 @@ describe('an application that is not changed, with @sheaf/tcp/register', () => {
     const waiting = frames.findIndex((frame) => frame.includes('at async '))
     // What has thrown, what of Node runs after an event, and those of a turn.
     expect(waiting).toBeLessThanOrEqual(1 + 2 + 3)
+  })
+
+  it('leaves what comes to a child that has the socket, too', async () => {
+    const { result } = await carried<string[]>(`
+      const net = require('net')
+      const { spawn } = require('child_process')
+      const use = \`
+        const socket = new (require('net').Socket)({ fd: 3 })
+        socket.write('from the child')
+        socket.on('data', (data) => {
+          console.log(String(data))
+          process.exit()
+        })\`
+      const server = net.createServer((socket) => socket.on('data', (data) => socket.write('echo ' + data)))
+      server.listen(0, '127.0.0.1', () => {
+        const socket = net.connect(server.address().port, '127.0.0.1', () => {
+          socket.on('data', (data) => { result.push('parent: ' + data) })
+          const child = spawn(process.execPath, ['-e', use], { stdio: ['ignore', 'pipe', 'inherit', socket] })
+          child.stdout.on('data', (data) => { result.push('child: ' + data) })
+          setTimeout(() => child.kill(), 5000).unref()
+          child.on('close', () => process.exit())
+        })
+      })
+      result = []`)
+    expect(result).toEqual(['child: echo from the child\n'])
   })
 
   it('gives a connection what was asked of the TLS socket on it before it was there', async () => {

@@ -12,6 +12,9 @@ interface WithParser {
   _httpMessage?: unknown
 }
 
+/** What Node's own code sets when a socket is a child's too. */
+type WithReading = Socket & { readableFlowing: boolean, readonly _readableState: { reading: boolean } }
+
 /**
  * What `send` of a child process or of `process` is to be given in place of a socket or server of Sheaf's: Node's own,
  * on the same connection or listener. A socket has let go of its connection then, as Node's have when they are sent: it
@@ -34,7 +37,14 @@ export function handOver(sendable: unknown, keepOpen: boolean): unknown {
 export function lentDescriptor(value: unknown): number | undefined {
   if (typeof value !== 'object' || value === null) return undefined
   if ('_handle' in value && value._handle instanceof ListenHandle) return value._handle.fd
-  return handleOf(value)?.lend()
+  const handle = handleOf(value)
+  if (handle === null) return undefined
+  const socket = value as WithReading
+  socket.pause()
+  // Another `resume` has it read, as with Node's.
+  socket.readableFlowing = false
+  socket._readableState.reading = false
+  return handle.lend()
 }
 
 function shareServer(server: Server): NodeServer {

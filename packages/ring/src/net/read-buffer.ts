@@ -1,5 +1,5 @@
 import type { Duplex } from 'node:stream'
-import type { Chunk } from '@sheaf/ring'
+import { type Chunk, timers } from '@sheaf/ring'
 import { Errno } from '../abi'
 import { callError } from './errors'
 
@@ -61,8 +61,18 @@ export class ReadBuffer {
     this.deliverRest(handle)
   }
 
-  /** As {@link deliver}, what was left. */
+  /** As {@link deliver}, what was left. What is left when the application throws is handed over afterwards. */
   deliverRest(handle: Readable): void {
+    let returned = false
+    try {
+      this.#deliver(handle)
+      returned = true
+    } finally {
+      if (!returned && this.hasRest) timers.setImmediate(() => this.deliverRest(handle))
+    }
+  }
+
+  #deliver(handle: Readable): void {
     while (handle.reading && this.#rest !== undefined) {
       const buffer = this.#buffer as Uint8Array
       const rest = this.#rest
@@ -74,8 +84,11 @@ export class ReadBuffer {
       }
       buffer.set(count === rest.byteLength ? rest : rest.subarray(0, count))
       this.#rest = count === rest.byteLength ? undefined : rest.subarray(count)
-      if (this.#options.callback.call(this.#socket, count, buffer) === false) handle.readStop()
-      this.#nextBuffer()
+      try {
+        if (this.#options.callback.call(this.#socket, count, buffer) === false) handle.readStop()
+      } finally {
+        this.#nextBuffer()
+      }
     }
     if (!handle.reading || this.#tellEnd === undefined) return
     const tell = this.#tellEnd

@@ -235,9 +235,13 @@ export class SocketHandle {
     return this.#connection?.pauseNow() === true ? this.#ring.sockets.dup(this.fd) : -Errno.EBUSY
   }
 
-  /** The descriptor, for another process to have too. What was written leaves before anything of its. */
+  /**
+   * The descriptor, for another process to have too. What was written leaves before anything of its, and what comes
+   * from now on is left to it, until {@link readStart}.
+   */
   lend(): number {
-    if (this.#usable) this.#connection?.flush()
+    this.reading = false
+    if (this.#usable) this.#connection?.pauseNow()
     return this.fd
   }
 

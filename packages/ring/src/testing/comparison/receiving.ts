@@ -4,7 +4,7 @@ import { addAbortSignal, Duplex, PassThrough, pipeline, Readable, Transform, Wri
 import { pipeline as pipelined } from 'node:stream/promises'
 import { setImmediate as turn } from 'node:timers/promises'
 import { Worker } from 'node:worker_threads'
-import { pattern, sha, until } from '../fixtures'
+import { pattern, sha, uncaughtDuring, until } from '../fixtures'
 import type { Scenario, Scene } from './scene'
 
 type OnRead = Parameters<Scene['connect']>[0]
@@ -90,6 +90,18 @@ export const receiving: Record<string, Scenario> = {
       },
     }))
     await once(client, 'close')
+  },
+
+  async '`onread` goes on with what is left when its callback throws'(scene) {
+    const client = scene.watch('client', await readingInto(scene, Buffer.from('abcdefgh'), {
+      buffer: Buffer.alloc(3),
+      callback(count: number, buffer: Buffer) {
+        scene.log('callback', buffer.toString('latin1', 0, count))
+        throw new Error('callback')
+      },
+    }))
+    const errors = await uncaughtDuring(() => scene.gone(client))
+    scene.log('uncaught', errors.length)
   },
 
   async '`onread` without room ends the connection'(scene) {
