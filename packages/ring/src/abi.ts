@@ -20,6 +20,8 @@ export const enum Opcode {
 /** `IOSQE_*`: flags of one submission entry. */
 export const enum EntryFlag {
   Link = 1 << 2,
+  /** A thread of the kernel's does it, and may wait. */
+  Async = 1 << 4,
   BufferSelect = 1 << 5,
 }
 

@@ -19,5 +19,5 @@ export const restrictions: RingRestrictions = {
     Opcode.Receive,
     Opcode.Shutdown,
   ),
-  entryFlags: EntryFlag.Link | EntryFlag.BufferSelect,
+  entryFlags: EntryFlag.Link | EntryFlag.Async | EntryFlag.BufferSelect,
 }

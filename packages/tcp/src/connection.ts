@@ -43,6 +43,7 @@ export class RingTcpConnection extends StreamConnection implements TcpConnection
   setLinger(seconds: number | undefined): void {
     if (seconds !== undefined) checkInteger('seconds', seconds, 0, 65535)
     this.#set('linger', seconds === undefined ? 0 : 1, seconds ?? 0)
+    this.lingers = seconds !== undefined && seconds > 0
   }
 
   info(): TcpInfo {

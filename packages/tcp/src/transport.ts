@@ -26,7 +26,8 @@ export interface TcpConnection extends Transport {
   setKeepAlive(keepAlive: KeepAlive | boolean): void
   /**
    * What closing does with bytes that the peer has not acknowledged. @param seconds 0 to 65535; 0 makes it a reset,
-   * undefined is the default again.
+   * undefined is the default again. Otherwise a thread of the kernel's waits until they are acknowledged, or so
+   * many seconds.
    */
   setLinger(seconds: number | undefined): void
   /** What the kernel knows of the connection (`TCP_INFO`). */

@@ -296,6 +296,19 @@ describe('after the end', () => {
     expect(received.error).toBe(reason)
   })
 
+  it('a listener that can accept nothing any more says so now and then', async () => {
+    const ring = testRing()
+    const errors: Error[] = []
+    const listener = await server(ring, { acceptError: (error) => void errors.push(error) })
+    ring.sockets.shutdown((listener as unknown as { fd: number }).fd, 2)
+    await until(() => errors.length === 2, 'the second')
+    await sleep(200)
+    expect(errors.length).toBeLessThan(10)
+    expect(errors[0]).toMatchObject({ code: 'EINVAL', syscall: 'accept' })
+    await listener.close()
+    await untilIdle(ring)
+  })
+
   it('a ring that is closed while a name is looked up refuses the listener', async () => {
     const ring = testRing()
     const listening = listen({ host: 'localhost', port: 0, ring }, {})
@@ -318,6 +331,22 @@ describe('after the end', () => {
     await expect(connect({ host: loopback, port: 1, ring }, {})).rejects.toMatchObject(refused)
     await expect(listen({ port: 0, ring }, {})).rejects.toMatchObject(refused)
     await listener.close()
+  })
+
+  it('a chunk of shared memory that grows before it is sent is sent as it was', async () => {
+    const ring = testRing()
+    const received = new Received()
+    const connection = await client(ring, await server(ring, echo), received)
+    const Growable = SharedArrayBuffer as unknown as new (size: number, options: object) =>
+      SharedArrayBuffer & { grow(size: number): void }
+    const memory = new Growable(100_000, { maxByteLength: 300_000 })
+    const chunk = new Uint8Array(memory)
+    chunk.set(pattern(100_000, 1))
+    connection.write(chunk)
+    memory.grow(300_000)
+    await until(() => received.bytes >= 100_000 || received.closes !== 0, 'the echo')
+    expect(Buffer.concat(received.chunks).equals(pattern(100_000, 1))).toBe(true)
+    connection.destroy()
   })
 
   it('a chunk that is transferred before it is sent fails the connection and is never read', async () => {

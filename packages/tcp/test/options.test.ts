@@ -1,6 +1,7 @@
 import { execFileSync } from 'node:child_process'
 import { once } from 'node:events'
 import { connect as nodeConnect, createServer, type Socket } from 'node:net'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { expect, it } from 'vitest'
 import type { Ring } from '@sheaf/ring'
 import { adopt, connect, listen, type TcpListener } from '../src/index'
@@ -86,6 +87,26 @@ it('TCP_INFO is an object of plain numbers that tell of the traffic', async () =
   expect(info.sendMaximumSegmentBytes).toBeGreaterThan(500)
   expect(info.notSentBytes).toBe(0)
   connection.destroy()
+})
+
+it('closing a connection that lingers holds nobody up', async () => {
+  const ring = testRing()
+  const listener = await server(ring, { open: (connection) => connection.pause() })
+  const received = new Received()
+  const connection = await client(ring, listener, received)
+  connection.setLinger(1)
+  connection.write(Buffer.alloc(40_000_000))
+  // As much as the kernels of both take.
+  await sleep(200)
+  const before = performance.now()
+  connection.destroy()
+  const other = new Received()
+  const beside = await client(ring, await server(ring, echo), other)
+  beside.write('beside')
+  await until(() => other.bytes === 6, 'an echo')
+  await received.closed
+  // It stood still for a second.
+  expect(performance.now() - before).toBeLessThan(900)
 })
 
 /** A descriptor that is connected to `listener`. */

@@ -342,3 +342,18 @@ it('a seqpacket socket that waits to be connected goes on waiting when its proce
   program.kill('SIGCONT')
   expect(await program.line()).toBe('done')
 })
+
+it('a connection that is accepted and can\'t be made is closed, and its listener told', async () => {
+  const ring = testRing()
+  const errors: unknown[] = []
+  const path = join(directory(), 's')
+  const listener = await seqpacket.listen({ path, ring }, { acceptError: (error) => void errors.push(error) })
+  onTestFinished(() => listener.close())
+  const noMemory = new Error('no memory')
+  Object.defineProperty(ring, 'localMessages', { get: () => { throw noMemory } })
+  let closed = false
+  await seqpacket.connect({ path, ring: testRing() }, { close: () => { closed = true } })
+  await until(() => closed, 'the close')
+  expect(errors).toEqual([noMemory])
+  expect(listener.connections).toBe(0)
+})

@@ -225,9 +225,18 @@ export function listenByPrimary(server: Server, query: PrimaryQuery): void {
     }
     const handle = newHandle(query.address === null ? kindOfGiven(given) : 'pipe')
     if (handle === undefined) return
-    if (given.fd === undefined) handle.deal(given)
-    else handle.adopt(defaultRing().sockets.dup(given.fd), query.backlog)
-    if (given.fd !== undefined) handle.whenClosing(() => given.close())
+    if (given.fd === undefined) {
+      handle.deal(given)
+    } else {
+      const fd = defaultRing().sockets.dup(given.fd)
+      if (fd < 0) {
+        given.close()
+        server.emit('error', addressError(fd, 'listen', query.address ?? undefined, query.port ?? undefined))
+        return
+      }
+      handle.adopt(fd, query.backlog)
+      handle.whenClosing(() => given.close())
+    }
     begin(server, handle, `${query.addressType}:${query.address}:${query.port}`)
   })
 }

@@ -91,6 +91,8 @@ export class SocketHandle {
 
   /** Connects the socket. @returns 0, and the owner is told `onConnect` later, or `-errno`. */
   connect(endpoint: Endpoint): number {
+    // Since the socket was made.
+    if (this.#ring.closed) return -Errno.EBADF
     let address: Uint8Array
     try {
       address = this.family.encode(this.#ring, endpoint)

@@ -215,9 +215,12 @@ export class SubmissionQueue {
     this.#entries[at + 5] = this.#table.userDataHigh(slot, operation)
   }
 
-  /** From now on it is the request, which the kernel is given even if this thread is stopped, that closes `fd`. */
-  close(slot: number, fd: number): void {
-    this.#push(slot, Operation.Close, Opcode.Close, 0, 0, fd, 0, 0, 0, 0)
+  /**
+   * From now on it is the request, which the kernel is given even if this thread is stopped, that closes `fd`.
+   * @param waits closing may take time, which must not be this thread's.
+   */
+  close(slot: number, fd: number, waits = false): void {
+    this.#push(slot, Operation.Close, Opcode.Close, waits ? EntryFlag.Async : 0, 0, fd, 0, 0, 0, 0)
     // A thread can't be stopped between these two, as nothing of JavaScript's is called there.
     Atomics.store(this.#tailWord, 0, this.#tail)
     this.#descriptors[fd >>> 3] &= ~(1 << (fd & 7))

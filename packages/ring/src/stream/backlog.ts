@@ -68,13 +68,14 @@ export class Backlog {
   /**
    * Copies up to `room` bytes into `target` at `offset`. @returns how many; 0 if empty, or if
    * descriptors go along with what is next.
-   * @throws SheafError `ERR_SHEAF_DETACHED` if a chunk's memory has been transferred or has shrunk meanwhile.
+   * @throws SheafError `ERR_SHEAF_DETACHED` if a chunk's memory has been transferred or has shrunk meanwhile. It may
+   * have grown.
    */
   copyTo(target: Buffer, offset: number, room: number): number {
     if (this.#pieces.length === 0) this.#endGathering()
     const piece = this.#pieces.at(0)
     if (piece === undefined || piece.descriptors !== undefined) return 0
-    if (!piece.ours && piece.bytes.byteLength !== piece.lengthBytes) {
+    if (!piece.ours && piece.bytes.byteLength < piece.lengthBytes) {
       throw new SheafError('ERR_SHEAF_DETACHED', 'A chunk was transferred or resized before it was sent')
     }
     const count = Math.min(room, piece.lengthBytes - this.#offset)
@@ -93,10 +94,9 @@ export class Backlog {
     const piece = this.#pieces.at(0)
     if (piece === undefined) return undefined
     const { bytes, lengthBytes, ours } = piece
-    if (ours || bytes.byteLength !== lengthBytes) return undefined
-    return lengthBytes <= limits.sendCallBytesMax && this.#offset === 0
-      ? bytes
-      : bytes.subarray(this.#offset, this.#offset + limits.sendCallBytesMax)
+    if (ours || bytes.byteLength < lengthBytes) return undefined
+    const end = Math.min(lengthBytes, this.#offset + limits.sendCallBytesMax)
+    return this.#offset === 0 && end === bytes.byteLength ? bytes : bytes.subarray(this.#offset, end)
   }
 
   /** The small chunks right behind {@link inPlace}, which may be sent along with it. */

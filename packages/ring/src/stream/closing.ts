@@ -9,6 +9,8 @@ import type { SendQueue } from './send-queue'
 interface ClosingOwner extends Scheduled {
   /** A receive is in the kernel. */
   readonly receives: boolean
+  /** Closing it waits for what the peer has not acknowledged. */
+  readonly lingers: boolean
 }
 
 /**
@@ -42,7 +44,7 @@ export class Closing {
     const outstanding = this.#ring.operations.outstanding(this.#slot)
     if (outstanding === 0) {
       this.submitted = true
-      this.#ring.submissions.close(this.#slot, this.#fd)
+      this.#ring.submissions.close(this.#slot, this.#fd, this.#connection.lingers)
     } else {
       this.#cancel(outstanding)
     }
@@ -65,7 +67,7 @@ export class Closing {
    * the kernel holds something that can't be cancelled at once.
    */
   closeNow(): void {
-    if (this.submitted || this.#lastChance !== undefined) return
+    if (this.submitted || this.#lastChance !== undefined || this.#connection.lingers) return
     const outstanding = this.#ring.operations.outstanding(this.#slot)
     if (outstanding !== 0 && !(this.#cancel(outstanding) && this.#ring.hasDone(this.#slot))) return
     this.submitted = this.#closed = true

@@ -52,6 +52,8 @@ export abstract class StreamConnection implements
   #referenced = false
   /** See {@link serveSocket}. */
   underSocket = false
+  /** Closing it waits for what the peer has not acknowledged: `SO_LINGER`, if that is not 0. */
+  lingers = false
 
   /** `end` has been told. */
   #endTold = false

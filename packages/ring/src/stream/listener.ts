@@ -17,8 +17,6 @@ export interface AcceptedSocket {
 
 type ListenerState = 'listening' | 'closing' | 'closed'
 
-/** Failures of accepting that pass when descriptors or memory come back. */
-const transientErrors = new Set<number>([Errno.EMFILE, Errno.ENFILE, Errno.ENOBUFS, Errno.ENOMEM])
 /** Failures that concern only the connection that was being accepted. */
 const peerErrors = new Set<number>([Errno.ECONNABORTED, Errno.EPERM, Errno.EINTR, Errno.EAGAIN])
 
@@ -165,20 +163,27 @@ export class StreamListener implements Listener, OperationOwner {
       this.#ring.sockets.close(fd)
       return
     }
+    let connection: AcceptedSocket
+    try {
+      connection = this.#accept(fd)
+    } catch (error) {
+      // What it takes to receive could not be had.
+      this.#ring.sockets.close(fd)
+      this.#handler.acceptError?.(error as Error)
+      return
+    }
     this.#ring.metrics.accepted++
     this.#connections++
-    const connection = this.#accept(fd)
     connection.onClosed = this.#connectionClosed
     connection.begin()
   }
 
   #failed(result: number): void {
     if (this.#state !== 'listening' || result === -Errno.ECANCELED || peerErrors.has(-result)) return
-    if (transientErrors.has(-result)) {
-      this.#ring.metrics.acceptPauses++
-      this.#retry = setTimeout(this.#tryAgain, limits.acceptRetryMs)
-      if (!this.#referenced) this.#retry.unref()
-    }
+    // Mostly for want of descriptors or memory, which come back. What stays must not be tried all the time.
+    this.#ring.metrics.acceptPauses++
+    this.#retry = setTimeout(this.#tryAgain, limits.acceptRetryMs)
+    if (!this.#referenced) this.#retry.unref()
     this.#handler.acceptError?.(systemError(result, 'accept'))
   }
 
