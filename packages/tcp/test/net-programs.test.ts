@@ -437,6 +437,32 @@ it('a worker that closes its server serves who has connected by then', async () 
   expect(code).toBe(0)
 })
 
+it.each(['stock', 'net'])('a worker of %s has a port once', async (by) => {
+  const { output, code } = await run(`
+    import cluster from 'node:cluster'
+    import { once } from 'node:events'
+    if (cluster.isPrimary) {
+      const taken = stock.createServer().listen(0)
+      await once(taken, 'listening')
+      const { port } = taken.address()
+      taken.close(() => cluster.fork({ PORT: port }))
+    } else {
+      const port = Number(process.env.PORT)
+      const first = ${by}.createServer().listen(port)
+      await once(first, 'listening')
+      const [{ code }] = await once(${by}.createServer().listen(port), 'error')
+      console.log(code)
+      first.close()
+      await once(first, 'close')
+      const second = ${by}.createServer().listen(port)
+      await once(second, 'listening')
+      console.log(second.address().port === port)
+      process.exit()
+    }`)
+  expect(output).toBe('EADDRINUSE\ntrue')
+  expect(code).toBe(0)
+})
+
 it('a worker that is disconnected before it listens ends, and does not keep others from listening', async () => {
   const { code, output } = await run(`
     import cluster from 'node:cluster'

@@ -170,6 +170,9 @@ function listen(server: Server, kind: FamilyKind, requests: readonly ListenReque
   return true
 }
 
+/** Where servers of this worker listen beside others: the kernel would let it have a second one there. */
+const ownPlaces = new Set<string>()
+
 /**
  * In a worker of a cluster: each listens with a socket of its own, and the kernel deals the connections out
  * (`SO_REUSEPORT`). Those that listen on any port agree on one.
@@ -177,6 +180,11 @@ function listen(server: Server, kind: FamilyKind, requests: readonly ListenReque
 function listenBesideWorkers(server: Server, address: string | null, requests: readonly ListenRequest[]): void {
   const shared = requests.map((request) => ({ ...request, reusePort: true }))
   const [{ port: wanted, version }] = requests
+  const place = `${address}:${wanted}:${version}`
+  if (ownPlaces.has(place)) {
+    failToListen(server, listenError(-Errno.EADDRINUSE, shared[0].address, wanted))
+    return
+  }
   const { _listeningId: listeningId } = server
   // Any port is held with a socket of its own until all have agreed.
   const held = wanted === 0 && process.connected ? holdPort(shared) : undefined
@@ -186,17 +194,20 @@ function listenBesideWorkers(server: Server, address: string | null, requests: r
   }
   const name: SocketName = {}
   held?.getsockname(name)
-  meetWorkers(server, `${address}:${wanted}:${version}`, name.port ?? wanted, (port, meeting) => {
+  if (wanted !== 0) ownPlaces.add(place)
+  meetWorkers(server, place, name.port ?? wanted, (port, meeting) => {
     held?.close()
     const agreed = shared.map((request) => ({ ...request, port }))
-    if (listeningId !== server._listeningId || !listen(server, 'tcp', agreed)) {
+    const leave = (): void => {
+      ownPlaces.delete(place)
       meeting?.close()
+    }
+    if (listeningId !== server._listeningId || !listen(server, 'tcp', agreed) || server._handle === null) {
+      leave()
       return
     }
-    if (server._handle !== null) {
-      server._handle.servesAccepted = true
-      server._handle.whenClosing(() => meeting?.close())
-    }
+    server._handle.servesAccepted = true
+    server._handle.whenClosing(leave)
     server.once('listening', () => announceListening(address, port, version))
   })
 }
