@@ -231,7 +231,7 @@ export interface NativeCounters {
   readonly busyPollMs: number
 }
 
-/** Socket calls that have no opcode, or none worth using. None of them blocks. */
+/** Socket calls that have no opcode, or none worth using. None of them blocks, but `close` of a socket that lingers. */
 export interface SocketCalls {
   /**
    * `socket(2)`, close-on-exec, in blocking mode unless `type` says otherwise (on a non-blocking socket io_uring

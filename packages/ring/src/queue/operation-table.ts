@@ -49,7 +49,10 @@ export function isOfSend(low: number): boolean {
 
 /** Whoever has requests in the kernel. */
 export interface OperationOwner {
-  /** `complete` calls nothing of the application's, so it may be called at any time. A send's never does. */
+  /**
+   * `complete` calls nothing of the application's, so it may be called ahead of others'. A send's never does; what
+   * receives into a pool is quiet as all its users are.
+   */
   readonly quiet?: boolean
   /** Its receives may bring descriptors. Never changes. */
   readonly receivesDescriptors?: boolean
