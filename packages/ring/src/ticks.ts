@@ -11,17 +11,24 @@ const inner: unknown = tickCallback && Object.getPrototypeOf(tickCallback)
 const isInner = typeof inner === 'function' && typeof Object.getPrototypeOf(inner) === 'function'
 const ticks = isInner ? inner as () => void : tickCallback
 
+/** They are running. */
+export let ticking = false
+
 /**
  * Runs what waits for the end of the event that was just told, `process.nextTick` and promise callbacks, with no async
  * context entered: see {@link Turn.eventTold}.
  */
 export function runTicks(): void {
+  const within = ticking
+  ticking = true
   try {
     ticks?.()
   } catch (error) {
     // It has left its async context entered. Thrown on, the turn's call would end in another context than it began in,
     // for which Node aborts; reported here, all contexts are left first.
     report(error)
+  } finally {
+    ticking = within
   }
 }
 

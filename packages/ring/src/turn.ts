@@ -3,7 +3,7 @@ import { limits } from './limits'
 import { Pace } from './pace'
 import { processEnds } from './process-end'
 import type { Ring } from './ring'
-import { runTicks } from './ticks'
+import { runTicks, ticking } from './ticks'
 import { Wish } from './wish'
 
 /** Something that the ring calls once in the turn after it was scheduled. */
@@ -119,6 +119,12 @@ export class Turn {
     if (!this.#ticksDue) return
     this.#ticksDue = false
     runTicks()
+  }
+
+  /** Runs what a part of the event that is being told has left waiting: see {@link tickAfterBodies}. */
+  endPart(): void {
+    // What one of them tells is told within it.
+    if (turning === this && !ticking) runTicks()
   }
 
   /**

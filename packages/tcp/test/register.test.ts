@@ -452,6 +452,33 @@ describe('an application that is not changed, with @sheaf/tcp/register', () => {
     expect(waiting).toBeLessThanOrEqual(1 + 2 + 3)
   })
 
+  it.each(['node:net', 'Sheaf'])('on %s comes back between parts of a request\'s body and its end', async (on) => {
+    const { result } = await carried<string[]>(`
+      const http = require('http')
+      result = []
+      const server = http.createServer((request, response) => {
+        const { url } = request
+        request.on('data', (chunk) => {
+          result.push(url + ' ' + chunk)
+          process.nextTick(() => result.push('tick ' + request.complete))
+          Promise.resolve().then(() => result.push('promise ' + request.complete))
+        })
+        request.on('end', () => {
+          result.push('end')
+          response.end()
+          if (url === '/2') process.exit()
+        })
+      })
+      const post = (path) => 'POST ' + path + ' HTTP/1.1\\r\\nHost: here\\r\\nTransfer-Encoding: chunked\\r\\n\\r\\n'
+        + '3\\r\\none\\r\\n3\\r\\ntwo\\r\\n0\\r\\n\\r\\n'
+      server.listen(0, '127.0.0.1', () => {
+        require('net').connect(server.address().port, '127.0.0.1').write(post('/1') + post('/2'))
+      })`, on === 'Sheaf' ? asScript : [])
+    const body = (path: string): string[] => ['one', 'two'].flatMap((part) =>
+      [`${path} ${part}`, 'tick false', 'promise false'])
+    expect(result).toEqual([...body('/1'), 'end', ...body('/2'), 'end'])
+  })
+
   it('leaves what comes to a child that has the socket, too', async () => {
     const { result } = await carried<string[]>(`
       const net = require('net')
@@ -466,10 +493,9 @@ describe('an application that is not changed, with @sheaf/tcp/register', () => {
       const server = net.createServer((socket) => socket.on('data', (data) => socket.write('echo ' + data)))
       server.listen(0, '127.0.0.1', () => {
         const socket = net.connect(server.address().port, '127.0.0.1', () => {
-          socket.on('data', (data) => { result.push('parent: ' + data) })
           const child = spawn(process.execPath, ['-e', use], { stdio: ['ignore', 'pipe', 'inherit', socket] })
+          socket.on('data', (data) => { result.push('parent: ' + data) })
           child.stdout.on('data', (data) => { result.push('child: ' + data) })
-          setTimeout(() => child.kill(), 5000).unref()
           child.on('close', () => process.exit())
         })
       })

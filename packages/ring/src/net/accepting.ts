@@ -1,6 +1,7 @@
 import { channel } from 'node:diagnostics_channel'
 import { nodeMajor } from '@sheaf/ring'
 import type { SocketName } from './address-family'
+import { tickAfterBodies } from './body-ticks'
 import type { ListenHandle } from './listen-handle'
 import type { Server } from './server'
 import { acceptedSocket } from './socket'
@@ -34,6 +35,7 @@ function acceptConnection(server: Server, handle: SocketHandle): void {
   socket.server = server
   socket._server = server
   server.emit('connection', socket)
+  tickAfterBodies(socket)
   if (serverSocketChannel.hasSubscribers) serverSocketChannel.publish({ socket })
 }
 
