@@ -2,6 +2,7 @@ import { bufferIdShift, CompletionFlag, Errno } from '../abi'
 import { limits } from '../limits'
 import { Slab, streamSlabs } from '../memory/slab'
 import { countBundle } from '../metrics'
+import { libuvIsAtLeast } from '../node-version'
 import { Operation } from '../queue/operation-table'
 import type { Ring } from '../ring'
 import { closeUnclaimed } from '../socket/rights'
@@ -28,6 +29,12 @@ export interface ReceiverOwner extends Scheduled {
   tellKept(): void
   destroy(error?: Error): void
 }
+
+/**
+ * Before 1.52, libuv read less than it had room for, had been told by the same poll that the peer was gone, and did not
+ * read again: a socket saw the end, and never the reset.
+ */
+const libuvTakesResetsForEnds = !libuvIsAtLeast(1, 52)
 
 interface Kept {
   readonly chunk: Chunk
@@ -150,12 +157,9 @@ export class Receiver implements DirectReader {
     return 0
   }
 
-  /**
-   * A reset that comes together with data: libuv reads less than it has room for, has been told by the same poll that
-   * the peer is gone, and does not read again; a socket sees the end, and never the reset.
-   */
+  /** A reset that comes together with data is told as libuv does it. */
   get #resetIsEnd(): boolean {
-    return this.owner.underSocket && this.#receivedIn === this.ring.metrics.turns
+    return libuvTakesResetsForEnds && this.owner.underSocket && this.#receivedIn === this.ring.metrics.turns
   }
 
   /** A cancel request has ended. */
