@@ -145,7 +145,8 @@ export interface Transport {
   /**
    * Sends everything that arrives from now on to `to`, without copying where both are on one ring; `data` is not
    * called any more. A full `to` holds back this side; the peer's end becomes `to.end()`; if either side is destroyed,
-   * the other is reset, so that nobody takes a part for the whole.
+   * the other is reset, so that nobody takes a part for the whole. So is this side if `to` is the application's own and
+   * throws when it is to take something.
    * @throws SheafError `ERR_SHEAF_FORWARDING` if this connection forwards already or `to` is itself.
    */
   forward(to: Transport): void
