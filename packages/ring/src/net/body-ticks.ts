@@ -1,4 +1,4 @@
-import { defaultRing } from '@sheaf/ring'
+import { openDefaultRing } from '@sheaf/ring'
 
 /** The parser of a connection that a server of `http` has taken, as Node has it: it is used again for others. */
 interface Parser {
@@ -23,7 +23,7 @@ export function tickAfterBodies(socket: object): void {
   parser[index] = function (...details) {
     const result = onBody.apply(this, details)
     // Of an answer a client's parser is told by JavaScript on Node's sockets, too.
-    if (typeof this.incoming?.method === 'string') defaultRing().turn.endPart()
+    if (typeof this.incoming?.method === 'string') openDefaultRing()?.turn.endPart()
     return result
   }
 }
