@@ -267,10 +267,6 @@ export abstract class NodeStreamConnection implements Transport, ForwardingOrigi
     this.#tellEnd()
   }
 
-  sendWritten(): void {
-    this.flush()
-  }
-
   #isActive(): boolean {
     return this.#state === 'open' || this.#state === 'ended'
   }

@@ -170,10 +170,6 @@ export abstract class NodeDatagramSocket implements MessageTransport<InternetAdd
 
   // ---------------------------------------------------------------- what is asked of the socket
 
-  sendWritten(): void {
-    this.flush()
-  }
-
   advance(): void {
     this.#submit()
     guarded(() => {

@@ -11,7 +11,7 @@ export interface Turning {
   scheduled: boolean
   advance(): void
   /** Hands over to Node what it has to send, and calls nothing of the application's. */
-  sendWritten(): void
+  flush(): void
 }
 
 let waiting: Turning[] = []
@@ -38,7 +38,7 @@ function endTurn(): void {
 function finish(): void {
   for (const member of waiting) {
     member.scheduled = false
-    guarded(() => { member.sendWritten() })
+    guarded(() => { member.flush() })
   }
 }
 
