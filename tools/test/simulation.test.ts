@@ -23,6 +23,7 @@ const acceptedLast: StreamProgram = {
   pausesEvery: 1,
   reactsEvery: 0,
   reactions: [],
+  throwsEvery: 0,
   resumes: false,
   rests: false,
   steps: [

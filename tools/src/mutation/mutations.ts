@@ -241,4 +241,8 @@ export const mutations: readonly Mutation[] = [
     '    closeUnclaimed(this.#owner.details)\n    this.#share.pool', '    this.#share.pool'),
   mutation('descriptors stay open when their message has been sent', messageRequest,
     '    this.#descriptors?.close()\n', ''),
+  mutation('a chunk ends within a buffer', pool,
+    'if (sum !== 0 && sum + length > bytesMax) return sum', 'if (sum + length > bytesMax) return bytesMax'),
+  mutation('a handler that throws keeps others from being told', connection,
+    'if (told && this.#isOver) {', 'if (this.#isOver) {'),
 ]

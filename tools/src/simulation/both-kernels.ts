@@ -29,6 +29,7 @@ function asLinux(temperament: Partial<Temperament>): Partial<Temperament> {
     datagramCapacityBytes: 256 * 1024,
     localQueueMax: Number(readFileSync('/proc/sys/net/unix/max_dgram_qlen', 'latin1')),
     resetLosesUnread: 0,
+    groupRefused: 0,
   }
 }
 
@@ -59,6 +60,7 @@ export const streamsOnBoth: Subject<Parameters<typeof runStreams>[0]> = {
     // Which chunks bytes come in is a matter of time, and who is told first.
     pausesEvery: 0,
     reactsEvery: 0,
+    throwsEvery: 0,
   })),
   run: (program) => runOnBoth(program, runStreams),
 }
@@ -67,7 +69,7 @@ export const streamsOnBoth: Subject<Parameters<typeof runStreams>[0]> = {
 export const datagramsOnBoth: Subject<Parameters<typeof runDatagrams>[0]> = {
   name: 'datagrams',
   programs: datagrams.programs.map((program) => ({
-    ...program, temperament: asLinux(program.temperament), rests: true,
+    ...program, temperament: asLinux(program.temperament), rests: true, reactsEvery: 0, throwsEvery: 0,
   })),
   run: (program) => runOnBoth(program, runDatagrams),
 }

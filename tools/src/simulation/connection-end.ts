@@ -85,6 +85,7 @@ export class ConnectionEnd implements StreamHandler {
     this.#told = 'open'
     this.transport = transport
     this.#opened(this)
+    this.#reacts()
   }
 
   data(_transport: Transport, chunk: Buffer): void {
@@ -126,6 +127,8 @@ export class ConnectionEnd implements StreamHandler {
     this.closed = true
     this.error = error
     const code = (error as NodeJS.ErrnoException | undefined)?.code
+    // What it had queued cannot be sent: a kernel without memory does not know its group any more.
+    if (code === 'ENOMEM') this.link.cut = true
     this.#require(code !== 'ERR_SHEAF_INVARIANT', 'no broken invariant', () => String(error))
     this.#reacts()
   }

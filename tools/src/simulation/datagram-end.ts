@@ -51,6 +51,8 @@ export class DatagramLedger {
   /** The process's own calls, by which it makes descriptors to send and closes those that it gets. */
   readonly sockets: SocketCalls
   readonly receivesDescriptors: boolean
+  /** To be called when somebody has been told something. */
+  readonly told: () => void
   /** So many more may be sent. There is room for all of them at both ends. */
   descriptorsLeft = 300
   /** Datagrams that the kernel took, that it did not, and that arrived. */
@@ -63,10 +65,11 @@ export class DatagramLedger {
   everyoneHeard = true
   #routes = 0
 
-  constructor(family: MessageFamilyAdapter, sockets: SocketCalls, receivesDescriptors: boolean) {
+  constructor(family: MessageFamilyAdapter, sockets: SocketCalls, receivesDescriptors: boolean, told: () => void) {
     this.family = family
     this.sockets = sockets
     this.receivesDescriptors = receivesDescriptors
+    this.told = told
   }
 
   newRoute(): Route {
@@ -124,17 +127,20 @@ export class DatagramEnd implements MessageHandler<AnySocket> {
     this.#receivedBytes += chunk.byteLength
     this.#descriptors += came
     chunk.fill(0xee)
+    ledger.told()
   }
 
   drain(): void {
     this.#require(this.#awaitsDrain, 'drain only follows a send that returned false')
     this.#awaitsDrain = false
+    this.#ledger.told()
   }
 
   error(_socket: AnySocket, error: Error): void {
     const { code = '' } = error as NodeJS.ErrnoException
     this.#errors.add(code)
     this.#require(peerErrors.has(code) && !this.#undisturbed, 'no error without a cause', String(error))
+    this.#ledger.told()
   }
 
   close(_socket: AnySocket, error?: Error): void {
@@ -142,6 +148,7 @@ export class DatagramEnd implements MessageHandler<AnySocket> {
     this.#closed = true
     if (error !== undefined) this.#errors.add((error as NodeJS.ErrnoException).code ?? '')
     this.#require(error === undefined || !this.#undisturbed, 'closing has no error', String(error))
+    this.#ledger.told()
   }
 
   // ---------------------------------------------------------------- what it does
@@ -201,6 +208,7 @@ export class DatagramEnd implements MessageHandler<AnySocket> {
       else this.#ledger.refused += datagrams
       if (error !== undefined) this.#errors.add((error as NodeJS.ErrnoException).code ?? '')
       this.#require(error === undefined || !this.#undisturbed, 'sending succeeds', String(error))
+      this.#ledger.told()
     }
   }
 

@@ -1,6 +1,6 @@
 import fc from 'fast-check'
-import type { DatagramProgram, DatagramStep } from './program'
-import { ringOptions, temperaments } from './worlds'
+import type { DatagramProgram, DatagramReaction, DatagramStep } from './program'
+import { ringOptions, temperaments, throwsEvery } from './worlds'
 
 const at = fc.nat({ max: 15 })
 const coalesce = fc.boolean()
@@ -20,25 +20,29 @@ const times = fc.oneof(
   { weight: 1, arbitrary: fc.integer({ min: 60, max: 200 }) },
 )
 
+function sending(times: fc.Arbitrary<number>) {
+  return fc.record({
+    do: fc.constant('send' as const), at, to: at, sizeBytes, times, together: fc.boolean(), descriptors,
+  })
+}
+
+const setting = fc.record({ do: fc.constantFrom('pause' as const, 'resume' as const, 'flush' as const), at })
+
 const step: fc.Arbitrary<DatagramStep> = fc.oneof(
   { weight: 2, arbitrary: fc.record({ do: fc.constant('bind' as const), ring, coalesce }) },
   { weight: 2, arbitrary: fc.record({ do: fc.constant('connect' as const), ring, to: at, coalesce }) },
   { weight: 1, arbitrary: fc.record({ do: fc.constant('pair' as const), ring, coalesce }) },
-  {
-    weight: 12,
-    arbitrary: fc.record({
-      do: fc.constant('send' as const), at, to: at, sizeBytes, times, together: fc.boolean(), descriptors,
-    }),
-  },
-  {
-    weight: 2,
-    arbitrary: fc.record({ do: fc.constantFrom('pause' as const, 'resume' as const, 'flush' as const), at }),
-  },
+  { weight: 12, arbitrary: sending(times) },
+  { weight: 2, arbitrary: setting },
   { weight: 8, arbitrary: fc.record({ do: fc.constant('run' as const), iterations: fc.integer({ min: 1, max: 4 }) }) },
 )
 
-const closing: fc.Arbitrary<DatagramStep>
+const closing: fc.Arbitrary<DatagramReaction>
   = fc.record({ do: fc.constantFrom('close' as const, 'destroy' as const, 'end' as const), at })
+
+const reaction: fc.Arbitrary<DatagramReaction> = fc.oneof(
+  { weight: 6, arbitrary: sending(fc.constantFrom(1, 1, 2)) }, { weight: 4, arbitrary: setting },
+)
 
 /**
  * Programs over sockets that keep message boundaries, half of them without anybody who closes one. @param stepsMax of
@@ -62,5 +66,11 @@ export function datagramPrograms(stepsMax: number): fc.Arbitrary<DatagramProgram
     writableHighWaterMark: fc.constantFrom(1, 5000, 262_144),
     rests: fc.constant(false),
     steps: steps.map((more) => [...opened, ...more]),
+    // Last, as each draw changes those that come after it.
+    reactsEvery: fc.constantFrom(0, 0, 1, 5),
+    reactions: fc.oneof(fc.array(reaction, { minLength: 1, maxLength: 12 }), fc.array(
+      fc.oneof({ weight: 10, arbitrary: reaction }, { weight: 1, arbitrary: closing }), { minLength: 1, maxLength: 12 },
+    )),
+    throwsEvery,
   })
 }

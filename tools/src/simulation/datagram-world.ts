@@ -2,7 +2,8 @@ import { DatagramEnd, DatagramLedger } from './datagram-end'
 import { type AnySocket, type MessageFamilyAdapter, messageAdapters, type SocketOptions } from './message-families'
 import type { Machine } from './machine'
 import type { Operations } from './operations'
-import type { DatagramProgram, DatagramStep } from './program'
+import type { DatagramProgram, DatagramReaction, DatagramStep } from './program'
+import { Reactions } from './reactions'
 import { SimulatedMachine } from './simulated-machine'
 import { check } from './violation'
 import { World } from './world'
@@ -24,13 +25,18 @@ class DatagramWorld extends World<Step> {
   readonly #family: MessageFamilyAdapter
   readonly #ledger: DatagramLedger
   readonly #ends: DatagramEnd[] = []
+  readonly #reactions: Reactions<DatagramReaction>
   #budgetBytes: number
 
   constructor(program: DatagramProgram, machine: Machine) {
     super(program, machine)
     this.#program = program
     this.#family = messageAdapters[program.family]
-    this.#ledger = new DatagramLedger(this.#family, machine.sockets, program.receiveDescriptors)
+    this.#reactions = new Reactions(program, (reaction) => {
+      const end = this.#end(reaction.at)
+      if (end?.socket !== undefined) this.#act(end, end.socket, reaction)
+    })
+    this.#ledger = new DatagramLedger(this.#family, machine.sockets, program.receiveDescriptors, this.#reactions.told)
     this.#budgetBytes = program.rests ? restingBytesMax : budgetBytesMax
   }
 
@@ -82,9 +88,13 @@ class DatagramWorld extends World<Step> {
     one.peer = other
     other.peer = one
     this.#ends.push(one, other)
-    const [socket, otherSocket] = this.#family.pair(options, one, other)
-    one.opened(socket)
-    other.opened(otherSocket)
+    try {
+      const [socket, otherSocket] = this.#family.pair(options, one, other)
+      one.opened(socket)
+      other.opened(otherSocket)
+    } catch (error) {
+      this.#failed(error)
+    }
   }
 
   #open(peer: DatagramEnd | undefined, open: (end: DatagramEnd) => Promise<AnySocket> | undefined): void {
@@ -94,13 +104,20 @@ class DatagramWorld extends World<Step> {
     this.#ends.push(end)
     opening.then((socket) => {
       end.opened(socket)
-    }, (error: unknown) => this.#ledger.violations.push(error))
+    }, (error: unknown) => {
+      this.#failed(error)
+    })
+  }
+
+  /** A socket could not be opened: where the kernel may lack memory for a group, that is how it goes. */
+  #failed(error: unknown): void {
+    if ((error as NodeJS.ErrnoException).code !== 'ENOMEM') this.#ledger.violations.push(error)
   }
 
   #act(
     end: DatagramEnd,
     socket: AnySocket,
-    step: Exclude<Step, { do: 'bind' | 'connect' | 'pair' }>,
+    step: DatagramReaction,
   ): void {
     switch (step.do) {
       case 'send': {
@@ -159,6 +176,7 @@ class DatagramWorld extends World<Step> {
 
   /** Lets everything arrive, closes, and checks that nothing is left. */
   protected override async finish(): Promise<void> {
+    this.#reactions.stop()
     await this.#waitPaused()
     for (const end of this.#ends) end.socket?.resume()
     await this.settle()

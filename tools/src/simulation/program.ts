@@ -1,5 +1,6 @@
 import type { RingOptions } from '@sheaf/ring'
 import type { Temperament } from '@sheaf/ring/testing'
+import type { ReactionOptions } from './reactions'
 
 /**
  * One step of a program. `at` and `to` choose among the ends of connections that there are at that time; a step that
@@ -21,7 +22,7 @@ export type StreamReaction
 export type StreamFamilyName = 'tcp' | 'unix'
 
 /** What a run of connections does, and in which world. The same program always runs the same. */
-export interface StreamProgram {
+export interface StreamProgram extends ReactionOptions<StreamReaction> {
   readonly family: StreamFamilyName
   /** Of everything that the simulated kernel chooses. */
   readonly seed: number
@@ -35,9 +36,6 @@ export interface StreamProgram {
   readonly pausesEvery: number
   /** Ends that pause themselves resume themselves, soon after. */
   readonly resumes: boolean
-  /** Who is told something takes the next of the reactions, every so many times; 0 is never. */
-  readonly reactsEvery: number
-  readonly reactions: readonly StreamReaction[]
   /**
    * Everything comes to rest after each step, but between two that send: what can be seen then does not depend on when
    * it happened. What is sent fits in the buffers of any kernel.
@@ -65,10 +63,13 @@ export type DatagramStep
     | { readonly do: 'pause' | 'resume' | 'flush' | 'end' | 'close' | 'destroy', readonly at: number }
     | { readonly do: 'run', readonly iterations: number }
 
+/** As {@link StreamReaction}. */
+export type DatagramReaction = Exclude<DatagramStep, { readonly do: 'bind' | 'connect' | 'pair' | 'run' }>
+
 export type MessageFamilyName = 'udp' | 'datagram' | 'seqpacket'
 
 /** What a number of sockets that keep message boundaries do. */
-export interface DatagramProgram {
+export interface DatagramProgram extends ReactionOptions<DatagramReaction> {
   readonly family: MessageFamilyName
   /** Descriptors that come along are received, where the family has that. */
   readonly receiveDescriptors: boolean

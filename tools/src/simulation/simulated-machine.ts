@@ -2,6 +2,7 @@ import type { SocketCalls } from '@sheaf/native'
 import type { Ring, RingOptions } from '@sheaf/ring'
 import { createRingOn, SimulatedKernel, SimulatedLoop, type Temperament, VirtualClock } from '@sheaf/ring/testing'
 import type { Machine } from './machine'
+import { Thrown } from './reactions'
 import { check } from './violation'
 
 export interface SimulatedMachineOptions {
@@ -40,11 +41,13 @@ export class SimulatedMachine implements Machine {
 
   begin(): void {
     this.#clock.install()
+    process.setUncaughtExceptionCaptureCallback((error) => { this.#loop.thrown.push(error) })
   }
 
   end(): void {
     for (const ring of this.rings) ring.close()
     this.#clock.uninstall()
+    process.setUncaughtExceptionCaptureCallback(null)
   }
 
   async turn(times: number, after?: () => void): Promise<void> {
@@ -64,7 +67,7 @@ export class SimulatedMachine implements Machine {
   }
 
   checkNow(): void {
-    const [thrown] = this.#loop.thrown
+    const thrown = this.#loop.thrown.find((error) => !(error instanceof Thrown))
     if (thrown !== undefined) throw thrown as Error
     this.#checkViolations()
   }

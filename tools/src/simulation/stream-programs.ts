@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import type { StreamProgram, StreamReaction, StreamStep } from './program'
-import { ringOptions, temperaments } from './worlds'
+import { ringOptions, temperaments, throwsEvery } from './worlds'
 
 const at = fc.nat({ max: 15 })
 
@@ -63,5 +63,6 @@ export function streamPrograms(stepsMax: number): fc.Arbitrary<StreamProgram> {
     // Last, as each draw changes those that come after it.
     reactsEvery: fc.constantFrom(0, 0, 1, 5),
     reactions: fc.array(reaction, { minLength: 1, maxLength: 12 }),
+    throwsEvery,
   })
 }

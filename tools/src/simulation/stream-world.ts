@@ -3,7 +3,8 @@ import { ConnectionEnd, Link } from './connection-end'
 import { Flow } from './flow'
 import type { Machine } from './machine'
 import type { Operations } from './operations'
-import type { StreamProgram, StreamStep } from './program'
+import type { StreamProgram, StreamReaction, StreamStep } from './program'
+import { Reactions, Thrown } from './reactions'
 import { SimulatedMachine } from './simulated-machine'
 import { type FamilyAdapter, adapters } from './stream-families'
 import { check } from './violation'
@@ -14,8 +15,6 @@ const pausedTurnsMax = 3000
 const transfersMax = 200
 /** Bytes that any kernel holds for a connection whose receiver does not read. */
 const restingBytesMax = 50_000
-/** Reactions of one program. */
-const reactionsMax = 500
 
 type Step = Exclude<StreamStep, { do: 'run' }>
 
@@ -32,10 +31,7 @@ class StreamWorld extends World<Step> {
   readonly #failures: unknown[] = []
   readonly #violations: unknown[] = []
   #flows = 0
-  /** How often anybody was told anything. */
-  #told = 0
-  /** Nobody reacts any more. */
-  #ending = false
+  readonly #reactions: Reactions<StreamReaction>
   /** Bytes that may still be written: no more than moves through the kernel's narrowest place in reasonable time. */
   #budgetBytes: number
 
@@ -43,6 +39,10 @@ class StreamWorld extends World<Step> {
     super(program, machine)
     this.#program = program
     this.#adapter = adapters[program.family]
+    this.#reactions = new Reactions(program, (reaction) => {
+      const end = this.#end(reaction.at)
+      if (end !== undefined) this.#act(end, reaction)
+    })
     const { sendCapacityBytes = 65_536, receiveCapacityBytes = 65_536 } = program.temperament
     const { receiveBufferBytes = 4096, receiveBuffers = 128, completionEntries = 256 } = program.ring
     const atOnce = receiveBufferBytes * Math.min(receiveBuffers / 4, completionEntries)
@@ -108,17 +108,6 @@ class StreamWorld extends World<Step> {
         transport.reset()
         break
     }
-  }
-
-  /** Somebody has been told something. */
-  readonly #react = (): void => {
-    const { reactsEvery, reactions } = this.#program
-    if (this.#ending || reactsEvery === 0 || ++this.#told % reactsEvery !== 0) return
-    // A write is called back, which may bring about another.
-    if (this.#told > reactionsMax * reactsEvery) return
-    const reaction = reactions[this.#told / reactsEvery % reactions.length]
-    const end = this.#end(reaction.at)
-    if (end !== undefined) this.#act(end, reaction)
   }
 
   #write(end: ConnectionEnd, sizeBytes: number, times: number): void {
@@ -199,14 +188,15 @@ class StreamWorld extends World<Step> {
     const link = new Link()
     if (pair && this.#adapter.pair !== undefined) {
       const ends: [ConnectionEnd, ConnectionEnd] = [this.#newEnd(link), this.#newEnd(link)]
+      ends[0].match(ends[1])
+      ends[1].match(ends[0])
       try {
         this.#adapter.pair(ring, ends[0], ends[1], this.#program)
       } catch (error) {
-        this.#failed(error)
-        return
+        // Who is told that it is open and throws has both destroyed.
+        link.cut = true
+        if (!(error instanceof Thrown)) this.#failed(error)
       }
-      ends[0].match(ends[1])
-      ends[1].match(ends[0])
       return
     }
     const end = this.#newEnd(link)
@@ -231,8 +221,8 @@ class StreamWorld extends World<Step> {
       transport.handler = other
       other.match(end)
       end.match(other)
-      other.open(transport)
       void listener.close()
+      other.open(transport)
     }
     const listener = await this.#adapter.listen(otherRing, { open: accepted }, this.#program)
     this.#ownListeners.push(listener)
@@ -242,7 +232,7 @@ class StreamWorld extends World<Step> {
   #newEnd(link: Link): ConnectionEnd {
     const end = new ConnectionEnd(link, new Flow(this.#flows++), this.#violations, (opened) => {
       this.#opened(opened)
-    }, this.#react)
+    }, this.#reactions.told)
     end.pausesEvery = this.#program.pausesEvery
     end.resumes = this.#program.resumes
     this.#ends.push(end)
@@ -285,7 +275,7 @@ class StreamWorld extends World<Step> {
 
   /** Lets everything come to its end, and checks that nothing is left. */
   protected override async finish(): Promise<void> {
-    this.#ending = true
+    this.#reactions.stop()
     // As long as somebody is paused, others may look in vain for buffers every few milliseconds.
     await this.machine.rest(pausedTurnsMax, this.see)
     this.checkNow()

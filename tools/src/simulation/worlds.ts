@@ -18,6 +18,7 @@ export const temperaments: fc.Arbitrary<Partial<Temperament>> = fc.record({
   segments: fc.constantFrom(true, true, false),
   endNames: fc.constantFrom('nothing' as const, 'unused' as const, 'used' as const),
   bundles: fc.constantFrom(true, true, true, false),
+  groupRefused: fc.constantFrom(0, 0, 0, 0.3),
 })
 
 interface PoolShape {
@@ -34,7 +35,13 @@ const pools: fc.Arbitrary<PoolShape> = fc.constantFrom<PoolShape>(
   { receiveBufferBytes: 256, receiveBuffers: 8, receiveBuffersMax: 16 },
   { receiveBufferBytes: 1000, receiveBuffers: 1, receiveBuffersMax: 3 },
   { receiveBufferBytes: 4096, receiveBuffers: 16, receiveBuffersMax: 64 },
+  // A chunk that is as long as chunks may be ends within a buffer.
+  { receiveBufferBytes: 9000, receiveBuffers: 32, receiveBuffersMax: 32 },
+  { receiveBufferBytes: 50_000, receiveBuffers: 4, receiveBuffersMax: 16 },
 )
+
+/** How often handlers throw: most never do. */
+export const throwsEvery = fc.constantFrom(0, 0, 0, 1, 4)
 
 const queues = fc.constantFrom(
   { submissionEntries: 1, completionEntries: 2 },

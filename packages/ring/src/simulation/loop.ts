@@ -33,7 +33,7 @@ export class SimulatedLoop {
       if (await this.#run(ring)) busy = true
     }
     if (this.#call(() => this.#clock.runImmediates())) busy = this.#touched = true
-    this.#pass(iterationMs)
+    if (this.#pass(iterationMs)) busy = true
     if (this.#touched) await this.#microtasks()
     return busy
   }
@@ -74,8 +74,11 @@ export class SimulatedLoop {
     await this.#microtasks()
   }
 
-  #pass(byMs: number): void {
-    if (this.#call(() => this.#clock.advance(byMs))) this.#touched = true
+  /** @returns whether a timer was due. */
+  #pass(byMs: number): boolean {
+    const called = this.#call(() => this.#clock.advance(byMs)) !== false
+    if (called) this.#touched = true
+    return called
   }
 
   /** `process.nextTick` and promise callbacks, and those that they bring about. */

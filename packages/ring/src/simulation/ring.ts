@@ -126,6 +126,9 @@ export class SimulatedRing implements NativeRing, RequestRing {
   registerBufferRing(address: number, entries: number, groupId: number): number {
     if (this.closed) return -Errno.EBADF
     if (this.#groups.has(groupId)) return -Errno.EEXIST
+    const { groupRefused } = this.temperament
+    // The first is what the ring receives in: without it there is no ring.
+    if (groupRefused !== 0 && this.#groups.size !== 0 && this.choices.chance(groupRefused)) return -Errno.ENOMEM
     const bytes = this.memory.at(address, entries * 16)
     if (bytes === undefined) return -Errno.EFAULT
     const violated = (what: string): void => this.violated(what)
@@ -238,15 +241,13 @@ export class SimulatedRing implements NativeRing, RequestRing {
   }
 
   post(request: Request, result: number, flags: number): boolean {
-    if (this.#overflow.length !== 0 || this.completions >= this.completionEntries) return false
+    if (this.#full) return false
     this.#write(this.#completionOf(request, result, flags))
     return true
   }
 
   ended(request: Request, result: number, flags: number): void {
-    const completion = this.#completionOf(request, result, flags)
-    if (this.#overflow.length !== 0 || this.completions >= this.completionEntries) this.#overflow.push(completion)
-    else this.#write(completion)
+    this.#writeLast(this.#completionOf(request, result, flags))
     this.#requests.delete(request)
     if (request.next !== undefined) this.#beginNext(request, request.next)
   }
@@ -284,7 +285,7 @@ export class SimulatedRing implements NativeRing, RequestRing {
     const request = this.#kernel.begin(this, submission)
     if (typeof request === 'number') {
       const { userDataLow: low, userDataHigh: high } = submission
-      this.#write({ low, high, result: request, flags: 0 })
+      this.#writeLast({ low, high, result: request, flags: 0 })
       return undefined
     }
     this.#requests.add(request)
@@ -327,6 +328,16 @@ export class SimulatedRing implements NativeRing, RequestRing {
     const overflow = this.#overflow.length === 0 ? 0 : SubmissionQueueFlag.CompletionOverflow
     const shown = (this.setupFlags & SetupFlag.TaskRunFlag) !== 0 && this.#ready.length !== 0
     this.#words[offsets.submissionFlags >> 2] = overflow | (shown ? SubmissionQueueFlag.TaskRun : 0)
+  }
+
+  /** The queue takes no more: what does not end its request is refused, what ends it waits. */
+  get #full(): boolean {
+    return this.#overflow.length !== 0 || this.completions >= this.completionEntries
+  }
+
+  #writeLast(completion: Completion): void {
+    if (this.#full) this.#overflow.push(completion)
+    else this.#write(completion)
   }
 
   #write({ low, high, result, flags }: Completion): void {

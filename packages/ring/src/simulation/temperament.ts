@@ -37,6 +37,8 @@ export interface Temperament {
   readonly endNames: 'nothing' | 'unused' | 'used'
   /** Bundles are supported. */
   readonly bundles: boolean
+  /** A group to send from is not registered, for want of memory. */
+  readonly groupRefused: number
 }
 
 /** Does everything at once, as an idle Linux of today does on a socket pair. */
@@ -55,4 +57,5 @@ export const calm: Temperament = {
   resetLosesUnread: 0,
   endNames: 'nothing',
   bundles: true,
+  groupRefused: 0,
 }

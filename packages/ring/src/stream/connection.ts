@@ -440,7 +440,8 @@ export abstract class StreamConnection implements
         this.#finish()
       } else {
         this.#steer()
-        if (this.#isOver) {
+        // What is still to be told may be of what was sent.
+        if (told && this.#isOver) {
           this.#close()
           this.#steer()
         }
