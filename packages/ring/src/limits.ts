@@ -144,9 +144,10 @@ export const limits = {
   messagePeersMax: 4096,
   /**
    * What a paused socket of Node's keeps, as it can't leave it with the kernel: what that keeps by default
-   * (`net.core.rmem_default`). What comes beyond is lost, as there.
+   * (`net.core.rmem_default`), with what it counts for each datagram besides. What comes beyond is lost, as there.
    */
   messageKeptBytesMax: 212_992,
+  messageKeptOverheadBytes: 768,
   /** Received datagrams up to this size share slabs; as `dgram` does, but with less to waste. */
   messageSlabChunkBytes: 8 * 1024,
   messageSlabBytes: 64 * 1024,

@@ -98,7 +98,7 @@ export class Ring {
       buffers: options.receiveBuffers,
       buffersMax: options.receiveBuffersMax,
       reserveFraction: options.receiveReserveFraction,
-    })
+    }).open()
     const wanted = new Uint32Array(native.wanted)
     this.turn = new Turn(this, wanted)
     this.waiters = new BufferWaiters(this.pool, this.metrics, () => {
@@ -156,13 +156,13 @@ export class Ring {
   /** What the UDP sockets of the ring share; made for the first of them. */
   get internetMessages(): MessageShare {
     this.#internetMessages ??= new MessageShare(this.#native, this, internetMessages)
-    return this.#internetMessages
+    return this.#internetMessages.open()
   }
 
   /** What the Unix datagram and seqpacket sockets of the ring share; made for the first of them. */
   get localMessages(): MessageShare {
     this.#localMessages ??= new MessageShare(this.#native, this, localMessages)
-    return this.#localMessages
+    return this.#localMessages.open()
   }
 
   /** @throws SheafError `ERR_SHEAF_RING_CLOSED` */

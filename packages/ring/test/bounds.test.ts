@@ -1,6 +1,7 @@
 import { expect, it } from 'vitest'
-import { limits } from '../src/index'
+import { limits, type Ring } from '../src/index'
 import { GroupPool } from '../src/memory/group-pool'
+import { localMessages, MessageShare } from '../src/message/share'
 import { SendMemory } from '../src/memory/send-memory'
 import type { Scheduled } from '../src/turn'
 import { Kernel, watchRegions } from './kernel'
@@ -51,4 +52,21 @@ it('a group that the kernel refuses takes memory once, however often it is asked
   native.registerBufferRing = register
   expect(groups.lease()).toBeDefined()
   expect([regions.length, groups.leased]).toEqual([1, 1])
+})
+
+it('buffers for messages that the kernel refuses take memory once, however often they are asked for', () => {
+  const { native, metrics } = new Kernel()
+  const regions = watchRegions(native)
+  const register = native.registerBufferRing.bind(native)
+  const share = new MessageShare(native, { metrics } as unknown as Ring, localMessages)
+  const made = regions.length
+  native.registerBufferRing = () => -12
+  for (let time = 0; time < 10; time++) expect(() => share.open()).toThrow(/locked memory/)
+  let registered = 0
+  native.registerBufferRing = (...group) => {
+    registered++
+    return register(...group)
+  }
+  for (let time = 0; time < 10; time++) expect(share.open()).toBe(share)
+  expect([regions.length, registered]).toEqual([made, 1])
 })

@@ -11,7 +11,7 @@ function pool(buffers: number, buffersMax = buffers): { made: ReceivePool, words
   const regions = watchRegions(kernel.native)
   const made = new ReceivePool(kernel.native, kernel.metrics, {
     bufferBytes, buffers, buffersMax, reserveFraction: 0.25,
-  })
+  }).open()
   // The second region is the ring's: what the kernel reads, and writes.
   return { made, words: new Uint32Array(regions[1].buffer), kernel }
 }

@@ -23,7 +23,7 @@ function make(kind: 'bundle' | 'single' | 'sendmsg'): Made {
   const kernel = new Kernel()
   const pool = new ReceivePool(kernel.native, kernel.metrics, {
     bufferBytes: 4, buffers: 16, buffersMax: 16, reserveFraction: 0,
-  })
+  }).open()
   Buffer.from(pool.memory.buffer).write('aaaabbbbccccddddeeeeffffgggghhhh')
   const sendMemory = new SendMemory(kernel.native, () => undefined)
   const owners = { pool, sendMemory }

@@ -10,6 +10,8 @@ export class Destinations {
   readonly #ipv6: boolean
   readonly #lanes = new Map<string, Map<number, Lane>>()
   #count = 0
+  /** So many are looked through for idle ones. */
+  #countMax: number = limits.messagePeersMax
   #last: Lane | undefined
 
   constructor(ring: Ring, ipv6: boolean) {
@@ -20,7 +22,7 @@ export class Destinations {
   /** @throws TypeError, RangeError if `to` is no destination. */
   lane(to: Destination): Lane {
     const last = this.#last
-    if (last?.port === to.port && last.address === to.address) return last
+    if (last !== undefined && isSame(last, to)) return last
     const lane = this.#lanes.get(to.address)?.get(to.port) ?? this.#add(to)
     this.#last = lane
     return lane
@@ -34,7 +36,7 @@ export class Destinations {
       if (index < 0) throw systemError(index, 'if_nametoindex', address)
       return index
     })
-    if (this.#count >= limits.messagePeersMax) this.#forgetIdle()
+    if (this.#count >= this.#countMax) this.#forgetIdle()
     const lane = new Lane(name, address, port)
     let lanes = this.#lanes.get(address)
     if (lanes === undefined) this.#lanes.set(address, lanes = new Map<number, Lane>())
@@ -53,7 +55,14 @@ export class Destinations {
       }
       if (lanes.size === 0) this.#lanes.delete(address)
     }
+    // Those that are busy are not looked at again for each that is added.
+    this.#countMax = Math.max(limits.messagePeersMax, 2 * this.#count)
   }
+}
+
+/** Whether that is the same destination. */
+export function isSame(one: Pick<Lane, 'address' | 'port'>, other: Destination): boolean {
+  return one.port === other.port && one.address === other.address
 }
 
 /** @returns the address as the socket sends to it. @throws TypeError, RangeError if `to` is no destination. */

@@ -3,7 +3,7 @@ import {
   checkInteger, familyOf, type InternetAddress, internetFamily, invalidArgumentType, NodeDatagramSocket, systemError,
   unsupported,
 } from '@sheaf/ring'
-import { checkDestination } from './destinations'
+import { checkDestination, isSame } from './destinations'
 import { checkGroupAddress, interfaceWith, noSuchDevice } from './multicast'
 import type { UdpOptions } from './options'
 import type { Destination, UdpHandler, UdpSocket } from './transport'
@@ -92,7 +92,7 @@ export class NodeUdpSocket extends NodeDatagramSocket implements UdpSocket {
       throw Object.assign(new Error('Already connected'), { code: 'ERR_SOCKET_DGRAM_IS_CONNECTED' })
     }
     const last = this.#lastTo
-    if (last?.port !== to.port || last.address !== to.address) {
+    if (last === undefined || !isSame(last, to)) {
       this.#lastTarget = { address: checkDestination(to, this.#ipv6), port: to.port }
       this.#lastTo = { address: to.address, port: to.port }
     }

@@ -1,5 +1,5 @@
 import {
-  adoptDescriptor, ConnectAttempt, guarded, openSocket, type Ring, ringOnlyFor, type StreamHandler,
+  adoptDescriptor, ConnectAttempt, guarded, openSocket, prepared, type Ring, ringOnlyFor, type StreamHandler,
 } from '@sheaf/ring'
 import { RingUnixConnection } from './connection'
 import { ringForStream } from './details'
@@ -47,7 +47,8 @@ function connectingOnRing(
   ring.assertOpen()
   const target = encodeUnixAddress(options.path, 'connect')
   const { domain, type } = unixStreamSocket
-  const connection = new RingUnixConnection(ring, openSocket(ring, domain, type, 0), handler, options)
+  const fd = openSocket(ring, domain, type, 0)
+  const connection = prepared(ring, fd, () => new RingUnixConnection(ring, fd, handler, options))
   connection.connect(target)
   return connection
 }

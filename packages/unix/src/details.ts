@@ -43,23 +43,24 @@ export function ringForStream(options: BackendOptions & DetailOptions): Ring | u
 /** Reads the control messages that come with what a Unix socket receives. One object serves a socket. */
 export class Details implements DetailReader {
   readonly #ring: Ring
+  readonly share: DetailReader['share']
   readonly #credentials: boolean
   readonly receivesDescriptors: boolean
   readonly controlBytesMax: number
   #details: ReceivedDetails | undefined
 
-  /** @param always room that the socket's credentials need, whether it tells of them or not. */
+  /**
+   * @param always room that the socket's credentials need, whether it tells of them or not.
+   * @throws SystemError if there is no memory for what it receives into.
+   */
   constructor(ring: Ring, options: DetailOptions, always = 0) {
     this.#ring = ring
+    this.share = ring.localMessages
     this.#credentials = options.receiveCredentials === true
     this.receivesDescriptors = options.receiveDescriptors === true
     // Where there is no room for descriptors, the kernel lets none in.
     const credentials = this.#credentials ? credentialsBytes : always
     this.controlBytesMax = this.receivesDescriptors ? limits.localMessageControlBytes : credentials
-  }
-
-  get share(): DetailReader['share'] {
-    return this.#ring.localMessages
   }
 
   /** What makes a Unix socket of a message socket. */

@@ -2,9 +2,11 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { MessageChannel } from 'node:worker_threads'
 import { limits, type Ring } from '@sheaf/ring'
-import { fewDescriptors, pattern, Program, runProgram, smallHeaps, until, untilIdle } from '@sheaf/ring/testing'
+import {
+  fewDescriptors, openDescriptors, pattern, Program, runProgram, smallHeaps, until, untilIdle,
+} from '@sheaf/ring/testing'
 import { describe, expect, it, onTestFinished } from 'vitest'
-import { datagram, seqpacket } from '../src/index'
+import { connect, datagram, listen, seqpacket } from '../src/index'
 import { directory, testRing } from './support'
 
 const families = { datagram, seqpacket }
@@ -356,4 +358,26 @@ it('a connection that is accepted and can\'t be made is closed, and its listener
   await until(() => closed, 'the close')
   expect(errors).toEqual([noMemory])
   expect(listener.connections).toBe(0)
+})
+
+it('without memory for what comes along, connecting is refused, and accepting; no descriptor stays open', async () => {
+  const [accepting, connecting, plain] = [testRing(), testRing(), testRing()]
+  const errors: unknown[] = []
+  const path = join(directory(), 's')
+  const noMemory = new Error('no memory')
+  for (const ring of [accepting, connecting]) {
+    Object.defineProperty(ring, 'localMessages', { get: () => { throw noMemory } })
+  }
+  const details = { receiveDescriptors: true }
+  const acceptError = (error: unknown): void => void errors.push(error)
+  const streams = await listen({ path, ring: accepting, ...details }, { acceptError })
+  onTestFinished(() => streams.close())
+  let closed = false
+  await connect({ path, ring: plain }, { close: () => { closed = true } })
+  await until(() => closed, 'the close')
+  expect(errors).toEqual([noMemory])
+  const before = openDescriptors()
+  await expect(connect({ path, ring: connecting, ...details }, {})).rejects.toBe(noMemory)
+  await expect(seqpacket.connect({ path, ring: connecting }, {})).rejects.toBe(noMemory)
+  expect(openDescriptors()).toBe(before)
 })

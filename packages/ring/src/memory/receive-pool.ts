@@ -58,6 +58,8 @@ export class ReceivePool {
   readonly memory: Uint8Array
   /** Buffers there are. */
   buffers = 0
+  /** The kernel knows it. */
+  #opened = false
   /** What {@link takeRun} took. */
   readonly run: Run = { offset: 0, lengthBytes: 0, first: 0, count: 0 }
 
@@ -73,9 +75,16 @@ export class ReceivePool {
     this.memory = new Uint8Array(region.buffer)
     const entries = 2 ** Math.ceil(Math.log2(options.buffersMax))
     this.#templates = new EntryRing(entries, new ArrayBuffer(entries * bufferEntryBytes))
-    this.#ring = new BufferRing(native, options.group ?? receiveGroup, entries).open()
+    this.#ring = new BufferRing(native, options.group ?? receiveGroup, entries)
     this.#add(options.buffers)
     this.publish()
+  }
+
+  /** Has the kernel know it, if it doesn't. @throws SystemError if the kernel refuses: it may not the next time. */
+  open(): this {
+    if (!this.#opened) this.#ring.open()
+    this.#opened = true
+    return this
   }
 
   /** Buffers that the kernel may take. */

@@ -7,6 +7,11 @@ export function checkCallback(callback: unknown): void {
   }
 }
 
+/** @throws TypeError if `to`, where it is given, is nothing that a destination could be. */
+export function checkTo(to: unknown): void {
+  if (to !== undefined && (typeof to !== 'object' || to === null)) throw invalidArgumentType('to', 'an object', to)
+}
+
 export function checkChunk(chunk: unknown): void {
   if (typeof chunk !== 'string' && !(chunk instanceof Uint8Array)) {
     throw invalidArgumentType('chunk', 'of type string or an instance of Buffer or Uint8Array', chunk)

@@ -91,11 +91,6 @@ export class MessageShare implements Scheduled {
     this.namedSends = (native.features & Feature.Bundle) !== 0
     this.#group = options.group
     this.#flags = options.flags
-    // First, as a group that is registered stays so.
-    const region = native.createRegion(burstOffsetBytes + burstBytes)
-    if (typeof region === 'number') throw systemError(region, 'mmap')
-    this.#headers = region
-    this.burst = new MessageBurst(region, burstOffsetBytes)
     const overheadBytes = receivedMessageHeaderBytes + limits.messageNameBytes + options.controlBytesMax
     this.pool = new ReceivePool(native, ring.metrics, {
       group: options.group,
@@ -104,12 +99,22 @@ export class MessageShare implements Scheduled {
       buffersMax: options.buffersMax,
       reserveFraction: 0,
     })
+    const region = native.createRegion(burstOffsetBytes + burstBytes)
+    if (typeof region === 'number') throw systemError(region, 'mmap')
+    this.#headers = region
+    this.burst = new MessageBurst(region, burstOffsetBytes)
     if ((options.flags & MessageFlag.ControlCloseOnExec) !== 0) {
       const controlOffsetBytes = receivedMessageHeaderBytes + limits.messageNameBytes
       native.setMessageBuffers(this.pool.address(0), this.pool.bufferBytes, controlOffsetBytes)
     }
     this.bytes = Buffer.from(this.pool.memory.buffer)
     this.words = new Int32Array(this.pool.memory.buffer)
+  }
+
+  /** Has the kernel know the buffers. @throws SystemError if it refuses: it may not the next time. */
+  open(): this {
+    this.pool.open()
+    return this
   }
 
   /** Requests that sockets have. */

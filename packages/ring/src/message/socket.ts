@@ -8,7 +8,7 @@ import { assertTransition } from '../stream/state'
 import type {
   Address, MessageDetails, MessageHandler, MessageTransport, TransportState, WriteCallback,
 } from '../transport'
-import { afterAll, checkCallback, checkChunk, checkChunks } from './arguments'
+import { afterAll, checkCallback, checkChunk, checkChunks, checkTo } from './arguments'
 import type { Lane } from './lane'
 import { MessageReceiver, type MessageReceiverOwner } from './receiver'
 import { MessageSender, type MessageSenderOwner } from './sender'
@@ -149,6 +149,7 @@ implements MessageTransport<A, To>, OperationOwner, MessageReceiverOwner<A>, Mes
     const told = typeof toOrCallback === 'function' ? toOrCallback : callback
     checkCallback(told)
     checkChunk(chunk)
+    checkTo(to)
     const lane = this.lane(to)
     if (!this.accepts()) return this.#refuseClosed(told)
     const fds = to === undefined ? undefined : this.descriptorsFor(to)
@@ -159,6 +160,7 @@ implements MessageTransport<A, To>, OperationOwner, MessageReceiverOwner<A>, Mes
   sendMany(chunks: Iterable<Uint8Array | string>, to?: To, callback?: WriteCallback): boolean {
     const all = checkChunks(chunks)
     checkCallback(callback)
+    checkTo(to)
     if (to !== undefined && this.descriptorsFor(to) !== undefined) {
       throw invalidArgumentValue('to.fds', 'must not be given: they go along with one message', to)
     }

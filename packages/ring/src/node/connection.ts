@@ -161,7 +161,8 @@ export abstract class NodeStreamConnection implements Transport, ForwardingOrigi
     this.#forwarding = new Forwarding(this, to)
     this.#forwarding.begin()
     if (this.#endTold) this.#forwarding.ended()
-    if (to.state === 'closing' || to.state === 'closed') this.destroy()
+    if (this.#state === 'closed') this.#forwarding.closed(this.#error)
+    else if (to.state === 'closing' || to.state === 'closed') this.destroy()
   }
 
   get sendBufferBytes(): number {
@@ -289,7 +290,8 @@ export abstract class NodeStreamConnection implements Transport, ForwardingOrigi
     try {
       bytes = this.#send.take()
     } catch (error) {
-      this.destroy(error as Error)
+      // Bytes of the stream are missing: the peer must not take what it has got for the whole.
+      this.reset(error as Error)
       return
     }
     if (bytes !== undefined) {

@@ -3,7 +3,7 @@ import { isIPv6 } from 'node:net'
 import { Errno } from '../abi'
 import { guarded, SheafError, systemError } from '../errors'
 import { limits } from '../limits'
-import { afterAll, checkCallback, checkChunk, checkChunks } from '../message/arguments'
+import { afterAll, checkCallback, checkChunk, checkChunks, checkTo } from '../message/arguments'
 import { ReceivedBatch } from '../message/batch'
 import { SettledMessages } from '../message/settled'
 import type { MessageSocketOptions } from '../message/socket'
@@ -112,6 +112,7 @@ export abstract class NodeDatagramSocket implements MessageTransport<InternetAdd
     const told = typeof toOrCallback === 'function' ? toOrCallback : callback
     checkCallback(told)
     checkChunk(chunk)
+    checkTo(to)
     const target = this.destination(to)
     if (this.#state !== 'open') return this.#refuse(told)
     this.#queue(chunk, target, told)
@@ -120,6 +121,7 @@ export abstract class NodeDatagramSocket implements MessageTransport<InternetAdd
 
   sendMany(chunks: Iterable<Uint8Array | string>, to?: NodeDestination, callback?: WriteCallback): boolean {
     checkCallback(callback)
+    checkTo(to)
     const all = checkChunks(chunks)
     const target = this.destination(to)
     if (this.#state !== 'open') return this.#refuse(callback)
@@ -252,7 +254,7 @@ export abstract class NodeDatagramSocket implements MessageTransport<InternetAdd
   }
 
   readonly #received = (chunk: Buffer, info: RemoteInfo): void => {
-    if (this.#state !== 'open' || this.#keptBytes + chunk.byteLength > limits.messageKeptBytesMax) return
+    if (this.#state !== 'open' || this.#keptBytes + keptBytes(chunk) > limits.messageKeptBytesMax) return
     const { metrics } = nodeSockets
     metrics.receives++
     metrics.bytesRead += chunk.byteLength
@@ -262,7 +264,7 @@ export abstract class NodeDatagramSocket implements MessageTransport<InternetAdd
     const from = this.#sender(info)
     const { handler } = this
     if (this.#paused || this.#batch.count !== 0 || handler.messages !== undefined) {
-      this.#keptBytes += chunk.byteLength
+      this.#keptBytes += keptBytes(chunk)
       this.#batch.add(chunk, 0, chunk.byteLength, from, undefined)
       scheduleForEndOfTurn(this)
     } else {
@@ -322,7 +324,7 @@ export abstract class NodeDatagramSocket implements MessageTransport<InternetAdd
       const chunk = batch.memory(0)
       const from = batch.from(0)
       batch.shift()
-      this.#keptBytes -= chunk.byteLength
+      this.#keptBytes -= keptBytes(chunk)
       guarded(() => handler.message?.(this, chunk, from))
     }
     if (batch.count === 0) batch.clear()
@@ -340,6 +342,11 @@ export abstract class NodeDatagramSocket implements MessageTransport<InternetAdd
     assertTransition(this.#state, state)
     this.#state = state
   }
+}
+
+/** What keeping a datagram costs. */
+function keptBytes(chunk: Buffer): number {
+  return chunk.byteLength + limits.messageKeptOverheadBytes
 }
 
 function closedError(): SheafError {

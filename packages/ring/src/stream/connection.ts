@@ -300,7 +300,8 @@ export abstract class StreamConnection implements
     }
     this.#forwarding.begin()
     if (this.#endTold) this.#forwarding.ended()
-    if (to.state === 'closing' || to.state === 'closed') this.destroy()
+    if (this.#state === 'closed') this.#forwarding.closed(this.#error)
+    else if (to.state === 'closing' || to.state === 'closed') this.destroy()
     else this.ring.turn.schedule(this)
   }
 

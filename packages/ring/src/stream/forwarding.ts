@@ -61,7 +61,7 @@ export class Forwarding implements ForwardingSource {
         this.from.reset(this.#target?.failure)
         return
       }
-      const accepted = this.#target === undefined ? to.write(chunk, this.#written) : to.write(chunk)
+      const accepted = this.#target === undefined ? this.#writeToOther(chunk) : to.write(chunk)
       if (!accepted) this.holdBack()
     } catch (error) {
       this.from.reset(error as Error)
@@ -95,7 +95,13 @@ export class Forwarding implements ForwardingSource {
     this.from.holdBack(true)
   }
 
-  readonly #written = (): void => {
-    this.from.holdBack(false)
+  /** Writes to the application's own, which may call back before it returns. @returns whether more may be written. */
+  #writeToOther(chunk: Uint8Array): boolean {
+    let written = false
+    const accepted = this.to.write(chunk, () => {
+      written = true
+      this.from.holdBack(false)
+    })
+    return accepted || written
   }
 }

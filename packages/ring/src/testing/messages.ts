@@ -337,13 +337,17 @@ const queueTests: Record<string, Test> = {
     assert.equal(sender.state, 'open')
   },
 
-  async 'refuses what is no chunk and no callback, and sends nothing of it'(bench) {
+  async 'refuses what is no chunk, no destination and no callback, and sends nothing of it'(bench) {
     const { sender } = await bench.open(bench.place(), {}, {})
     for (const chunk of [undefined, null, 1, {}, [1], new ArrayBuffer(1), new DataView(new ArrayBuffer(1))]) {
       assert.throws(() => sender.send(chunk as never), hasCode('ERR_INVALID_ARG_TYPE'))
       assert.throws(() => sender.sendMany(['x', chunk as never]), hasCode('ERR_INVALID_ARG_TYPE'))
     }
     assert.throws(() => sender.send('x', undefined, 1 as never), hasCode('ERR_INVALID_ARG_TYPE'))
+    for (const to of [null, 1, 'somebody', true]) {
+      assert.throws(() => sender.send('x', to as never), hasCode('ERR_INVALID_ARG_TYPE'))
+      assert.throws(() => sender.sendMany(['x'], to as never), hasCode('ERR_INVALID_ARG_TYPE'))
+    }
     for (const chunks of [undefined, null, 1, {}, 'text']) {
       assert.throws(() => sender.sendMany(chunks as never), hasCode('ERR_INVALID_ARG_TYPE'))
     }

@@ -542,6 +542,57 @@ const forwardingTests: Record<string, Test> = {
     await bench.assertEmpty()
   },
 
+  async 'from a connection that is closed already resets the receiver'(bench) {
+    const place = bench.place()
+    const told = new Received()
+    const listener = await bench.listen(place, told)
+    const closed = new Received()
+    const one = await bench.connect(place, listener, closed)
+    const receiver = new Received()
+    const other = await bench.connect(place, listener, receiver)
+    one.destroy()
+    await closed.closed
+    one.forward(other)
+    await receiver.closed
+    assert.equal(receiver.closes, 1)
+    await until(() => listener.connections === 0, 'the count')
+    await bench.assertEmpty()
+  },
+
+  async 'goes on to a transport of the application\'s that is full, and calls back before it says so'(bench) {
+    const place = bench.place()
+    const chunks: Uint8Array[] = []
+    let ended = false
+    const target = {
+      state: 'open',
+      write(chunk: Uint8Array, written: () => void) {
+        chunks.push(Uint8Array.from(chunk))
+        written()
+        return false
+      },
+      end: () => { ended = true },
+      reset: () => undefined,
+    }
+    const forwarding: Transport[] = []
+    const listener = await bench.listen(place, {
+      open: (connection) => {
+        forwarding.push(connection)
+        connection.forward(target as unknown as Transport)
+      },
+    })
+    const source = await bench.connect(place, listener, {})
+    for (const text of ['one', 'two', 'three']) {
+      const before = chunks.length
+      source.write(text)
+      await until(() => chunks.length > before, text)
+    }
+    source.end()
+    await until(() => ended, 'the end')
+    assert.equal(Buffer.concat(chunks).toString(), 'onetwothree')
+    for (const connection of forwarding) connection.end()
+    await bench.assertEmpty()
+  },
+
   async 'refuses a second receiver and itself'(bench) {
     const place = bench.place()
     const listener = await bench.listen(place, echo)

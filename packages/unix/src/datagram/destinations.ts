@@ -5,6 +5,8 @@ import { encodeUnixAddress } from '../unix-address'
 /** The lanes of one socket, by path. Idle ones are forgotten when there are too many. */
 export class Destinations {
   readonly #lanes = new Map<string, Lane>()
+  /** So many are looked through for idle ones. */
+  #countMax: number = limits.messagePeersMax
   #last: Lane | undefined
 
   /** @throws TypeError if `path` is none; SystemError `EINVAL` if it is too long. */
@@ -19,7 +21,7 @@ export class Destinations {
   #add(path: string): Lane {
     if (typeof path !== 'string') throw invalidArgumentType('to.path', 'of type string', path)
     checkPath('to.path', path)
-    if (this.#lanes.size >= limits.messagePeersMax) this.#forgetIdle()
+    if (this.#lanes.size >= this.#countMax) this.#forgetIdle()
     const lane = new Lane(encodeUnixAddress(path, 'send'), path, undefined, true)
     this.#lanes.set(path, lane)
     return lane
@@ -28,5 +30,7 @@ export class Destinations {
   #forgetIdle(): void {
     this.#last = undefined
     for (const [path, lane] of this.#lanes) if (lane.idle) this.#lanes.delete(path)
+    // Those that are busy are not looked at again for each that is added.
+    this.#countMax = Math.max(limits.messagePeersMax, 2 * this.#lanes.size)
   }
 }

@@ -1,4 +1,6 @@
-import { adoptDescriptor, ConnectAttempt, guarded, type ListenerHandler, openSocket, ringOnlyFor } from '@sheaf/ring'
+import {
+  adoptDescriptor, ConnectAttempt, guarded, type ListenerHandler, openSocket, prepared, ringOnlyFor,
+} from '@sheaf/ring'
 import { listenOnRing } from '../listening'
 import { beginPair, openPair, unixSeqpacketSocket } from '../socket'
 import type { UnixListener } from '../transport'
@@ -39,7 +41,8 @@ export async function connect(options: ConnectOptions, handler: SeqpacketHandler
   const create = (connecting: SeqpacketHandler): SeqpacketConnection => {
     const target = encodeUnixAddress(path, 'connect')
     const { domain, type } = unixSeqpacketSocket
-    const connection = new SeqpacketConnection(ring, openSocket(ring, domain, type, 0), connecting, options)
+    const fd = openSocket(ring, domain, type, 0)
+    const connection = prepared(ring, fd, () => new SeqpacketConnection(ring, fd, connecting, options))
     connection.connect(target)
     return connection
   }
