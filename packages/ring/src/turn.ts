@@ -47,8 +47,6 @@ export class Turn {
     member.scheduled = true
     this.#scheduled.push(member)
     this.#wanted[Wish.Turn] = 1
-    // The loop may have been past this ring's hook already, and would block.
-    if (turning !== undefined && turning !== this) disturbed.add(this)
     if (processEnds) this.finish()
   }
 
@@ -169,7 +167,6 @@ export class Turn {
     } finally {
       turning = undefined
       this.#ticksDue = false
-      if (disturbed.size !== 0) advanceDisturbed()
       if (afterTurn.length === 0) this.#prompt = false
     }
     return afterTurn.length === 0 ? undefined : this.#finishRun
@@ -233,13 +230,12 @@ export class Turn {
 /** See {@link Turn.afterwards}. */
 const afterTurn: (() => void)[] = []
 
-/** The turn that is under way, and those for which it made work. */
+/** The turn that is under way. */
 let turning: Turn | undefined
 /** When it began, if anybody has asked. */
 let turnMs: number | undefined
 // As it is now: tests of applications put clocks of their own there.
 const nowMs = performance.now.bind(performance)
-const disturbed = new Set<Turn>()
 
 /**
  * A clock in milliseconds that stands still during a turn: what happens in one happens at the same time, as it does in
@@ -247,11 +243,4 @@ const disturbed = new Set<Turn>()
  */
 export function turnTimeMs(): number {
   return turning === undefined ? nowMs() : turnMs ??= nowMs()
-}
-
-function advanceDisturbed(): void {
-  for (const turn of disturbed) {
-    disturbed.delete(turn)
-    turn.advanceNow()
-  }
 }

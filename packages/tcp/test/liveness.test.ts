@@ -128,3 +128,39 @@ describe('a process with sockets of Sheaf', () => {
       })`)).toBe('127.0.0.1\n')
   })
 })
+
+describe('two rings of a thread', () => {
+  // The hook of one had been called already when what came behind the other's turn had it write: the loop blocked.
+  it.each([
+    ['a callback of the other', ''],
+    ['a tick of the other', 'process.nextTick('],
+    ['a promise of the other', 'settled.then('],
+  ])('what one writes in %s leaves', async (_where, later) => {
+    const server = createServer((socket) => {
+      socket.on('error', () => undefined).on('data', (chunk) => {
+        if (chunk.toString() === 'last') server.emit('last')
+      })
+    })
+    await new Promise<void>((resolve) => { server.listen(0, '127.0.0.1', resolve) })
+    onTestFinished(() => { server.close() })
+    const { port } = server.address() as AddressInfo
+    server.once('last', () => { server.emit('close') })
+    const act = "() => { second.write('last', () => { process.exitCode = 5 }); second.end() }"
+    const ended = await run(`
+      const { connect, createRing } = require('@sheaf/tcp')
+      const rings = [createRing(), createRing()]
+      const settled = Promise.resolve()
+      const to = { host: '127.0.0.1', port: ${port} }
+      const once = async (rings) => {
+        const [first, second] = await Promise.all(rings.map((ring) => connect({ ...to, ring }, {})))
+        await new Promise((resolve) => setTimeout(resolve, 50))
+        // It is called back before the loop blocks, and nothing comes after it.
+        first.write(Buffer.alloc(70000), ${later === '' ? act : `() => { ${later}${act}) }`})
+        await new Promise((resolve) => { second.handler = { close: resolve } })
+        first.destroy()
+      }
+      once(rings).then(() => once(rings.reverse()))
+    `)
+    expect(ended).toMatchObject({ code: 5, errors: '' })
+  })
+})

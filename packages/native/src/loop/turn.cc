@@ -4,9 +4,11 @@
 #include <unistd.h>
 #include <uv.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cerrno>
 #include <utility>
+#include <vector>
 
 namespace sheaf::loop {
 
@@ -43,6 +45,9 @@ constexpr bool kLockedOrIsFullBarrier = true;
 #else
 constexpr bool kLockedOrIsFullBarrier = false;
 #endif
+
+/** Those of this thread's loop. */
+thread_local std::vector<TurnHook*> hooks;
 
 /** An enter found no room or no memory for now. */
 bool IsBusy(int entered) {
@@ -90,6 +95,7 @@ int TurnHook::Create(uv_loop_s* loop, std::shared_ptr<kernel::Ring> ring, Wishes
                 [](uv_poll_t* handle, int, int) { static_cast<TurnHook*>(handle->data)->OnWakeup(); });
   uv_prepare_start(&handles->prepare,
                    [](uv_prepare_t* handle) { static_cast<TurnHook*>(handle->data)->BeforeBlocking(); });
+  hooks.push_back(made);
   *hook = made;
   return 0;
 }
@@ -123,6 +129,7 @@ void TurnHook::SetReferenced(bool referenced) {
 void TurnHook::Close() {
   if (ring_ == nullptr) return;
   stopped_ = true;
+  hooks.erase(std::remove(hooks.begin(), hooks.end(), this), hooks.end());
   ring_->UnregisterEventfd();
   ring_.reset();
   const auto on_close = [](uv_handle_t* handle) { static_cast<TurnHook*>(handle->data)->HandleClosed(); };
@@ -146,7 +153,19 @@ void TurnHook::BeforeBlocking() {
   if (stopped_) return;
   yielded_ = false;
   __atomic_fetch_add(&wishes_->iterations, 1, __ATOMIC_RELAXED);
+  const uint64_t turns = turns_;
   if (Submit() && !stopped_) Signal();
+  if (turns_ != turns) SignalOthers();
+}
+
+/**
+ * What a turn has called, and the ticks behind it, may have had another ring do something, past whose hook the loop has
+ * been.
+ */
+void TurnHook::SignalOthers() {
+  for (TurnHook* const other : hooks) {
+    if (other != this && other->HasWork()) other->Signal();
+  }
 }
 
 /** @returns whether the loop is not to block. */

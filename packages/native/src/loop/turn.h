@@ -103,6 +103,7 @@ class TurnHook {
   int Enter();
   void Run(bool forced);
   void Signal();
+  void SignalOthers();
   void ForgetSignal();
   void TakeSignals();
   bool Settle();
