@@ -20,6 +20,7 @@ export {
   internetFamily,
   socketAddressBytesMax,
 } from './internet/socket-address'
+export { lookUp } from './internet/lookup'
 export { limits } from './limits'
 export { type ControlReader, controlMessages } from './message/control'
 export { MessageConnection, type MessageConnectionOptions } from './message/connection'

@@ -140,6 +140,8 @@ export class Turn {
   readonly run = (): (() => void) | undefined => {
     const { completions, directReceives, metrics, submissions } = this.#ring
     metrics.turns++
+    // Something may run the event loop within a handler.
+    const outer = turning
     // eslint-disable-next-line @typescript-eslint/no-this-alias -- it is the current turn, not a way around scoping
     turning = this
     turnMs = undefined
@@ -165,7 +167,7 @@ export class Turn {
       if (afterTurn.length !== 0) this.wake()
       throw error
     } finally {
-      turning = undefined
+      turning = outer
       this.#ticksDue = false
       if (afterTurn.length === 0) this.#prompt = false
     }

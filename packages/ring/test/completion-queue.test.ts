@@ -53,3 +53,25 @@ it('few are counted without sends, and none of them has ended or failed', () => 
   enter(kernel)
   expect(completions.isFew(2)).toBe(false)
 })
+
+// npm's `deasync` runs the event loop within a listener.
+it('a handler within which more is handed over loses nothing, and gets nothing twice', () => {
+  const kernel = new Kernel()
+  const { completions, table } = kernel
+  const told: string[] = []
+  const owner = owners(kernel, told)
+  const pairs = [socketPair(), socketPair()]
+  kernel.submissions.writable(table.allocate({
+    complete: () => {
+      told.push('outer')
+      kernel.submissions.writable(owner('later'), pairs[1][1])
+      enter(kernel)
+      completions.drain()
+    },
+  }), pairs[0][0])
+  kernel.submissions.writable(owner('next'), pairs[0][1])
+  enter(kernel)
+  completions.drain()
+  expect(told).toEqual(['outer', 'next', 'later'])
+  expect(kernel.metrics.completions).toBe(3)
+})

@@ -1,13 +1,12 @@
 import { lookup as systemLookup } from 'node:dns'
 import {
-  adoptDescriptor, ConnectAttempt, guarded, prepared, type Ring, ringFor, type StreamHandler,
+  adoptDescriptor, ConnectAttempt, guarded, lookUp, prepared, type Ring, ringFor, type StreamHandler,
 } from '@sheaf/ring'
 import { RingTcpConnection } from './connection'
 import type { NodeTcpConnection } from './node-connection'
 import { adoptOnNode, connectingOnNode } from './node-sockets'
 import { type AdoptOptions, checkAdoptOptions, checkConnectOptions, type ConnectOptions } from './options'
 import { applyStreamOptions, bindSocket, openTcpSocket, socketAddress, tcpSocket } from './socket'
-import { familyOf } from './socket-address'
 import { setOption } from './socket-options'
 import type { TcpConnection } from './transport'
 
@@ -54,7 +53,8 @@ async function connectToAny(
   options: ConnectOptions,
 ): Promise<AnyConnection> {
   const errors: Error[] = []
-  for (const address of await addressesOf(host, options)) {
+  const { family = 0, lookup = systemLookup } = options
+  for (const address of await lookUp(host, family, lookup)) {
     attempt.throwIfGivenUp()
     try {
       return await connectToOne(attempt, ring, address, options)
@@ -66,17 +66,6 @@ async function connectToAny(
   if (errors.length === 1) throw errors[0]
   const message = errors.map((error) => error.message).join('; ')
   throw Object.assign(new AggregateError(errors, message), { code: (errors[0] as NodeJS.ErrnoException).code })
-}
-
-function addressesOf(host: string, options: ConnectOptions): Promise<string[]> {
-  const { family = 0, lookup = systemLookup } = options
-  if (familyOf(host) !== undefined) return Promise.resolve([host])
-  return new Promise((resolve, reject) => {
-    lookup(host, { all: true, family }, (error, found) => {
-      if (error) reject(error)
-      else resolve(found.map(({ address }) => address))
-    })
-  })
 }
 
 function connectToOne(

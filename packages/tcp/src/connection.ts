@@ -96,7 +96,9 @@ export class RingTcpConnection extends StreamConnection implements TcpConnection
   }
 
   #isIPv6(): boolean {
-    return this.localAddress?.family === 'IPv6'
+    const local = this.localAddress
+    // To an IPv4 peer of an IPv6 socket IPv4 is spoken.
+    return local?.family === 'IPv6' && !local.address.startsWith('::ffff:')
   }
 
   #set(name: Parameters<typeof setOption>[2], ...values: number[]): void {

@@ -1,5 +1,5 @@
 import { execFileSync, spawn } from 'node:child_process'
-import { once } from 'node:events'
+import { getEventListeners, once } from 'node:events'
 import { connect as nodeConnect, createServer, type AddressInfo } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { createRing } from '@sheaf/ring'
@@ -162,6 +162,31 @@ describe('errors have what Node\'s have', () => {
     expect((failed as AggregateError).errors).toMatchObject([{ address: '127.0.0.9', port }, { address: '::1', port }])
   })
 
+  it.each([
+    ['what is no address', 'nowhere', { code: 'ERR_INVALID_IP_ADDRESS' }],
+    ['nothing', undefined, { code: 'ERR_INVALID_IP_ADDRESS' }],
+    ['addresses, one of which is none', [{ address: loopback, family: 4 }, {}], { code: 'ERR_INVALID_IP_ADDRESS' }],
+    ['no address', [], { code: 'ENOTFOUND', syscall: 'getaddrinfo', hostname: 'somewhere' }],
+  ])('a resolver that finds %s', async (_what, found, error) => {
+    const lookup = (_name: string, _options: object, callback: (error: null, found: never) => void): void => {
+      setImmediate(callback, null, found as never)
+    }
+    for (const backend of ['ring', 'node'] as const) {
+      await expect(connect({ host: 'somewhere', port: 1, backend, lookup }, {})).rejects.toMatchObject(error)
+    }
+  })
+
+  it('a resolver that does not heed that all addresses are wanted', async () => {
+    const ring = testRing()
+    const listener = await server(ring, echo)
+    const lookup = (_name: string, _options: object, callback: (...found: never[]) => void): void => {
+      callback(null as never, loopback as never, 4 as never)
+    }
+    const connection = await connect({ host: 'somewhere', port: listener.address.port, ring, lookup }, {})
+    expect(connection.remoteAddress?.address).toBe(loopback)
+    connection.destroy()
+  })
+
   it('a local address that is not here, and one that is', async () => {
     const ring = testRing()
     const listener = await server(ring, echo)
@@ -245,15 +270,48 @@ describe('giving up', () => {
     await untilIdle(ring)
   })
 
-  it('an abort later destroys the connection', async () => {
+  it.each(['ring', 'node'] as const)('an abort later destroys the connection, also that to a second address: %s',
+    async (backend) => {
+      const listener = await server(testRing(), echo)
+      const { port } = listener.address
+      const addresses = [{ address: '127.0.0.9', family: 4 }, { address: loopback, family: 4 }]
+      for (const found of [addresses, addresses.slice(1)]) {
+        const controller = new AbortController()
+        const { signal } = controller
+        const received = new Received()
+        type Callback = (error: null, found: typeof addresses) => void
+        const lookup = (_name: string, _options: object, callback: Callback): void => { callback(null, found) }
+        await connect({ host: 'somewhere', port, backend, signal, lookup }, received)
+        controller.abort()
+        await received.closed
+        expect(received.error).toMatchObject({ name: 'AbortError' })
+        expect(getEventListeners(signal, 'abort')).toEqual([])
+      }
+    })
+
+  it('memory for what has come that can\'t be had: that connection fails, and no other', async () => {
     const ring = testRing()
-    const listener = await server(ring, echo)
-    const controller = new AbortController()
-    const received = new Received()
-    await client(ring, listener, received, { signal: controller.signal })
-    controller.abort()
-    await received.closed
-    expect(received.error).toMatchObject({ name: 'AbortError' })
+    const [poor, rich] = [new Received(), new Received()]
+    const listener = await server(ring, {
+      open: (connection) => { connection.handler = listener.connections === 1 ? poor : rich },
+    })
+    const first = await client(ring, listener, {})
+    const second = await client(ring, listener, {})
+    const allocate = vi.spyOn(Buffer, 'allocUnsafeSlow').mockImplementationOnce(() => {
+      throw new RangeError('Array buffer allocation failed')
+    })
+    onTestFinished(() => { allocate.mockRestore() })
+    first.write(Buffer.alloc(3000))
+    await poor.closed
+    expect(poor.error).toMatchObject({ code: 'ENOBUFS', syscall: 'read' })
+    for (const size of [10, 3000, 100_000]) {
+      const before = rich.bytes
+      second.write(Buffer.alloc(size))
+      await until(() => rich.bytes === before + size, 'the bytes')
+    }
+    second.destroy()
+    first.destroy()
+    await untilIdle(ring, 1)
   })
 })
 

@@ -4,7 +4,8 @@ import { connect as nodeConnect, createServer, type Socket } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { expect, it } from 'vitest'
 import type { Ring } from '@sheaf/ring'
-import { adopt, connect, listen, type TcpListener } from '../src/index'
+import { adopt, connect, listen, type TcpConnection, type TcpListener } from '../src/index'
+import { getOption } from '../src/socket-options'
 import { client, echo, loopback, Received, server, testRing, uncaughtDuring, until, untilIdle } from './support'
 
 it('socket options are set in the kernel, as its own tools see them', async () => {
@@ -184,4 +185,25 @@ it('a listening descriptor is adopted', async () => {
   await received.closed
   expect(received.text).toBe('x')
   await listener.close()
+})
+
+it('to an IPv4 client of a listener on :: the type of service is that of IPv4', async () => {
+  const ring = testRing()
+  const accepted: TcpConnection[] = []
+  const listener = await listen({ host: '::', port: 0, ring }, { open: (connection) => void accepted.push(connection) })
+  const to = { port: listener.address.port, ring }
+  for (const [host, name] of [['127.0.0.1', 'typeOfService'], ['::1', 'trafficClass']] as const) {
+    const before = accepted.length
+    const client = await connect({ ...to, host }, {})
+    await until(() => accepted.length > before, 'the connection')
+    const connection = accepted[before]
+    connection.setTypeOfService(0x20)
+    const { fd } = connection as unknown as { fd: number }
+    expect(getOption(ring.sockets, fd, name)).toBe(0x20)
+    expect(connection.typeOfService).toBe(0x20)
+    client.destroy()
+    connection.destroy()
+  }
+  await listener.close()
+  await untilIdle(ring)
 })

@@ -3,6 +3,7 @@ import {
   encodeSocketAddress,
   familyOf,
   internet6Family,
+  lookUp,
   openSocket,
   prepared,
   type Ring,
@@ -11,7 +12,7 @@ import {
   systemError,
 } from '@sheaf/ring'
 import {
-  type BindOptions, checkBindOptions, checkConnectOptions, type ConnectOptions, type Lookup, type UdpOptions,
+  type BindOptions, checkBindOptions, checkConnectOptions, type ConnectOptions, type UdpOptions,
 } from './options'
 import { type NodeUdpSocket } from './node-socket'
 import { bindOnNode, connectOnNode } from './node-sockets'
@@ -38,7 +39,7 @@ export async function bind(options: BindOptions, handler: UdpHandler): Promise<U
       ? await bindOnNode(address, port, options, handler)
       : bindOnRing(ring, address, port, options, handler), signal)
   if (host !== undefined && host !== '') {
-    const address = await resolve(host, family, systemLookup)
+    const [address] = await lookUp(host, family, systemLookup)
     signal?.throwIfAborted()
     return bindAt(address)
   }
@@ -63,7 +64,7 @@ export async function connect(options: ConnectOptions, handler: UdpHandler): Pro
   signal?.throwIfAborted()
   const ring = ringFor(options)
   const name = host === undefined || host === '' ? 'localhost' : host
-  const address = await resolve(name, family, lookup ?? systemLookup)
+  const [address] = await lookUp(name, family, lookup ?? systemLookup)
   signal?.throwIfAborted()
   return started(ring === undefined
     ? await connectOnNode(address, options, handler)
@@ -134,14 +135,4 @@ function started(socket: RingUdpSocket | NodeUdpSocket, signal: AbortSignal | un
     signal.removeEventListener('abort', abort)
   }
   return socket
-}
-
-function resolve(host: string, family: 0 | 4 | 6, lookup: Lookup): Promise<string> {
-  if (familyOf(host) !== undefined) return Promise.resolve(host)
-  return new Promise((settle, reject) => {
-    lookup(host, { all: true, family }, (error, found) => {
-      if (error) reject(error)
-      else settle(found[0].address)
-    })
-  })
 }

@@ -4,6 +4,13 @@ import { describe, expect, it, vi } from 'vitest'
 import { bind, connect } from '../src/index'
 import { addressOf, bound, connected, loopback, Received, testRing, until, untilIdle } from './support'
 
+/** A resolver's answer, whatever it is. */
+function finds(found: unknown) {
+  return (_name: string, _options: unknown, callback: (error: null, found: never) => void): void => {
+    setImmediate(callback, null, found as never)
+  }
+}
+
 /** A port that nobody has. */
 async function freePort(): Promise<number> {
   const taken = createSocket('udp4').bind(0, loopback)
@@ -41,6 +48,9 @@ describe('arguments that are wrong are refused at the call', () => {
     ['a bad local port', { port: 1, localPort: -1 }, 'ERR_SOCKET_BAD_PORT'],
     ['a lookup that is no function', { port: 1, lookup: 1 }, 'ERR_INVALID_ARG_TYPE'],
     ['a name that does not exist', { port: 1, host: 'does.not.exist.invalid' }, 'ENOTFOUND'],
+    ['a name without addresses', { port: 1, host: 'a.b', lookup: finds([]) }, 'ENOTFOUND'],
+    ['a name whose address is none', { port: 1, host: 'a.b', lookup: finds([{}]) }, 'ERR_INVALID_IP_ADDRESS'],
+    ['a resolver that finds nothing', { port: 1, host: 'a.b', lookup: finds(undefined) }, 'ERR_INVALID_IP_ADDRESS'],
   ])('connect with %s', async (_name, options, code) => {
     const lookup = (name: string, _options: unknown, callback: (error: Error) => void): void => {
       callback(Object.assign(new Error(`getaddrinfo ENOTFOUND ${name}`), { code: 'ENOTFOUND' }))

@@ -61,3 +61,20 @@ it('datagrams larger than the path takes are sent in fragments, not bundled, and
     `, 0, wrapper)
     expect(ended).toMatchObject({ code: 0, errors: '', output: '30 74000 1 21 true\n' })
   })
+
+it('a path that takes little is no reason to send nobody bundles', async (context) => {
+  const wrapper = namespaceWith(context, 'ip link set lo mtu 900')
+  const ended = await run(`
+    import { createRing } from '@sheaf/udp'
+    const ring = createRing()
+    let count = 0
+    const socket = await bind({ host: '127.0.0.1', ring }, { message() { count++ } })
+    const to = { address: '127.0.0.1', port: socket.localAddress.port }
+    const sender = await bind({ host: '127.0.0.1', ring }, { error(t, error) { throw error } })
+    for (let index = 0; index < 10; index++) sender.send(Buffer.alloc(1000), to)
+    await new Promise((resolve) => setTimeout(resolve, 50))
+    console.log(count, ring.metrics.segmentationRefusals, ring.capabilities.segmentedSend.enabled)
+    ring.close()
+  `, 0, wrapper)
+  expect(ended).toMatchObject({ code: 0, errors: '', output: '10 1 true\n' })
+})

@@ -109,6 +109,17 @@ describe('UDP on Node\'s own sockets', () => {
     expect(received.chunks.length).toBe(20)
   })
 
+  it('loses none of many large ones that come while the thread is busy, as it is not paused', async () => {
+    let messages = 0
+    const receiver = await bound({ messages: (_socket, batch) => { messages += batch.count } }, {
+      receiveBufferBytes: 4_000_000,
+    })
+    const sender = await connected(receiver)
+    sender.sendMany(Array.from({ length: 12 }, () => Buffer.alloc(60_000)))
+    await until(() => sender.messagesQueued === 0, 'the datagrams to be sent')
+    await until(() => messages === 12, 'the datagrams')
+  })
+
   it('keeps no more empty ones while paused than the kernel would', async () => {
     const received = new Received()
     const receiver = await bound(received)

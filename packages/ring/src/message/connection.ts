@@ -38,6 +38,8 @@ export abstract class MessageConnection<A extends Address, To extends object = A
   #endTold = false
   /** The owner waits for nothing more. */
   #closing = false
+  /** What is known of a peer that has closed: told when everything has been that it had sent. */
+  #brokenBy: Error | undefined
 
   constructor(
     ring: Ring,
@@ -100,12 +102,19 @@ export abstract class MessageConnection<A extends Address, To extends object = A
 
   /** @internal */
   override receiveFailed(error: Error): void {
-    this.destroy(error)
+    // The kernel tells that the peer has closed before what it had sent, and only once.
+    const isReset = (error as NodeJS.ErrnoException).code === 'ECONNRESET'
+    if (isReset && this.#brokenBy === undefined) this.#brokenBy = error
+    else this.destroy(error)
   }
 
   /** @internal */
   override sendFailed(error: SystemError): void {
-    if (!messageErrors.has(-error.errno)) this.destroy(error)
+    if (messageErrors.has(-error.errno)) return
+    // What the peer has sent before it closed is told first, and then its end.
+    const readsFirst = error.errno === -Errno.EPIPE && this.receives && this.awaitsMessages && !this.paused
+    if (readsFirst) this.#brokenBy ??= error
+    else this.destroy(error)
   }
 
   protected override completeOther(operation: Operation, result: number): void {
@@ -124,6 +133,10 @@ export abstract class MessageConnection<A extends Address, To extends object = A
 
   protected override tellEnd(): void {
     if (this.awaitsMessages || this.#endTold || !this.receives || this.paused || this.holdsMessages) return
+    if (this.#brokenBy !== undefined) {
+      this.destroy(this.#brokenBy)
+      return
+    }
     this.#endTold = true
     try {
       this.handler.end?.(this)

@@ -19,9 +19,9 @@ import type { MessageShare } from './share'
 const segmentationErrors = new Set<number>([Errno.EINVAL, Errno.EIO, Errno.EMSGSIZE])
 
 /**
- * Every IPv6 path takes this payload in one packet (RFC 8200, 1280 bytes less headers): its refusal is not the path's.
+ * Every path takes this payload in one packet (RFC 791, 576 bytes less headers): its refusal is not the path's.
  */
-const segmentBytesOfAnyPath = 1232
+const segmentBytesOfAnyPath = 548
 
 /** The destination's queue is full, or the kernel's memory: it is to be tried again. */
 const refusals = new Set<number>([Errno.EAGAIN, Errno.ENOBUFS])
@@ -202,7 +202,7 @@ export class MessageSender implements RequestOwner, BlockHolder {
   #degrade(lane: Lane, segmentBytes: number, result: number): void {
     const { capabilities, metrics } = this.#ring
     metrics.segmentationRefusals++
-    if (result !== -Errno.EIO && segmentBytes > segmentBytesOfAnyPath) {
+    if (result === -Errno.EMSGSIZE || (result === -Errno.EINVAL && segmentBytes > segmentBytesOfAnyPath)) {
       lane.segmentBytesMax = Math.min(lane.segmentBytesMax, segmentBytes - 1)
       return
     }

@@ -448,13 +448,11 @@ implements MessageTransport<A, To>, OperationOwner, MessageReceiverOwner<A>, Mes
     const { batch } = this.#receiver
     if (batch.count === 0) return
     try {
-      if (this.handler.messages === undefined) {
-        while (this.receives && !this.paused && batch.count !== 0) {
-          this.#tellNext()
-          this.ring.turn.endEvent()
-        }
-      } else if (this.receives && !this.paused) {
-        this.#tellBatch()
+      while (this.receives && !this.paused && batch.count !== 0) {
+        // It may be another's after each.
+        if (this.handler.messages === undefined) this.#tellNext()
+        else this.#tellBatch()
+        this.ring.turn.endEvent()
       }
     } finally {
       this.#receiver.handedOver()

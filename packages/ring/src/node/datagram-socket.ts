@@ -254,7 +254,8 @@ export abstract class NodeDatagramSocket implements MessageTransport<InternetAdd
   }
 
   readonly #received = (chunk: Buffer, info: RemoteInfo): void => {
-    if (this.#state !== 'open' || this.#keptBytes + keptBytes(chunk) > limits.messageKeptBytesMax) return
+    if (this.#state !== 'open') return
+    if (this.#paused && this.#keptBytes + keptBytes(chunk) > limits.messageKeptBytesMax) return
     const { metrics } = nodeSockets
     metrics.receives++
     metrics.bytesRead += chunk.byteLength

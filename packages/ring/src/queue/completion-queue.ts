@@ -51,7 +51,8 @@ export class CompletionQueue {
   handOver(tail: number): 'nothing' | 'send' | 'other' {
     const entries = this.#entries
     this.#end = tail
-    while (this.#head !== tail && !this.#stopped) {
+    // Where a handler has run the event loop, more has been handed over than this was called for.
+    while (((tail - this.#head) | 0) > 0 && !this.#stopped) {
       const at = (this.#head & this.#mask) << 2
       const low = entries[at]
       const high = entries[at + 1]
@@ -77,7 +78,7 @@ export class CompletionQueue {
    */
   get nextBytes(): number {
     const entries = this.#entries
-    if (this.#head === this.#end || this.#stopped) return 0
+    if (((this.#end - this.#head) | 0) <= 0 || this.#stopped) return 0
     const at = (this.#head & this.#mask) << 2
     if (entries[at] !== this.#low || entries[at + 1] !== this.#high) return 0
     return (entries[at + 3] & CompletionFlag.More) === 0 ? 0 : Math.max(entries[at + 2], 0)

@@ -77,9 +77,12 @@ export class ConnectAttempt<C extends Connecting> {
     port?: number,
   ): Promise<C> {
     return new Promise((resolve, reject) => {
-      const connection = create({
+      this.#connecting = create({
         open: (opened) => {
           opened.handler = this.#handler
+          opened.onClosed = () => {
+            this.#options.signal?.removeEventListener('abort', this.#abort)
+          }
           resolve(opened)
           this.#handler.open?.(opened)
         },
@@ -88,10 +91,6 @@ export class ConnectAttempt<C extends Connecting> {
           reject(withTarget(error as NodeJS.ErrnoException, address, port))
         },
       })
-      connection.onClosed = () => {
-        this.#options.signal?.removeEventListener('abort', this.#abort)
-      }
-      this.#connecting = connection
     })
   }
 

@@ -68,7 +68,7 @@ export class DetailReceiver extends Receiver {
     const lost = receivesDescriptors && (words[at + ReceivedMessageWord.Flags] & MessageFlag.ControlTruncated) !== 0
     const payload = bytes - this.#payloadOffsetBytes
     const wanted = payload !== 0 && !lost && this.owner.state !== 'closing'
-    const chunk = wanted ? this.slab.allocate(payload) : undefined
+    const chunk = wanted ? this.allocate(payload) : undefined
     chunk?.set(share.bytes.subarray(run.offset + this.#payloadOffsetBytes, run.offset + bytes))
     pool.recycle(run.first, 1)
     share.publish()

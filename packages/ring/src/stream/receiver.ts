@@ -1,4 +1,5 @@
 import { bufferIdShift, CompletionFlag, Errno } from '../abi'
+import { systemError } from '../errors'
 import { limits } from '../limits'
 import { Slab, streamSlabs } from '../memory/slab'
 import { countBundle } from '../metrics'
@@ -318,7 +319,7 @@ export class Receiver implements DirectReader {
       metrics.poolExhausted++
       if (forwarding === undefined) this.#becomeDirect()
     }
-    if (chunk !== undefined) this.deliver(chunk, undefined, rest)
+    if (chunk !== undefined && this.owner.active) this.deliver(chunk, undefined, rest)
   }
 
   /**
@@ -356,12 +357,23 @@ export class Receiver implements DirectReader {
     this.owner.tellKept()
   }
 
-  /** The next of `bytes`, or as many as a chunk may have. */
-  #copyOut(bytes: number, skipped: number): Chunk {
+  /** The next of `bytes`, or as many as a chunk may have; undefined, and none are left, if there is no memory. */
+  #copyOut(bytes: number, skipped: number): Chunk | undefined {
     const { pool } = this.ring
-    const chunk = this.slab.allocate(pool.bytesOfWhole(bytes, limits.chunkBytesMax, skipped))
-    pool.copyOut(chunk, skipped)
+    const chunk = this.allocate(pool.bytesOfWhole(bytes, limits.chunkBytesMax, skipped))
+    if (chunk === undefined) pool.skip(bytes + skipped)
+    else pool.copyOut(chunk, skipped)
     return chunk
+  }
+
+  /** Memory for what has been received. @returns undefined if there is none: the connection cannot go on without. */
+  protected allocate(bytes: number): Chunk | undefined {
+    try {
+      return this.slab.allocate(bytes)
+    } catch {
+      this.owner.destroy(systemError(-Errno.ENOBUFS, 'read'))
+      return undefined
+    }
   }
 
   #copyRest(bytes: number, skipped: number): Kept[] | undefined {
@@ -369,6 +381,7 @@ export class Receiver implements DirectReader {
     const rest: Kept[] = []
     for (let left = bytes; left !== 0;) {
       const chunk = this.#copyOut(left, skipped)
+      if (chunk === undefined) break
       rest.push({ chunk, details: undefined })
       left -= chunk.byteLength
     }

@@ -301,9 +301,11 @@ export class Sender {
     // libuv reads first when it polls, and what a socket is told is what that says. The kernel tells of a reset once,
     // to whoever asks first; and where it has broken a pipe, whoever receives may be told of a reset, in the same turn.
     const { failedCall } = this
-    const readFirst = this.#owner.underSocket && this.#owner.reads
-    if (readFirst && result === -Errno.EPIPE) this.failure = result
-    else this.#owner.reset(systemError(result, readFirst && result === -Errno.ECONNRESET ? failedCall : 'write'))
+    const readFirst = this.#owner.reads
+    const { underSocket } = this.#owner
+    const isReset = result === -Errno.ECONNRESET
+    if (readFirst && (result === -Errno.EPIPE || (isReset && !underSocket))) this.failure = result
+    else this.#owner.reset(systemError(result, readFirst && isReset ? failedCall : 'write'))
   }
 
   // ---------------------------------------------------------------- what the writers are told

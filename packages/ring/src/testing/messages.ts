@@ -207,6 +207,23 @@ const messageTests: Record<string, Test> = {
     assert.deepEqual(told.texts, Array.from({ length: 100 }, (_, index) => `message ${index}`))
   },
 
+  async 'goes on with the handler that a message has put in its place, whatever that wants to be told'(bench) {
+    const texts: string[] = []
+    const alone = (batch: MessageBatch): void => {
+      for (let index = 0; index < batch.count; index++) texts.push(batch.chunk(index).toString())
+    }
+    const { sender } = await bench.open(bench.place(), {}, {
+      message(transport, chunk) {
+        texts.push(chunk.toString())
+        const next: MessageHandler = { messages: (_transport, batch) => { alone(batch) } }
+        Object.assign(transport, { handler: next })
+      },
+    })
+    sender.sendMany(['a', 'b', 'c', 'd'])
+    await until(() => texts.length === 4, 'four messages')
+    assert.deepEqual(texts, ['a', 'b', 'c', 'd'])
+  },
+
   async 'hands over batches, which are valid until the handler returns'(bench) {
     const texts: string[] = []
     let kept: MessageBatch | undefined

@@ -97,8 +97,8 @@ export class Endpoint {
   #open(ipv6: boolean, options: EndpointOptions): number {
     const ring = this.#ring ??= defaultRing()
     const { sockets, capabilities } = ring
-    let result = 0
-    if (this.#fd === -1) {
+    let result = prepare(ring)
+    if (result === 0 && this.#fd === -1) {
       result = sockets.socket(ipv6 ? internet6Family : internetFamily, datagramType, udpProtocol)
       if (result < 0) return result
       this.#fd = result
@@ -140,6 +140,8 @@ export class Endpoint {
     const { sockets } = ring
     const kind = kindOf(ring, fd)
     if (kind !== 'UDP') throw badDescriptorType(kind)
+    const prepared = prepare(ring)
+    if (prepared < 0) return prepared
     const own = duplicate ? sockets.dup(fd) : fd
     if (own < 0) return own
     // io_uring answers EAGAIN on a non-blocking socket instead of waiting.
@@ -269,6 +271,16 @@ export class Endpoint {
 }
 
 /** An address of one link as `node:dgram` writes it: with the interface's name, for which the kernel has a number. */
+/** Has the ring have what its sockets receive into. @returns 0, or `-errno` if there is no memory. */
+function prepare(ring: Ring): number {
+  try {
+    ring.internetMessages.open()
+    return 0
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).errno ?? invalid
+  }
+}
+
 function named(from: InternetAddress): InternetAddress {
   const at = from.address.indexOf('%')
   if (at === -1) return from

@@ -35,6 +35,26 @@ describe('sockets of @sheaf/udp/dgram', () => {
     await Promise.all([closed(sender), closed(receiver)])
   })
 
+  it('tell of memory that can\'t be had as of any other failure to bind', async () => {
+    const ring = defaultRing()
+    const noMemory = Object.assign(new Error('no memory'), { errno: -12 })
+    Object.defineProperty(ring, 'internetMessages', { configurable: true, get: () => { throw noMemory } })
+    const before = openDescriptors()
+    try {
+      for (const sends of [false, true]) {
+        const socket = createSocket('udp4')
+        const failed = once(socket, 'error')
+        if (sends) socket.send('x', 1, loopback)
+        else socket.bind(0)
+        expect(await failed).toMatchObject([{ code: 'ENOMEM', syscall: 'bind' }])
+        await closed(socket)
+      }
+    } finally {
+      Reflect.deleteProperty(ring, 'internetMessages')
+    }
+    expect(openDescriptors()).toBe(before)
+  })
+
   it('tell who awaits one message after another of each', async () => {
     const receiver = await bound()
     const sender = await bound()
