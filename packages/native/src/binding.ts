@@ -254,6 +254,8 @@ export interface SocketCalls {
   shutdown(fd: number, how: number): number
   /** Sets or clears `O_NONBLOCK`. */
   setBlocking(fd: number, blocking: boolean): number
+  /** @returns 1 or 0, or `-errno`. */
+  isBlocking(fd: number): number
   dup(fd: number): number
   /**
    * A descriptor (`epoll(7)`, close-on-exec) that can be read while `fd` can be written to or has failed. A poll of

@@ -1,4 +1,4 @@
-import type { AsyncResource } from 'node:async_hooks'
+import { AsyncResource } from 'node:async_hooks'
 import { raise } from '@sheaf/native'
 
 /**
@@ -41,6 +41,22 @@ export function callInScope<Self, Args extends unknown[]>(
   resource: AsyncResource, call: (this: Self, ...args: Args) => unknown, self?: Self, ...args: Args
 ): void {
   resource.runInAsyncScope(reporting, self, call, ...args)
+}
+
+/** What `async_hooks` says of a request: whoever makes it uses {@link callLastInScope} once. */
+export function requestResource(type: string): AsyncResource {
+  return new AsyncResource(type, { requireManualDestroy: true })
+}
+
+/** As {@link callInScope}; nothing more is called in the context of `resource`. */
+export function callLastInScope<Self, Args extends unknown[]>(
+  resource: AsyncResource, call: (this: Self, ...args: Args) => unknown, self?: Self, ...args: Args
+): void {
+  try {
+    callInScope(resource, call, self, ...args)
+  } finally {
+    resource.emitDestroy()
+  }
 }
 
 function reporting(this: unknown, call: (...args: unknown[]) => unknown, ...args: unknown[]): void {

@@ -5,6 +5,10 @@ import { afterEach, expect, it } from 'vitest'
 import net from '../src/net'
 import { socketOption, type SocketOptionName } from '../src/socket-options'
 
+/** By the default export, as most programs for `node:net` have it, which the compiler checks. */
+export const portOf = (server: net.Server): number => (server.address() as net.AddressInfo).port
+export const blockListOf = (options: net.ServerOpts & { blockList?: net.BlockList }): unknown => options.blockList
+
 const open: (Server | Socket)[] = []
 
 /** Closed at the end of the test. */

@@ -817,6 +817,37 @@ describe('an application that is not changed, with @sheaf/tcp/register', () => {
     expect(bytesRead).toBeGreaterThan(0)
   })
 
+  it('has what a TLS socket writes begin the time-out of the socket beneath anew, on both sides', async () => {
+    const application = `
+      const net = require('net'), tls = require('tls'), { once } = require('events')
+      const server = tls.createServer(${tlsOptions()})
+      const watched = (name, socket) => socket.setTimeout(150, () => result.push([name, 'idle']))
+      result = []
+      server.on('connection', (raw) => watched('server', raw))
+      server.on('secureConnection', (socket) => socket.on('error', () => undefined).resume())
+      const slowly = async (socket) => {
+        for (let left = 8; left > 0; left--) {
+          socket.write('x')
+          await new Promise((resolve) => setTimeout(resolve, 50))
+        }
+      }
+      server.listen(0, async () => {
+        const raw = watched('client', net.connect(server.address().port))
+        const secured = once(server, 'secureConnection')
+        const socket = tls.connect({ socket: raw, rejectUnauthorized: false })
+        const [accepted] = await secured
+        raw.pause()
+        await slowly(socket)
+        await slowly(accepted)
+        result.push(['done'])
+        process.exit()
+      })`
+    const nodes = await carried(application, ['--input-type=commonjs'])
+    const { result, bytesRead } = await carried(application)
+    expect(result).toEqual(nodes.result)
+    expect(bytesRead).toBeGreaterThan(0)
+  })
+
   it('has TLS sockets use what an application has put on the prototype of net.Socket, and Sheaf\'s there', async () => {
     const application = `
       const net = require('net'), tls = require('tls'), { once } = require('events')

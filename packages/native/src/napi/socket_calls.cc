@@ -149,6 +149,13 @@ Napi::Value SetBlocking(const Napi::CallbackInfo& info) {
   return Result(info, fcntl(fd, F_SETFL, blocking ? flags & ~O_NONBLOCK : flags | O_NONBLOCK));
 }
 
+Napi::Value IsBlocking(const Napi::CallbackInfo& info) {
+  int fd = 0;
+  if (!ReadFd(info, &fd)) return {};
+  const int flags = fcntl(fd, F_GETFL);
+  return Result(info, flags < 0 ? flags : (flags & O_NONBLOCK) == 0);
+}
+
 Napi::Value Duplicate(const Napi::CallbackInfo& info) {
   int fd = 0;
   if (!ReadFd(info, &fd)) return {};
@@ -241,6 +248,7 @@ Napi::Object SocketCalls(Napi::Env env) {
   add("getsockopt", Napi::Function::New<GetOption>(env, "getsockopt"));
   add("shutdown", Napi::Function::New<Shutdown>(env, "shutdown"));
   add("setBlocking", Napi::Function::New<SetBlocking>(env, "setBlocking"));
+  add("isBlocking", Napi::Function::New<IsBlocking>(env, "isBlocking"));
   add("dup", Napi::Function::New<Duplicate>(env, "dup"));
   add("watchRoom", Napi::Function::New<WatchRoom>(env, "watchRoom"));
   add("close", Napi::Function::New<Close>(env, "close"));

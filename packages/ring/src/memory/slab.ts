@@ -33,6 +33,9 @@ class SlabKind {
   }
 }
 
+/** `typed_array_max_size_in_heap` of V8. */
+const heapBytesMax = 64
+
 /** For the chunks of streams. */
 export const streamSlabs = new SlabKind(limits.slabChunkBytes, limits.slabBytes, limits.slabsMax)
 /** For datagrams. */
@@ -46,6 +49,8 @@ export const messageSlabs
  */
 export class Slab {
   readonly #kind: SlabKind
+  /** No chunks are carved from anything: programs for Node's sockets read `chunk.buffer`, and mean the chunk. */
+  exact = false
   /** Among those that are used, or -1. */
   #place = -1
   #memory: ArrayBuffer | undefined
@@ -59,7 +64,9 @@ export class Slab {
 
   /** A chunk of the caller's own. */
   allocate(sizeBytes: number): Buffer {
-    if (sizeBytes > this.#kind.chunkBytesMax) return Buffer.allocUnsafeSlow(sizeBytes)
+    // The smallest lie on the heap of JavaScript, and are had sooner than any other.
+    const isAlone = this.exact || sizeBytes <= heapBytesMax || sizeBytes > this.#kind.chunkBytesMax
+    if (isAlone) return Buffer.allocUnsafeSlow(sizeBytes)
     if (this.#place < 0) {
       // It may be the only one for long.
       this.#place = this.#kind.enter(this)

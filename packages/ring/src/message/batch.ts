@@ -26,6 +26,11 @@ export class ReceivedBatch<A extends Address> implements MessageBatch<A> {
   /** Of those added, the first that is not among those being told. */
   #toldEnd: number | undefined
 
+  /** Whether each {@link chunk} is to have an `ArrayBuffer` of its own. */
+  set exactChunks(exact: boolean) {
+    this.#slab.exact = exact
+  }
+
   get count(): number {
     return this.#end - this.#next
   }

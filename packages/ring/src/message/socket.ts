@@ -142,6 +142,11 @@ implements MessageTransport<A, To>, OperationOwner, MessageReceiverOwner<A>, Mes
     return this.#receiver.paused
   }
 
+  /** As {@link StreamConnection.exactChunks}. */
+  set exactChunks(exact: boolean) {
+    this.#receiver.batch.exactChunks = exact
+  }
+
   // ---------------------------------------------------------------- what the owner asks for
 
   send(chunk: Uint8Array | string, toOrCallback?: To | WriteCallback, callback?: WriteCallback): boolean {

@@ -119,11 +119,17 @@ function checkTarget(options: NetOptions): InternetTarget {
   return {
     host: checkHost(options.host),
     port: portOf(port),
-    localAddress: localAddress === '' ? undefined : localAddress ?? undefined,
-    localPort: localPort === 0 ? undefined : localPort ?? undefined,
+    localAddress: orNone(localAddress),
+    localPort: orNone(localPort),
     autoSelectFamily: autoSelectFamily ?? getDefaultAutoSelectFamily(),
     attemptTimeoutMs: Math.max(timeout ?? getDefaultAutoSelectFamilyAttemptTimeout(), attemptTimeoutMsMin),
   }
+}
+
+/** Falsy ones are none. */
+function orNone<T>(value: T | null | undefined): T | undefined {
+  if (value) return value
+  return undefined
 }
 
 /** @throws TypeError for what is no name: a resolver written in C would stop at the null, and ask for another. */

@@ -53,3 +53,27 @@ const sheafNet = {
  * io_uring, or no memory for a ring, all is Node's.
  */
 export const net = (whyNoRing() === '' ? sheafNet : stockNet) as unknown as Net
+
+/** So that `net.Socket` is a type, too, where `net` is imported as the default of a module. */
+// eslint-disable-next-line @typescript-eslint/no-namespace -- the other meaning of the same name
+export declare namespace net {
+  export type AddressInfo = nodeNet.AddressInfo
+  export type BlockList = nodeNet.BlockList
+  export type DropArgument = nodeNet.DropArgument
+  export type IpcNetConnectOpts = nodeNet.IpcNetConnectOpts
+  export type IpcSocketConnectOpts = nodeNet.IpcSocketConnectOpts
+  export type ListenOptions = nodeNet.ListenOptions
+  export type LookupFunction = nodeNet.LookupFunction
+  export type NetConnectOpts = nodeNet.NetConnectOpts
+  export type OnReadOpts = nodeNet.OnReadOpts
+  export type Server = nodeNet.Server
+  export type ServerOpts = nodeNet.ServerOpts
+  export type Socket = nodeNet.Socket
+  export type SocketAddress = nodeNet.SocketAddress
+  export type SocketAddressInitOptions = nodeNet.SocketAddressInitOptions
+  export type SocketConnectOpts = nodeNet.SocketConnectOpts
+  export type SocketConstructorOpts = nodeNet.SocketConstructorOpts
+  export type SocketReadyState = nodeNet.SocketReadyState
+  export type TcpNetConnectOpts = nodeNet.TcpNetConnectOpts
+  export type TcpSocketConnectOpts = nodeNet.TcpSocketConnectOpts
+}

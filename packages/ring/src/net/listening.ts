@@ -12,7 +12,7 @@ import { addressError, invalidValue, listenError } from './errors'
 import { familyOfKind, kindOfDescriptor } from './families'
 import type { ForeignHandle } from './foreign-handle'
 import { ListenHandle } from './listen-handle'
-import type { NodeListenHandle } from './node-handle'
+import { type NodeListenHandle, nodeListenHandle } from './node-handle'
 import type { Server } from './server'
 
 const listenChannel = tracingChannel('net.server.listen')
@@ -91,10 +91,17 @@ export function listenOnPath(server: Server, options: NetOptions, path: string, 
 }
 
 export function listenOnDescriptor(server: Server, fd: number, backlog: number): void {
-  const kind = kindOfDescriptor(defaultRing(), fd)
+  const ring = defaultRing()
+  const kind = kindOfDescriptor(ring, fd)
   const handle = kind === undefined ? undefined : newHandle(kind)
   if (handle === undefined) {
     failToListen(server, listenError(-Errno.EINVAL, null))
+    return
+  }
+  // Whoever has made it so may accept from it, too: see `listenOnHandle`.
+  if (ring.sockets.isBlocking(fd) === 0) {
+    const given = nodeListenHandle(ring, fd)
+    if (!listenOnHandle(server, given, backlog)) given.close()
     return
   }
   const result = handle.adopt(fd, backlog)
@@ -110,18 +117,19 @@ export function listenOnDescriptor(server: Server, fd: number, backlog: number):
 
 /**
  * On a handle of Node's. Other processes may accept from the same socket, and whether that may block is the same for
- * all: so it stays as Node's own code has it, and Node accepts.
+ * all: so it stays as Node's own code has it, and Node accepts. @returns false if it can't.
  */
-export function listenOnHandle(server: Server, given: NodeListenHandle, backlog: number): void {
+export function listenOnHandle(server: Server, given: NodeListenHandle, backlog: number): boolean {
   const kind = kindOfDescriptor(defaultRing(), given.fd)
   const handle = kind === undefined ? undefined : newHandle(kind)
   const result = handle === undefined ? -Errno.EINVAL : given.listen(backlog)
   if (handle === undefined || result < 0) {
     failToListen(server, listenError(result, null))
-    return
+    return false
   }
   handle.deal(given)
   begin(server, handle, 'null:null:null')
+  return true
 }
 
 /** On the socket of a handle of Node's that nobody else has. */

@@ -71,7 +71,7 @@ class ServerMethods extends EventEmitter {
     // (handle | path | port, backlog) or (port, host, backlog)
     const counts = [countOf(args.length > 1 && args[1]), countOf(args.length > 2 && args[2])]
     const backlog = backlogOf(...counts)
-    const options = (given._handle ?? given.handle ?? given) as NetOptions
+    const options = [given._handle, given.handle].find(Boolean) as NetOptions | undefined ?? given
     this._listeningId++
     const boundKind = kindOfBound(options)
     if (boundKind !== undefined) {

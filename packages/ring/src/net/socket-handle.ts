@@ -1,7 +1,7 @@
-import { AsyncResource } from 'node:async_hooks'
+import type { AsyncResource } from 'node:async_hooks'
 import {
-  callInScope, type Chunk, defaultRing, type Ring, runTicks, type StreamConnection, type StreamHandler, timers,
-  type Write,
+  callInScope, callLastInScope, type Chunk, defaultRing, requestResource, type Ring, runTicks, type StreamConnection,
+  type StreamHandler, timers, type Write,
 } from '@sheaf/ring'
 import { Errno } from '../abi'
 import type { AddressFamily, Endpoint, SocketName } from './address-family'
@@ -93,6 +93,7 @@ export class SocketHandle {
   connect(endpoint: Endpoint): number {
     // Since the socket was made.
     if (this.#ring.closed) return -Errno.EBADF
+    if (this.#connection !== undefined) return this.#connectAgain()
     let address: Uint8Array
     try {
       address = this.family.encode(this.#ring, endpoint)
@@ -105,6 +106,21 @@ export class SocketHandle {
     // Node's `connect` is a system call: who listens afterwards, in the same turn, is too late.
     connection.flush()
     return 0
+  }
+
+  /** As by a system call: of a TCP socket that has been connected meanwhile it says so once more. */
+  #connectAgain(): number {
+    if (this.#connecting) return 0
+    this.#connecting = true
+    timers.setImmediate((handle: SocketHandle) => handle.#tellConnectedAgain(), this)
+    return 0
+  }
+
+  #tellConnectedAgain(): void {
+    if (this.#closing || this.#lost) return
+    this.#connecting = false
+    const error = this.family.kind === 'tcp' ? undefined : callError(-Errno.EISCONN, 'connect')
+    callInScope(this.#resource, this.#events.connect, this.owner, this, error)
   }
 
   /** Makes a connection of a connected socket, which belongs to the handle from then on. */
@@ -122,6 +138,7 @@ export class SocketHandle {
     const connection = this.family.connection(this.#ring, fd, connectionEvents, { allowHalfOpen: true })
     connection.attachment = this
     connection.serveSocket()
+    if (this.#receiver !== undefined) connection.exactChunks = false
     if (!this.reading) connection.pause()
     if (!this.#referenced) connection.unref()
     this.#connection = connection
@@ -131,6 +148,7 @@ export class SocketHandle {
   /** `receiver`, which has an async context of its own, is given what is received, in place of the owner. */
   divert(receiver: Receiver): void {
     this.#receiver = receiver
+    if (this.#connection !== undefined) this.#connection.exactChunks = false
   }
 
   // ---------------------------------------------------------------- what the socket asks for
@@ -182,7 +200,7 @@ export class SocketHandle {
   }
 
   #wait(done: WriteDone): void {
-    this.#waiting = { done, resource: new AsyncResource('WRITEWRAP') }
+    this.#waiting = { done, resource: requestResource('WRITEWRAP') }
   }
 
   /**
@@ -193,9 +211,9 @@ export class SocketHandle {
   shutdown(done: WriteDone): void {
     const connection = this.#connection
     if (connection === undefined) return
-    const resource = new AsyncResource('SHUTDOWNWRAP')
+    const resource = requestResource('SHUTDOWNWRAP')
     connection.end((error) => {
-      callInScope(resource, done, undefined, isOfWrite(error) ? error : undefined)
+      callLastInScope(resource, done, undefined, isOfWrite(error) ? error : undefined)
       runTicks()
     })
   }
@@ -407,7 +425,7 @@ export class SocketHandle {
     const waiting = this.#waiting
     if (waiting === undefined) return
     this.#waiting = undefined
-    callInScope(waiting.resource, this.#events.written, this.owner, waiting.done)
+    callLastInScope(waiting.resource, this.#events.written, this.owner, waiting.done)
   }
 
   /** @internal */
@@ -440,7 +458,7 @@ export class SocketHandle {
     const waiting = this.#waiting
     const closed = this.#closed
     this.#waiting = this.#closed = undefined
-    if (waiting !== undefined) callInScope(waiting.resource, waiting.done, undefined, writeCutOff())
+    if (waiting !== undefined) callLastInScope(waiting.resource, waiting.done, undefined, writeCutOff())
     if (closed !== undefined) callInScope(this.#resource, closed)
     this.#resource.emitDestroy()
   }
@@ -450,7 +468,11 @@ export class SocketHandle {
     const waiting = this.#waiting
     if (waiting === undefined) return undefined
     this.#waiting = undefined
-    return (error) => waiting.resource.runInAsyncScope(waiting.done, undefined, error)
+    const { done, resource } = waiting
+    return (error) => {
+      resource.runInAsyncScope(done, undefined, error)
+      resource.emitDestroy()
+    }
   }
 }
 

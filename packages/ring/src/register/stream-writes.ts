@@ -71,6 +71,7 @@ export class StreamWrites {
       return 0
     }
     this.#write = { request, chunks }
+    this.#lives()
     this.#asking = true
     try {
       handle.writeOwn(chunks, this.#done)
@@ -84,6 +85,11 @@ export class StreamWrites {
       this.#asking = false
     }
     return 0
+  }
+
+  /** A TLS socket of Node's has those beneath begin their time-outs anew when it writes, but does not know Sheaf's. */
+  #lives(): void {
+    if (this.#user === 'tls') this.#socket._unrefTimer()
   }
 
   shutdown(request: Request): number {
@@ -134,6 +140,7 @@ export class StreamWrites {
     // First: what C++ writes next is put where they were.
     giveBack(chunks)
     this.#write = undefined
+    this.#lives()
     this.#stream.finishWrite(request, outcome)
     this.#finished()
     const ending = this.#ending

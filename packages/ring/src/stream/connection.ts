@@ -119,7 +119,12 @@ export abstract class StreamConnection implements
    * before it is destroyed leaves, as it would have by a system call of `node:net`.
    */
   serveSocket(): void {
-    this.underSocket = true
+    this.underSocket = this.exactChunks = true
+  }
+
+  /** Whether each chunk has an `ArrayBuffer` of its own, as those of Node's sockets do. */
+  set exactChunks(exact: boolean) {
+    this.#receiver.exactChunks = exact
   }
 
   // ---------------------------------------------------------------- what the owner asks for

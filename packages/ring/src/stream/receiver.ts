@@ -376,6 +376,11 @@ export class Receiver implements DirectReader {
     }
   }
 
+  /** Whether each chunk is to have an `ArrayBuffer` of its own. */
+  set exactChunks(exact: boolean) {
+    this.slab.exact = exact
+  }
+
   #copyRest(bytes: number, skipped: number): Kept[] | undefined {
     if (bytes === 0) return undefined
     const rest: Kept[] = []

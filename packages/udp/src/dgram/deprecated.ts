@@ -15,7 +15,11 @@ export function addDeprecated<S extends EventEmitter>(prototype: S, stateOf: (so
       set: deprecate(function (this: S, _value: unknown) { /* nothing */ }, message, code),
     })
   }
-  property('_handle', (state) => state.endpoint === undefined ? null : { fd: state.endpoint.fd })
+  property('_handle', ({ endpoint }) => endpoint === undefined
+    ? null
+    : {
+        get fd() { return endpoint.fd },
+      })
   property('_receiving', (state) => state.endpoint !== undefined && state.bindState === BindState.Bound)
   property('_bindState', (state) => state.bindState)
   property('_queue', (state) => state.queue)

@@ -59,7 +59,9 @@ export class Endpoint {
     this.#ipv6 = ipv6
   }
 
+  /** Whoever asks may give it to another process, which would take several datagrams for one. */
   get fd(): number {
+    if (this.#fd !== -1) this.#set(option.coalesce, 0)
     return this.#fd
   }
 
@@ -104,16 +106,16 @@ export class Endpoint {
       this.#fd = result
     }
     for (const name of ['reuseAddress', 'reusePort', 'ipv6Only'] as const) {
-      if (options[name] && result >= 0) result = this.#enable(option[name])
+      if (options[name] && result >= 0) result = this.#set(option[name], 1)
     }
     // Not for a descriptor that others read from, too: they would take several datagrams for one.
-    if (result >= 0 && capabilities.coalescedReceive.enabled) result = this.#enable(option.coalesce)
+    if (result >= 0 && capabilities.coalescedReceive.enabled) result = this.#set(option.coalesce, 1)
     if (result < 0) this.#drop()
     return result
   }
 
-  #enable([level, name]: readonly [number, number]): number {
-    return this.#ring?.sockets.setsockopt(this.#fd, level, name, new Uint8Array(Int32Array.of(1).buffer)) ?? invalid
+  #set([level, name]: readonly [number, number], value: number): number {
+    return this.#ring?.sockets.setsockopt(this.#fd, level, name, new Uint8Array(Int32Array.of(value).buffer)) ?? invalid
   }
 
   #bindTo(address: string, port: number): number {
@@ -160,6 +162,7 @@ export class Endpoint {
   /** Receives from now on. The descriptor must be bound. */
   start(): void {
     this.#transport = new RingUdpSocket(this.#ring as Ring, this.#fd, this.#ipv6, false, this.#handler, {})
+    this.#transport.exactChunks = true
     if (!this.#referenced) this.#transport.unref()
   }
 

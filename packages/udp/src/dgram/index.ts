@@ -16,6 +16,16 @@ const onRing: typeof nodeDatagram = {
 }
 const dgram = whyNoRing() === '' ? onRing : nodeDatagram
 
+/** So that `dgram.Socket` is a type, too. */
+// eslint-disable-next-line @typescript-eslint/no-namespace -- the other meaning of the same name
+declare namespace dgram {
+  export type BindOptions = nodeDatagram.BindOptions
+  export type RemoteInfo = nodeDatagram.RemoteInfo
+  export type Socket = nodeDatagram.Socket
+  export type SocketOptions = nodeDatagram.SocketOptions
+  export type SocketType = nodeDatagram.SocketType
+}
+
 export default dgram
 export const createSocket: typeof nodeDatagram.createSocket = dgram.createSocket
 export type Socket = nodeDatagram.Socket

@@ -1,5 +1,4 @@
-import { AsyncResource } from 'node:async_hooks'
-import { callInScope, type SystemError, type WriteCallback } from '@sheaf/ring'
+import { callLastInScope, requestResource, type SystemError, type WriteCallback } from '@sheaf/ring'
 import { addressError, blocked } from './errors'
 import { ConnectState, type SocketState } from './state'
 
@@ -71,15 +70,18 @@ function tell(
   port: number,
   forgotten?: () => boolean,
 ): WriteCallback {
-  const resource = new AsyncResource('UDPSENDWRAP')
+  const resource = requestResource('UDPSENDWRAP')
   return (error) => {
-    if (forgotten?.() === true) return
+    if (forgotten?.() === true) {
+      resource.emitDestroy()
+      return
+    }
     if (error === undefined) {
-      callInScope(resource, callback, undefined, null, sizeBytes)
+      callLastInScope(resource, callback, undefined, null, sizeBytes)
       return
     }
     // What has no number is Sheaf's: the socket was closed with the datagram in its queue.
     const { errno = cancelled } = error as Partial<SystemError>
-    callInScope(resource, callback, undefined, addressError(errno, 'send', address, port))
+    callLastInScope(resource, callback, undefined, addressError(errno, 'send', address, port))
   }
 }

@@ -1,8 +1,8 @@
-import { AsyncResource } from 'node:async_hooks'
+import type { AsyncResource } from 'node:async_hooks'
 import dns from 'node:dns'
 import { EventEmitter } from 'node:events'
 import { type BlockList, isIP } from 'node:net'
-import { callInScope, type InternetAddress, nodeMajor } from '@sheaf/ring'
+import { callInScope, type InternetAddress, nodeMajor, requestResource } from '@sheaf/ring'
 import { Endpoint, type EndpointOwner } from './endpoint'
 import { notRunning } from './errors'
 
@@ -54,7 +54,7 @@ export class SocketState implements EndpointOwner {
   /** What waits for the socket to be bound. */
   queue: (() => void)[] | undefined
   /** Context that messages are told in: that of the socket's making. */
-  readonly #resource = new AsyncResource('UDPWRAP')
+  readonly #resource = requestResource('UDPWRAP')
   #closing: AsyncResource | undefined
   #tick = 0
   #ticking = false
@@ -154,7 +154,8 @@ export class SocketState implements EndpointOwner {
     const endpoint = this.running
     this.endpoint = undefined
     this.#closedTick = this.#tick
-    this.#closing = new AsyncResource('UDPWRAP')
+    // Node tells it in a tick.
+    this.#closing = requestResource('TickObject')
     endpoint.close()
     this.shared?.close()
   }
@@ -177,5 +178,7 @@ export class SocketState implements EndpointOwner {
     const resource = this.#closing ?? this.#resource
     if (this.#closing === undefined && error !== undefined) this.receiveFailed(error)
     callInScope(resource, emit, this.socket, 'close')
+    this.#closing?.emitDestroy()
+    this.#resource.emitDestroy()
   }
 }

@@ -1,3 +1,4 @@
+import { createHook } from 'node:async_hooks'
 import nodeDatagram, { type Socket } from 'node:dgram'
 import { once } from 'node:events'
 import { defaultRing } from '@sheaf/ring'
@@ -53,6 +54,30 @@ describe('sockets of @sheaf/udp/dgram', () => {
       Reflect.deleteProperty(ring, 'internetMessages')
     }
     expect(openDescriptors()).toBe(before)
+  })
+
+  it('receive datagrams one by one as soon as somebody else may have the descriptor', async () => {
+    const receiver = await bound()
+    const { sockets } = defaultRing()
+    const { _handle: { fd } } = receiver as unknown as { _handle: { fd: number } }
+    const coalesces = new Int32Array([5])
+    expect(sockets.getsockopt(fd, 17, 104, new Uint8Array(coalesces.buffer))).toBe(4)
+    expect(coalesces[0]).toBe(0)
+    await closed(receiver)
+  })
+
+  it('tell `async_hooks` of the end of whatever began, at once', async () => {
+    const begun = new Map<number, string>()
+    const hook = createHook({
+      init: (id, type) => { if (type.startsWith('UDP')) begun.set(id, type) },
+      destroy: (id) => { begun.delete(id) },
+    }).enable()
+    const [receiver, sender] = [await bound(), await bound()]
+    await new Promise((sent) => sender.send('x', receiver.address().port, loopback, sent))
+    expect([...begun.values()].sort()).toEqual(['UDPSENDWRAP', 'UDPWRAP', 'UDPWRAP'])
+    await Promise.all([closed(receiver), closed(sender)])
+    await until(() => begun.size === 0, 'the end of all')
+    hook.disable()
   })
 
   it('tell who awaits one message after another of each', async () => {

@@ -86,6 +86,18 @@ export const scenarios: Record<string, Scenario> = {
     log(Object.getPrototypeOf(module.Socket.prototype) === EventEmitter.prototype)
   },
 
+  'gives each message an ArrayBuffer of its own': async (module, log) => {
+    const receiver = await bound(module)
+    receiver.on('message', ({ buffer, byteLength, byteOffset }) => log(byteLength, byteOffset, buffer.byteLength))
+    const sender = await bound(module)
+    for (const sizeBytes of [0, 1, 64, 65, 100, 100, 8192, 20_000]) {
+      const heard = once(receiver, 'message')
+      sender.send(Buffer.alloc(sizeBytes), receiver.address().port, '127.0.0.1')
+      await heard
+    }
+    await closed(receiver, sender)
+  },
+
   'makes sockets with, without and in place of new, and not of nonsense': async (module, log) => {
     const Socket = module.Socket as unknown as new (type: unknown, listener?: unknown) => dgram.Socket
     const Inheriting = function (this: dgram.Socket) {

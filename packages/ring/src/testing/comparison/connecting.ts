@@ -74,6 +74,19 @@ export const connecting: Record<string, Scenario> = {
     })
   },
 
+  async 'a socket that is connected is connected once more: that is one connection, and is told twice'(scene) {
+    const { listen, log, server, watch } = scene
+    const where = await listen(watch('server', server()))
+    const socket = watch('client', scene.connect(where))
+    await once(socket, 'connect')
+    socket.connect(where as never)
+    log('again', socket.connecting, socket.pending)
+    await Promise.race([once(socket, 'connect'), scene.gone(socket)]).catch(() => undefined)
+    log('connected', socket.connecting, socket.pending, socket.writable)
+    socket.destroy()
+    await scene.gone(socket)
+  },
+
   async 'a signal of a socket that has yet to connect, with what it has written'(scene) {
     const { listen, log, net, owned, server, watch } = scene
     const where = await listen(server())
@@ -249,6 +262,17 @@ export const connectingOverTcp: Record<string, Scenario> = {
     await scene.gone(bound)
     const six = watch('family', connect({ port, autoSelectFamily: true, family: 6, ...addresses }))
     await scene.gone(six)
+  },
+
+  async 'a local address or port that is falsy is none'(scene) {
+    const { connect, watch } = scene
+    const { port } = await portOn(scene, loopback)
+    for (const none of ['', 0, false, null, NaN]) {
+      const socket = watch('client', connect({ port, host: loopback, localAddress: none, localPort: none }))
+      await once(socket, 'connect')
+      socket.destroy()
+      await scene.gone(socket)
+    }
   },
 
   async '`autoSelectFamily` and what is resolved wrongly'(scene) {

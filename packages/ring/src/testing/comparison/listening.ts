@@ -65,6 +65,34 @@ export const listening: Record<string, Scenario> = {
     }
   },
 
+  async 'a server listens on a descriptor that somebody has made non-blocking, which it stays'(scene) {
+    const { log, server: newServer, watch } = scene
+    const { fd, where } = boundDescriptor(scene)
+    const { sockets } = defaultRing()
+    sockets.setBlocking(fd, false)
+    const others = scene.descriptor(sockets.dup(fd))
+    const server = watch('server', newServer())
+    server.on('connection', (socket: Socket) => socket.end('served'))
+    scene.given(fd)
+    server.listen({ fd })
+    await once(server, 'listening')
+    log('client', await answerOf(scene, where), 'blocking', sockets.isBlocking(others))
+    server.close()
+    await once(server, 'close')
+  },
+
+  async 'a server listens where it is told, whatever falsy thing it is told of a handle'(scene) {
+    const { log, server: newServer, watch } = scene
+    for (const handle of ['', 0, null, undefined, false]) {
+      const server = watch('server', newServer())
+      server.listen({ ...scene.place(), handle } as object)
+      await once(server, 'listening')
+      log('server', server.listening)
+      server.close()
+      await once(server, 'close')
+    }
+  },
+
   async 'a server does not listen on a descriptor that is none to listen on'(scene) {
     const { log, server: newServer, watch } = scene
     const { client } = await scene.pair()

@@ -35,6 +35,24 @@ export const receiving: Record<string, Scenario> = {
     }
   },
 
+  async 'a chunk has an ArrayBuffer to itself, whatever its size'({ log, pair, gone }) {
+    const { client, accepted } = await pair()
+    let received = 0
+    client.on('data', (chunk: Buffer) => {
+      received += chunk.byteLength
+      log('chunk', chunk.byteLength, chunk.byteOffset, chunk.buffer.byteLength)
+    })
+    let sent = 0
+    for (const sizeBytes of [1, 64, 65, 200, 200, 1024, 1025, 5000, 65_536]) {
+      accepted.write(pattern(sizeBytes, sizeBytes))
+      sent += sizeBytes
+      await until(() => received === sent, 'the chunk')
+    }
+    client.destroy()
+    accepted.destroy()
+    await gone(client, accepted)
+  },
+
   async '`onread` with buffers of several sizes'(scene) {
     const { log, watch } = scene
     const bytes = pattern(100_000, 5)
