@@ -1,4 +1,4 @@
-import { getSystemErrorName, inspect } from 'node:util'
+import { getSystemErrorMap, getSystemErrorName, inspect } from 'node:util'
 
 /** Codes of the errors that are Sheaf's own. Each is explained in `docs/errors.md`. */
 export type SheafErrorCode
@@ -36,6 +36,8 @@ export interface SystemError extends Error {
 export function systemError(errno: number, syscall: string, address?: string, port?: number): SystemError {
   const code = getSystemErrorName(errno)
   let message = `${syscall} ${code}`
+  // The one call of which Node says this, too.
+  if (syscall === 'listen') message += `: ${getSystemErrorMap().get(errno)?.[1] ?? 'unknown error'}`
   if (address !== undefined) message += port === undefined ? ` ${address}` : ` ${address}:${port}`
   const error = new Error(message) as SystemError
   error.errno = errno

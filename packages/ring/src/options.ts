@@ -12,7 +12,7 @@ export interface RingOptions {
   submissionEntries?: number
   /** Completion queue entries: a power of two, more than `submissionEntries`, up to 65536. */
   completionEntries?: number
-  /** Size of one receive buffer in bytes, 16 to 16777216. */
+  /** Size of one receive buffer in bytes, 16 to 16777216; all `receiveBuffers` together have 1 GB at most. */
   receiveBufferBytes?: number
   /** Receive buffers to begin with, 1 to 32768. */
   receiveBuffers?: number
@@ -98,7 +98,7 @@ export function resolveRingOptions(options: RingOptions = {}): ResolvedRingOptio
     options.receiveBufferBytes,
     limits.receiveBufferBytes,
     16,
-    2 ** 24,
+    Math.min(2 ** 24, Math.floor(limits.receivePoolBytesMax / receiveBuffers)),
   )
   const fitting = Math.floor(limits.receivePoolBytesMax / receiveBufferBytes)
   const defaultBuffersMax = Math.min(

@@ -2,6 +2,7 @@ import {
   checkInteger, getSocketOptionBytes, type InternetAddress, invalidArgumentType, StreamConnection, type StreamHandler,
   systemError,
 } from '@sheaf/ring'
+import { checkKeepAlive } from './options'
 import { decodeSocketAddress, socketAddressBytesMax } from './socket-address'
 import { getOption, setOption, socketOption } from './socket-options'
 import { decodeTcpInfo, type TcpInfo, tcpInfoBytes } from './tcp-info'
@@ -30,14 +31,13 @@ export class RingTcpConnection extends StreamConnection implements TcpConnection
   }
 
   setKeepAlive(keepAlive: KeepAlive | boolean): void {
+    checkKeepAlive(keepAlive, 'keepAlive')
     this.#set('keepAlive', keepAlive === false ? 0 : 1)
     if (typeof keepAlive === 'boolean') return
     const { idleSeconds, intervalSeconds, probes } = keepAlive
-    if (idleSeconds !== undefined) this.#setInteger('keepAliveIdle', 'idleSeconds', idleSeconds, 1, 32767)
-    if (intervalSeconds !== undefined) {
-      this.#setInteger('keepAliveInterval', 'intervalSeconds', intervalSeconds, 1, 32767)
-    }
-    if (probes !== undefined) this.#setInteger('keepAliveProbes', 'probes', probes, 1, 127)
+    if (idleSeconds !== undefined) this.#set('keepAliveIdle', idleSeconds)
+    if (intervalSeconds !== undefined) this.#set('keepAliveInterval', intervalSeconds)
+    if (probes !== undefined) this.#set('keepAliveProbes', probes)
   }
 
   setLinger(seconds: number | undefined): void {

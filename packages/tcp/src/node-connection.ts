@@ -1,4 +1,5 @@
-import { checkInteger, type InternetAddress, NodeStreamConnection, type StreamHandler, unsupported } from '@sheaf/ring'
+import { type InternetAddress, NodeStreamConnection, type StreamHandler, unsupported } from '@sheaf/ring'
+import { checkKeepAlive } from './options'
 import type { TcpInfo } from './tcp-info'
 import type { KeepAlive, TcpConnection } from './transport'
 
@@ -27,12 +28,12 @@ export class NodeTcpConnection extends NodeStreamConnection implements TcpConnec
 
   setKeepAlive(keepAlive: KeepAlive | boolean): void {
     this.assertOpen()
+    checkKeepAlive(keepAlive, 'keepAlive')
     if (typeof keepAlive === 'boolean') {
       this.socket.setKeepAlive(keepAlive)
       return
     }
     const { idleSeconds } = keepAlive
-    if (idleSeconds !== undefined) checkInteger('idleSeconds', idleSeconds, 1, 32767)
     checkKeepAliveTimers(keepAlive)
     this.socket.setKeepAlive(true, (idleSeconds ?? 0) * 1000)
   }

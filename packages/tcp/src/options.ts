@@ -1,16 +1,17 @@
 import type { LookupAddress, LookupAllOptions } from 'node:dns'
 import {
   checkDescriptorOption,
-  checkIntegerOption,
-  checkObject,
+  checkInteger,
   checkOption,
   checkStreamConnectOptions,
   checkStreamListenOptions,
   checkStreamOptions,
+  invalidArgumentType,
   invalidArgumentValue,
   type StreamConnectOptions,
   type StreamListenOptions,
   type StreamOptions,
+  typeAndValue,
 } from '@sheaf/ring'
 import { isIP } from 'node:net'
 import type { KeepAlive } from './transport'
@@ -67,26 +68,28 @@ export interface AdoptOptions extends TcpOptions {
 /** `ERR_SOCKET_BAD_PORT`, worded as Node words it. */
 function checkPort(name: string, value: unknown): void {
   if (typeof value === 'number' && Number.isInteger(value) && value >= 0 && value <= 65535) return
-  const received = typeof value === 'string' ? `type string ('${value}')` : `type ${typeof value} (${String(value)})`
-  throw Object.assign(new RangeError(`options.${name} should be >= 0 and < 65536. Received ${received}.`), {
+  throw Object.assign(new RangeError(`options.${name} should be >= 0 and < 65536. Received ${typeAndValue(value)}.`), {
     code: 'ERR_SOCKET_BAD_PORT',
   })
 }
 
-function checkKeepAlive(keepAlive: TcpOptions['keepAlive']): void {
-  if (typeof keepAlive === 'object') {
-    checkObject('options.keepAlive', keepAlive)
-    checkIntegerOption('keepAlive.idleSeconds', keepAlive.idleSeconds, 1, 32767)
-    checkIntegerOption('keepAlive.intervalSeconds', keepAlive.intervalSeconds, 1, 32767)
-    checkIntegerOption('keepAlive.probes', keepAlive.probes, 1, 127)
-  } else {
-    checkOption('keepAlive', keepAlive, 'boolean')
+/** @param name what it is called where it is given. @throws TypeError, RangeError */
+export function checkKeepAlive(keepAlive: unknown, name: string): void {
+  if (typeof keepAlive === 'boolean') return
+  if (typeof keepAlive !== 'object' || keepAlive === null) {
+    throw invalidArgumentType(name, 'of type boolean or object', keepAlive)
+  }
+  for (const [timer, max] of keepAliveMax) {
+    const value = (keepAlive as KeepAlive)[timer]
+    if (value !== undefined) checkInteger(`${name}.${timer}`, value, 1, max)
   }
 }
 
+const keepAliveMax = [['idleSeconds', 32767], ['intervalSeconds', 32767], ['probes', 127]] as const
+
 function checkTcpOptions(options: TcpOptions): void {
   checkOption('noDelay', options.noDelay, 'boolean')
-  checkKeepAlive(options.keepAlive)
+  if (options.keepAlive !== undefined) checkKeepAlive(options.keepAlive, 'options.keepAlive')
 }
 
 /** @throws TypeError, RangeError as Node would. */

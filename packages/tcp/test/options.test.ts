@@ -207,3 +207,17 @@ it('to an IPv4 client of a listener on :: the type of service is that of IPv4', 
   await listener.close()
   await untilIdle(ring)
 })
+
+it.each(['ring', 'node'] as const)('keep-alive that is refused changes nothing: %s', async (backend) => {
+  const listener = await listen({ host: loopback, port: 0, backend }, {})
+  const connection = await connect({ host: loopback, port: listener.address.port, backend }, {})
+  const refused = [null, undefined, 1, 'on', { idleSeconds: 99_999 }, { idleSeconds: 0 }, { idleSeconds: '1' }]
+  for (const keepAlive of refused) {
+    const code = expect.stringMatching(/^ERR_(INVALID_ARG_TYPE|OUT_OF_RANGE)$/) as string
+    expect(() => connection.setKeepAlive(keepAlive as never)).toThrow(expect.objectContaining({ code }) as Error)
+  }
+  const port = connection.localAddress?.port ?? 0
+  expect(execFileSync('ss', ['-tnoH', 'sport', '=', `:${port}`], { encoding: 'utf8' })).not.toContain('keepalive')
+  connection.destroy()
+  await listener.close()
+})

@@ -52,10 +52,13 @@ function sourceCall(option: MembershipOption): string {
 /** Sets the interface by which multicast leaves. @throws SystemError of `setsockopt`. */
 export function setMulticastInterface(ring: Ring, fd: number, ipv6: boolean, networkInterface: string): void {
   const index = interfaceIndex(ring, networkInterface)
+  const [option4, option6] = multicastInterface
   // IPv4 takes a `struct ip_mreqn`: two addresses, of which neither is needed, and the index.
-  const value = ipv6 ? Int32Array.of(index) : Int32Array.of(0, 0, index)
-  const level = ipv6 ? internet6Level : internetLevel
-  const result = ring.sockets.setsockopt(fd, level, multicastInterface[ipv6 ? 1 : 0], new Uint8Array(value.buffer))
+  const value4 = new Uint8Array(Int32Array.of(0, 0, index).buffer)
+  const value6 = new Uint8Array(Int32Array.of(index).buffer)
+  const result4 = ring.sockets.setsockopt(fd, internetLevel, option4, value4)
+  // An IPv6-only socket need not have that of IPv4.
+  const result = ipv6 ? ring.sockets.setsockopt(fd, internet6Level, option6, value6) : result4
   if (result < 0) throw systemError(result, 'setMulticastInterface')
 }
 

@@ -10,6 +10,7 @@ import {
   checkSignalOption,
   invalidArgumentValue,
   type MessageSocketOptions,
+  typeAndValue,
 } from '@sheaf/ring'
 
 /**
@@ -93,9 +94,8 @@ export interface ConnectOptions extends UdpOptions {
 /** `ERR_SOCKET_BAD_PORT`, worded as Node words it. */
 export function checkPort(name: string, value: unknown, allowZero: boolean): asserts value is number {
   if (typeof value === 'number' && Number.isInteger(value) && value >= (allowZero ? 0 : 1) && value <= 65535) return
-  const received = typeof value === 'string' ? `type string ('${value}')` : `type ${typeof value} (${String(value)})`
   const range = `${allowZero ? '>=' : '>'} 0 and < 65536`
-  throw Object.assign(new RangeError(`${name} should be ${range}. Received ${received}.`), {
+  throw Object.assign(new RangeError(`${name} should be ${range}. Received ${typeAndValue(value)}.`), {
     code: 'ERR_SOCKET_BAD_PORT',
   })
 }

@@ -78,3 +78,54 @@ it('a path that takes little is no reason to send nobody bundles', async (contex
   `, 0, wrapper)
   expect(ended).toMatchObject({ code: 0, errors: '', output: '10 1 true\n' })
 })
+
+it('the sender on a link is told with the name of the interface, and can be answered', async (context) => {
+  const wrapper = namespaceWith(
+    context, 'ip link add d0 type veth peer name d1', 'ip link set d0 up', 'ip link set d1 up',
+    'ip -6 addr add fe80::1/64 dev d0 nodad',
+  )
+  const ended = await run(`
+    const socket = await bind({ host: '::' }, {
+      message(t, chunk, from) {
+        console.log(String(chunk), from.address)
+        if (String(chunk) === 'question') t.send('answer', from, () => t.close())
+      },
+    })
+    const asks = await bind({ host: 'fe80::1%d0' }, {
+      message(t, chunk, from) {
+        console.log(String(chunk), from.address, t.localAddress.address)
+        t.close()
+      },
+    })
+    asks.send('question', { address: 'fe80::1%d0', port: socket.localAddress.port })
+  `, 0, wrapper)
+  expect(ended).toMatchObject({ code: 0, errors: '', output: 'question fe80::1%d0\nanswer fe80::1%d0 fe80::1%d0\n' })
+})
+
+it('the interface by which multicast leaves is that of both families', async (context) => {
+  const wrapper = namespaceWith(
+    context,
+    ...['0', '2'].flatMap((number) => [
+      `ip link add d${number} type veth peer name p${number}`, `ip link set d${number} up`, `ip link set p${number} up`,
+      `ip addr add 10.0.${number}.1/24 dev d${number}`, `ip addr add 10.0.${number}.2/24 dev p${number}`,
+    ]),
+    'ip route add default dev d0',
+    'sysctl -qw net.ipv4.conf.all.accept_local=1 net.ipv4.conf.all.rp_filter=0 net.ipv4.conf.p2.rp_filter=0',
+  )
+  const ended = await run(`
+    const socket = await bind({ host: '0.0.0.0' }, {
+      message(t, chunk) {
+        console.log(String(chunk))
+        t.close()
+      },
+    })
+    socket.addMembership('224.1.2.3', '10.0.2.2')
+    const sender = await bind({}, { error(t, error) { throw error } })
+    const to = { address: '224.1.2.3', port: socket.localAddress.port }
+    sender.send('by the default route', to)
+    await new Promise((resolve) => setTimeout(resolve, 30))
+    sender.setMulticastInterface('d2')
+    sender.send('by the other', to, () => sender.close())
+  `, 0, wrapper)
+  expect(ended).toMatchObject({ code: 0, errors: '', output: 'by the other\n' })
+})

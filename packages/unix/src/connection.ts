@@ -27,9 +27,11 @@ export class RingUnixConnection extends StreamConnection implements UnixConnecti
 
   override write(
     chunk: Uint8Array | string,
-    second?: BufferEncoding | WriteCallback | WriteOptions,
+    second?: BufferEncoding | WriteCallback | WriteOptions | null,
     callback?: WriteCallback,
   ): boolean {
+    // `null` is no encoding, as with Node's sockets.
+    if (second === null) return super.write(chunk, callback)
     if (typeof second !== 'object') return super.write(chunk, second, callback)
     return this.writeWithDescriptors(chunk, second.fds, callback)
   }

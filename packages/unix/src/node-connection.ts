@@ -23,9 +23,10 @@ export class NodeUnixConnection extends NodeStreamConnection implements UnixConn
 
   override write(
     chunk: Uint8Array | string,
-    second?: BufferEncoding | WriteCallback | WriteOptions,
+    second?: BufferEncoding | WriteCallback | WriteOptions | null,
     callback?: WriteCallback,
   ): boolean {
+    if (second === null) return super.write(chunk, callback)
     if (typeof second === 'object') throw unsupported('Sending descriptors')
     return super.write(chunk, second, callback)
   }

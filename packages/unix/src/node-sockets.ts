@@ -30,6 +30,8 @@ export async function listenOnNode(
     return new NodeUnixListener(server, { path: server.address() as string }, handler, options, undefined)
   }
   const path = checkedPath(options.path as string, 'listen')
+  // libuv removes what it has made.
+  if (options.keepFile === true && !isAbstract(path)) throw unsupported('keepFile')
   const listenAt = (): Promise<Server> => mode === undefined ? plainServer(path, options) : privateServer(path, options)
   let server: Server
   try {
@@ -40,7 +42,7 @@ export async function listenOnNode(
     server = await listenAt()
   }
   const file = isAbstract(path) ? undefined : new SocketFile(path)
-  if (options.keepFile !== true) file?.made()
+  file?.made()
   return new NodeUnixListener(server, { path }, handler, options, file)
 }
 

@@ -7,7 +7,7 @@ import { join } from 'node:path'
 import { setImmediate, setTimeout as sleep } from 'node:timers/promises'
 import { pattern, Received, until, untilIdle, echo } from '@sheaf/ring/testing'
 import { describe, expect, it, onTestFinished } from 'vitest'
-import { adopt, connect, createRing, listen, socketpair, type UnixConnection } from '../src/index'
+import { adopt, connect, createRing, datagram, listen, socketpair, type UnixConnection } from '../src/index'
 import { directory, leaveBehind, server, testRing } from './support'
 
 let names = 0
@@ -445,5 +445,30 @@ describe('socket options', () => {
     first.destroy()
     await until(() => first.state === 'closed' && second.state === 'closed', 'both to close')
     expect(() => first.sendBufferBytes).toThrow(expect.objectContaining({ code: 'ERR_SHEAF_CLOSED' }))
+  })
+})
+
+it('null in the place of an encoding is none, as with Node\'s sockets', async () => {
+  for (const backend of ['ring', 'node'] as const) {
+    const received = new Received()
+    const path = join(directory(), 's')
+    const listener = await listen({ path, backend }, received)
+    const connection = await connect({ path, backend }, {})
+    await new Promise((told) => { connection.write('text', null as never, told) })
+    connection.end()
+    await received.closed
+    expect(received.text).toBe('text')
+    await listener.close()
+  }
+})
+
+it('a signal that is aborted already, and a file that can\'t be kept, are refused', async () => {
+  const ring = testRing()
+  expect(() => datagram.socketpair({ ring, signal: AbortSignal.abort() }, {})).toThrow(
+    expect.objectContaining({ name: 'AbortError' }) as Error,
+  )
+  await untilIdle(ring)
+  await expect(listen({ path: join(directory(), 's'), keepFile: true, backend: 'node' }, {})).rejects.toMatchObject({
+    code: 'ERR_SHEAF_UNSUPPORTED',
   })
 })

@@ -1,4 +1,5 @@
 import { isIPv4, isIPv6 } from 'node:net'
+import { networkInterfaces } from 'node:os'
 import type { InternetAddress } from '../transport'
 
 /** `AF_INET` and `AF_INET6` on Linux. */
@@ -52,7 +53,15 @@ export function decodeSocketAddress(bytes: Uint8Array): InternetAddress | undefi
   const groups: number[] = []
   for (let offset = 8; offset < 24; offset += 2) groups.push(view.getUint16(offset))
   const address = formatGroups(groups)
-  return { address: scope === 0 ? address : `${address}%${scope}`, family: 'IPv6', port }
+  return { address: scope === 0 ? address : `${address}%${interfaceName(scope)}`, family: 'IPv6', port }
+}
+
+/** The name of an interface that has an IPv6 address; its index, if there is none. */
+function interfaceName(index: number): string | number {
+  for (const [name, addresses] of Object.entries(networkInterfaces())) {
+    if (addresses?.some((info) => info.family === 'IPv6' && info.scopeid === index) === true) return name
+  }
+  return index
 }
 
 /** The eight groups of a valid IPv6 address. */

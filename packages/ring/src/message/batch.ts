@@ -141,7 +141,8 @@ export class ReceivedBatch<A extends Address> implements MessageBatch<A> {
 
   #at(index: number): number {
     const at = this.#next + index
-    if (!(index >= 0 && at < this.#end)) throw new RangeError(`The batch has no datagram ${index}`)
+    const isThere = Number.isInteger(index) && index >= 0 && at < this.#end
+    if (!isThere) throw new RangeError(`The batch has no datagram ${index}`)
     return at
   }
 }

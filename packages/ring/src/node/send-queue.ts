@@ -47,5 +47,6 @@ export class NodeSendQueue {
   /** Nothing is sent any more. */
   discard(): void {
     this.#backlog = new Backlog()
+    this.acceptedBytes = this.sentBytes
   }
 }

@@ -1,5 +1,4 @@
 import { fstatSync } from 'node:fs'
-import { networkInterfaces } from 'node:os'
 import { isatty } from 'node:tty'
 import {
   decodeSocketAddress, defaultRing, encodeSocketAddress, familyOf, type InternetAddress, internet6Family,
@@ -218,7 +217,7 @@ export class Endpoint {
     const bytes = new Uint8Array(socketAddressBytesMax)
     const length = this.#fd === -1 ? -9 : this.#ring?.sockets[call](this.#fd, bytes) ?? -9
     if (length < 0) throw systemError(length, call)
-    return named(decodeSocketAddress(bytes.subarray(0, length)) as InternetAddress)
+    return decodeSocketAddress(bytes.subarray(0, length)) as InternetAddress
   }
 
   pause(): void {
@@ -257,7 +256,7 @@ export class Endpoint {
   readonly #handler: UdpHandler = {
     message: (_transport, chunk, from) => {
       if (this.#closing) return
-      this.#owner.message(chunk, from.address.includes('%') ? named(from) : from)
+      this.#owner.message(chunk, from)
       this.#ring?.turn.eventTold()
     },
     error: (_transport, error) => {
@@ -282,19 +281,6 @@ function prepare(ring: Ring): number {
   } catch (error) {
     return (error as NodeJS.ErrnoException).errno ?? invalid
   }
-}
-
-function named(from: InternetAddress): InternetAddress {
-  const at = from.address.indexOf('%')
-  if (at === -1) return from
-  const address = from.address.slice(0, at)
-  const scope = Number(from.address.slice(at + 1))
-  for (const [name, addresses] of Object.entries(networkInterfaces())) {
-    if (addresses?.some((info) => info.family === 'IPv6' && info.scopeid === scope) === true) {
-      return { ...from, address: `${address}%${name}` }
-    }
-  }
-  return from
 }
 
 /** What a descriptor is, in the words of `ERR_INVALID_FD_TYPE`. */

@@ -78,7 +78,7 @@ export function adopt(options: AdoptOptions, handler: DatagramHandler): Datagram
  * Two sockets that are connected with each other, both unnamed.
  * @param otherHandler of the second; by default it shares the first's.
  * @throws TypeError, RangeError for bad options; SystemError `EMFILE`, … of `socketpair`; SheafError
- *   `ERR_SHEAF_UNSUPPORTED` where there is no io_uring.
+ *   `ERR_SHEAF_UNSUPPORTED` where there is no io_uring; an `AbortError` if `signal` is aborted already.
  */
 export function socketpair(
   options: DatagramOptions,
@@ -87,6 +87,7 @@ export function socketpair(
 ): [DatagramSocket, DatagramSocket] {
   checkDatagramOptions(options, handler)
   checkDatagramOptions(options, otherHandler)
+  options.signal?.throwIfAborted()
   const ring = ringOnlyFor(options, 'A Unix datagram socket')
   const prepareEach = (fd: number): void => prepare(ring, fd, options)
   return openPair(ring, unixDatagramSocket, prepareEach, (fd, index) => {
