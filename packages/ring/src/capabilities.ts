@@ -139,8 +139,8 @@ export function detectCapabilities(binding: Binding, options: ResolvedRingOption
   }
 }
 
-/** What this thread's default ring has or would have. */
-export function capabilities(): Capabilities {
+/** What a ring of this thread with the default options has when it is made. */
+export function expectedCapabilities(): Capabilities {
   const ring = ringCapability()
   if (nativeBinding !== undefined && ring.enabled) return detectCapabilities(nativeBinding, resolveRingOptions())
   return {

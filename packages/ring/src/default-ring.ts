@@ -1,4 +1,4 @@
-import { ringCapability } from './capabilities'
+import { type Capabilities, expectedCapabilities, ringCapability } from './capabilities'
 import { createRing, type Ring } from './ring'
 
 let shared: Ring | undefined
@@ -12,6 +12,11 @@ export function openDefaultRing(): Ring | undefined {
 export function defaultRing(): Ring {
   if (shared === undefined || shared.closed) shared = createRing()
   return shared
+}
+
+/** What this thread's default ring has, or would have if it was made. It may have lost some of it since. */
+export function capabilities(): Capabilities {
+  return openDefaultRing()?.capabilities ?? expectedCapabilities()
 }
 
 /** Why this thread can have no ring, as text for people; empty if it has one, which it does from then on. */

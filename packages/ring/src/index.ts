@@ -1,6 +1,6 @@
 export { type Backend, type BackendOptions, checkBackendOptions, ringFor, ringOnlyFor, unsupported } from './backend'
-export { capabilities, type Capabilities, type Capability, ringCapability, type Tier, tierOf } from './capabilities'
-export { defaultRing, openDefaultRing, whyNoRing } from './default-ring'
+export { type Capabilities, type Capability, ringCapability, type Tier, tierOf } from './capabilities'
+export { capabilities, defaultRing, openDefaultRing, whyNoRing } from './default-ring'
 export {
   guarded,
   invalidArgumentType,

@@ -1,4 +1,4 @@
-import type { BlockList } from 'node:net'
+import { type BlockList, isIP } from 'node:net'
 import { timers } from '@sheaf/ring'
 import { Errno } from '../abi'
 import type { Endpoint } from './address-family'
@@ -112,7 +112,7 @@ export class ConnectAttempts {
     const { localAddress, localPort } = this.#options
     if (version === 0 || (localAddress === undefined && localPort === undefined)) return true
     const local = { address: localAddress ?? anyAddress[version], port: localPort ?? 0, version }
-    const result = handle.bind(local)
+    const result = isIP(local.address) === version ? handle.bind(local) : -Errno.EINVAL
     if (result < 0) this.#fail(addressError(result, 'bind', local.address, local.port), false)
     return result >= 0
   }

@@ -155,7 +155,12 @@ export function listenInPlaceOf(server: Server, kind: FamilyKind, given: Foreign
  * Listens as the first of the requests that the system can do asks for.
  * @returns false if none could be done, which an `error` event tells.
  */
-function listen(server: Server, kind: FamilyKind, requests: readonly ListenRequest[]): boolean {
+function listen(
+  server: Server,
+  kind: FamilyKind,
+  requests: readonly ListenRequest[],
+  errorOf: typeof listenError = listenError,
+): boolean {
   const handle = newHandle(kind)
   if (handle === undefined) {
     failToListen(server, listenError(-Errno.EINVAL, requests[0].address))
@@ -170,7 +175,7 @@ function listen(server: Server, kind: FamilyKind, requests: readonly ListenReque
   }
   if (result < 0) {
     handle.close()
-    failToListen(server, listenError(result, tried.address, kind === 'pipe' ? -1 : tried.port))
+    failToListen(server, errorOf(result, tried.address, kind === 'pipe' ? -1 : tried.port))
     return false
   }
   const where = kind === 'pipe' ? `-1:${tried.address}:-1` : `${tried.version}:${tried.address}:${tried.port}`
@@ -189,15 +194,18 @@ function listenBesideWorkers(server: Server, address: string | null, requests: r
   const shared = requests.map((request) => ({ ...request, reusePort: true }))
   const [{ port: wanted, version }] = requests
   const place = `${address}:${wanted}:${version}`
+  // Node's workers ask the primary to bind.
+  const bindError: typeof listenError = (errno, _address, port) =>
+    addressError(errno, 'bind', address as string, port ?? wanted)
   if (ownPlaces.has(place)) {
-    failToListen(server, listenError(-Errno.EADDRINUSE, shared[0].address, wanted))
+    failToListen(server, bindError(-Errno.EADDRINUSE, address))
     return
   }
   const { _listeningId: listeningId } = server
   // Any port is held with a socket of its own until all have agreed.
   const held = wanted === 0 && process.connected ? holdPort(shared) : undefined
   if (typeof held === 'number') {
-    failToListen(server, listenError(held, shared[0].address, wanted))
+    failToListen(server, bindError(held, address))
     return
   }
   const name: SocketName = {}
@@ -210,7 +218,7 @@ function listenBesideWorkers(server: Server, address: string | null, requests: r
       ownPlaces.delete(place)
       meeting?.close()
     }
-    if (listeningId !== server._listeningId || !listen(server, 'tcp', agreed) || server._handle === null) {
+    if (listeningId !== server._listeningId || !listen(server, 'tcp', agreed, bindError) || server._handle === null) {
       leave()
       return
     }

@@ -98,6 +98,7 @@ export class Endpoint {
   #open(ipv6: boolean, options: EndpointOptions): number {
     const ring = this.#ring ??= defaultRing()
     const { sockets, capabilities } = ring
+    if (options.ipv6Only && !ipv6) return invalid
     let result = prepare(ring)
     if (result === 0 && this.#fd === -1) {
       result = sockets.socket(ipv6 ? internet6Family : internetFamily, datagramType, udpProtocol)

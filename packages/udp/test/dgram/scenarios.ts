@@ -86,6 +86,14 @@ export const scenarios: Record<string, Scenario> = {
     log(Object.getPrototypeOf(module.Socket.prototype) === EventEmitter.prototype)
   },
 
+  'has no sockets of IPv4 that are of IPv6 only': async (module, log) => {
+    const socket = module.createSocket({ type: 'udp4', ipv6Only: true })
+    const failed = once(socket, 'error')
+    socket.bind(0)
+    log((await failed as unknown[]).map(described))
+    await closed(socket)
+  },
+
   'gives each message an ArrayBuffer of its own': async (module, log) => {
     const receiver = await bound(module)
     receiver.on('message', ({ buffer, byteLength, byteOffset }) => log(byteLength, byteOffset, buffer.byteLength))

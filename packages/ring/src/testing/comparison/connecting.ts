@@ -275,6 +275,13 @@ export const connectingOverTcp: Record<string, Scenario> = {
     }
   },
 
+  async 'a local address of the other family can\'t be had'(scene) {
+    const { connect, watch } = scene
+    for (const [host, localAddress] of [[loopback, loopback6], [loopback6, loopback]]) {
+      await scene.gone(watch('client', connect({ port: 1, host, localAddress })))
+    }
+  },
+
   async '`autoSelectFamily` and what is resolved wrongly'(scene) {
     const { connect, outcome, watch } = scene
     const { port } = await portOn(scene, loopback)
