@@ -153,7 +153,8 @@ Napi::Value IsBlocking(const Napi::CallbackInfo& info) {
   int fd = 0;
   if (!ReadFd(info, &fd)) return {};
   const int flags = fcntl(fd, F_GETFL);
-  return Result(info, flags < 0 ? flags : (flags & O_NONBLOCK) == 0);
+  if (flags < 0) return Result(info, flags);
+  return Result(info, (flags & O_NONBLOCK) == 0 ? 1 : 0);
 }
 
 Napi::Value Duplicate(const Napi::CallbackInfo& info) {
