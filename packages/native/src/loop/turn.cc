@@ -4,11 +4,9 @@
 #include <unistd.h>
 #include <uv.h>
 
-#include <algorithm>
 #include <atomic>
 #include <cerrno>
 #include <utility>
-#include <vector>
 
 namespace sheaf::loop {
 
@@ -46,9 +44,6 @@ constexpr bool kLockedOrIsFullBarrier = true;
 constexpr bool kLockedOrIsFullBarrier = false;
 #endif
 
-/** Those of this thread's loop. */
-thread_local std::vector<TurnHook*> hooks;
-
 /** An enter found no room or no memory for now. */
 bool IsBusy(int entered) {
   return entered == -EBUSY || entered == -EAGAIN;
@@ -66,7 +61,7 @@ struct TurnHook::Handles {
 };
 
 int TurnHook::Create(uv_loop_s* loop, std::shared_ptr<kernel::Ring> ring, Wishes* wishes, const Options& options,
-                     TurnTarget* target, std::function<void()> closed, TurnHook** hook) {
+                     TurnTarget* target, Told told, TurnHook** hook) {
   const int event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
   if (event_fd < 0) return -errno;
   const int registered = ring->RegisterEventfd(event_fd);
@@ -74,7 +69,7 @@ int TurnHook::Create(uv_loop_s* loop, std::shared_ptr<kernel::Ring> ring, Wishes
     close(event_fd);
     return registered;
   }
-  auto* made = new TurnHook(std::move(ring), wishes, options, target, std::move(closed));
+  auto* made = new TurnHook(std::move(ring), wishes, options, target, std::move(told));
   made->event_fd_ = event_fd;
   auto* handles = made->handles_.get();
   // The one that can fail is first: what it would leave behind is not a handle of the loop.
@@ -95,18 +90,17 @@ int TurnHook::Create(uv_loop_s* loop, std::shared_ptr<kernel::Ring> ring, Wishes
                 [](uv_poll_t* handle, int, int) { static_cast<TurnHook*>(handle->data)->OnWakeup(); });
   uv_prepare_start(&handles->prepare,
                    [](uv_prepare_t* handle) { static_cast<TurnHook*>(handle->data)->BeforeBlocking(); });
-  hooks.push_back(made);
   *hook = made;
   return 0;
 }
 
 TurnHook::TurnHook(std::shared_ptr<kernel::Ring> ring, Wishes* wishes, const Options& options, TurnTarget* target,
-                   std::function<void()> closed)
+                   Told told)
     : ring_(std::move(ring)),
       wishes_(wishes),
       max_rounds_(options.max_rounds),
       target_(target),
-      closed_(std::move(closed)),
+      told_(std::move(told)),
       handles_(std::make_unique<Handles>()),
       taskrun_visible_((ring_->params().flags & abi::kSetupTaskrunFlag) != 0),
       suppresses_wakeups_(kLockedOrIsFullBarrier &&
@@ -129,7 +123,6 @@ void TurnHook::SetReferenced(bool referenced) {
 void TurnHook::Close() {
   if (ring_ == nullptr) return;
   stopped_ = true;
-  hooks.erase(std::remove(hooks.begin(), hooks.end(), this), hooks.end());
   ring_->UnregisterEventfd();
   ring_.reset();
   const auto on_close = [](uv_handle_t* handle) { static_cast<TurnHook*>(handle->data)->HandleClosed(); };
@@ -143,7 +136,7 @@ void TurnHook::Close() {
 void TurnHook::HandleClosed() {
   open_handles_--;
   if (open_handles_ != 0) return;
-  const std::function<void()> closed = std::move(closed_);
+  const std::function<void()> closed = std::move(told_.closed);
   delete this;
   closed();
 }
@@ -155,17 +148,11 @@ void TurnHook::BeforeBlocking() {
   __atomic_fetch_add(&wishes_->iterations, 1, __ATOMIC_RELAXED);
   const uint64_t turns = turns_;
   if (Submit() && !stopped_) Signal();
-  if (turns_ != turns) SignalOthers();
+  if (turns_ != turns) told_.turned();
 }
 
-/**
- * What a turn has called, and the ticks behind it, may have had another ring do something, past whose hook the loop has
- * been.
- */
-void TurnHook::SignalOthers() {
-  for (TurnHook* const other : hooks) {
-    if (other != this && other->HasWork()) other->Signal();
-  }
+void TurnHook::Remind() {
+  if (HasWork()) Signal();
 }
 
 /** @returns whether the loop is not to block. */

@@ -66,19 +66,32 @@ class TurnHook {
     std::chrono::microseconds busy_poll;
   };
 
+  /** Who is told, beside the target. */
+  struct Told {
+    /**
+     * Turns have been taken before the loop blocks. What they have called, and the ticks behind them, may have had
+     * another ring do something, past whose hook the loop has been: it is to be reminded.
+     */
+    std::function<void()> turned;
+    /** Last: the loop has let go, and the hook is about to be freed. */
+    std::function<void()> closed;
+  };
+
   /**
    * Joins `loop`, not keeping it alive yet.
-   * @param closed called last, when the loop has let go and the hook is about to be freed.
-   * @returns 0 and the hook in `hook`, or `-errno`, and then `closed` is not called.
+   * @returns 0 and the hook in `hook`, or `-errno`, and then nobody is told anything.
    */
   static int Create(uv_loop_s* loop, std::shared_ptr<kernel::Ring> ring, Wishes* wishes, const Options& options,
-                    TurnTarget* target, std::function<void()> closed, TurnHook** hook);
+                    TurnTarget* target, Told told, TurnHook** hook);
 
   TurnHook(const TurnHook&) = delete;
   TurnHook& operator=(const TurnHook&) = delete;
 
   /** Whether the loop stays alive for this ring. */
   void SetReferenced(bool referenced);
+
+  /** Keeps the loop from blocking if there is something to do. */
+  void Remind();
 
   /**
    * Leaves the loop; `target` is not called again. Before the ring is closed, and allowed from within `CallTurn`.
@@ -92,8 +105,7 @@ class TurnHook {
  private:
   struct Handles;
 
-  TurnHook(std::shared_ptr<kernel::Ring> ring, Wishes* wishes, const Options& options, TurnTarget* target,
-           std::function<void()> closed);
+  TurnHook(std::shared_ptr<kernel::Ring> ring, Wishes* wishes, const Options& options, TurnTarget* target, Told told);
   ~TurnHook();
 
   void BeforeBlocking();
@@ -103,7 +115,6 @@ class TurnHook {
   int Enter();
   void Run(bool forced);
   void Signal();
-  void SignalOthers();
   void ForgetSignal();
   void TakeSignals();
   bool Settle();
@@ -121,7 +132,7 @@ class TurnHook {
   Wishes* const wishes_;
   const uint32_t max_rounds_;
   TurnTarget* const target_;
-  std::function<void()> closed_;
+  Told told_;
   std::unique_ptr<Handles> handles_;
   int event_fd_ = -1;
   int open_handles_ = 0;

@@ -39,6 +39,12 @@ void Addon::RingClosed(RingObject* ring) {
   open_rings_.erase(ring);
 }
 
+void Addon::RemindOthers(const RingObject* than) {
+  for (RingObject* const ring : open_rings_) {
+    if (ring != than) ring->Remind();
+  }
+}
+
 void Addon::HookClosed() {
   open_hooks_--;
   if (ending_ && open_hooks_ == 0) FinishEnding();

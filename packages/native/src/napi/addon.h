@@ -31,6 +31,8 @@ class Addon {
 
   void RingOpened(RingObject* ring);
   void RingClosed(RingObject* ring);
+  /** What has been called may have had any ring do something: those other `than` the one that has called it. */
+  void RemindOthers(const RingObject* than);
 
   /** Those of this thread. */
   kernel::OwnedDescriptors* descriptors() { return &descriptors_; }

@@ -364,14 +364,21 @@ void RingObject::Attach(const Napi::CallbackInfo& info) {
     return ThrowState(env, "ERR_INVALID_STATE", "The environment has no event loop to join");
   }
   auto* const wishes = reinterpret_cast<loop::Wishes*>(regions_[kWanted]->data());
-  const auto closed = [addon = addon_] { addon->HookClosed(); };
-  const int created = loop::TurnHook::Create(event_loop, ring_, wishes, options, this, closed, &hook_);
+  const loop::TurnHook::Told told{
+      [this, addon = addon_] { addon->RemindOthers(this); },
+      [addon = addon_] { addon->HookClosed(); },
+  };
+  const int created = loop::TurnHook::Create(event_loop, ring_, wishes, options, this, told, &hook_);
   if (created < 0) return ThrowState(env, loop::ErrorName(created), "The ring can't join the event loop");
   addon_->HookOpened();
   turn_ = Napi::Persistent(turn);
   nothing_ = Napi::Persistent(Napi::Function::New(env, [](const Napi::CallbackInfo& /*info*/) {}));
   hook_->SetReferenced(referenced_);
   Ref();
+}
+
+void RingObject::Remind() {
+  if (hook_ != nullptr) hook_->Remind();
 }
 
 void RingObject::RefLoop(const Napi::CallbackInfo& /*info*/) {

@@ -41,6 +41,8 @@ class RingObject : public Napi::ObjectWrap<RingObject>, public loop::TurnTarget 
 
   /** Closes it when no JavaScript runs in this environment any more. */
   void CloseWithEnvironment();
+  /** See `loop::TurnHook::Remind`. */
+  void Remind();
 
   bool CallTurn() override;
   void ReportEnterError(int error) override;
