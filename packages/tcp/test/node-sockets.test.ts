@@ -211,6 +211,23 @@ describe('TCP on Node\'s own sockets', () => {
     expect(received.text).toBe('last words')
   })
 
+  it('sends all that the kernel takes when the process ends, and not only what is under way', async () => {
+    const received = new Received()
+    const listener = await server({ backend: 'ring' }, received)
+    const program = `
+      import { connect } from '@sheaf/tcp'
+      const open = (connection) => {
+        for (let left = 12; left > 0; left--) connection.write(Buffer.alloc(50_000, left))
+        process.exit()
+      }
+      await connect({ host: '${loopback}', port: ${listener.address.port} }, { open })
+    `
+    const env = { ...process.env, SHEAF_DISABLE: '1' }
+    spawn(process.execPath, ['--input-type=module', '-e', program], { env, stdio: 'inherit' })
+    await received.closed
+    expect(received.bytes).toBe(600_000)
+  })
+
   it('lets the process end when everything is unref\'d', () => {
     const program = `
       import { listen, connect } from '@sheaf/tcp'

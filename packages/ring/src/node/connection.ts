@@ -3,6 +3,7 @@ import type { Socket } from 'node:net'
 import { unsupported } from '../backend'
 import { guarded, invariant, SheafError } from '../errors'
 import { limits } from '../limits'
+import { processEnds } from '../process-end'
 import type { ConnectionOptions } from '../stream/options'
 import { checkForwarding, Forwarding, type ForwardingOrigin, type ForwardingSource, type ForwardingTarget }
   from '../stream/forwarding'
@@ -105,7 +106,10 @@ export abstract class NodeStreamConnection implements Transport, ForwardingOrigi
   }
 
   flush(): void {
-    if (this.#isActive()) this.#steerSend()
+    if (!this.#isActive()) return
+    this.#steerSend()
+    // Nobody will be told any more that what is under way has been sent.
+    while (processEnds && this.#isActive() && !this.#send.empty) this.#sendNext()
   }
 
   end(callback?: WriteCallback): void {
@@ -284,8 +288,11 @@ export abstract class NodeStreamConnection implements Transport, ForwardingOrigi
 
   /** One request at a time, as on a ring: what is written meanwhile goes together. */
   #steerSend(): void {
+    if (this.#send.inFlightBytes === 0) this.#sendNext()
+  }
+
+  #sendNext(): void {
     const { socket } = this
-    if (this.#send.inFlightBytes !== 0) return
     let bytes: Buffer | undefined
     try {
       bytes = this.#send.take()

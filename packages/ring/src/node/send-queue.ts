@@ -12,6 +12,11 @@ export class NodeSendQueue {
   /** Taken, and not sent yet. */
   inFlightBytes = 0
 
+  /** There is nothing to {@link take}. */
+  get empty(): boolean {
+    return this.#backlog.empty
+  }
+
   get queuedBytes(): number {
     return this.acceptedBytes - this.sentBytes
   }
@@ -34,7 +39,7 @@ export class NodeSendQueue {
     const bytes = Buffer.allocUnsafe(Math.min(this.#backlog.sizeBytes, limits.sendWindowBlocks * limits.sendBlockBytes))
     let taken = 0
     while (taken < bytes.byteLength) taken += this.#backlog.copyTo(bytes, taken, bytes.byteLength - taken)
-    this.inFlightBytes = taken
+    this.inFlightBytes += taken
     return bytes
   }
 

@@ -1,6 +1,8 @@
 import { guarded } from '../errors'
 import { processEnds, whenProcessEnds } from '../process-end'
 import { setImmediate } from '../timers'
+import { nodeSockets } from './sockets'
+
 /*
  * The end of a turn of the event loop, for sockets that are not on a ring: what was asked of a connection in one turn
  * is done when the turn ends, for all of them, as a ring does.
@@ -36,10 +38,8 @@ function endTurn(): void {
 
 /** As that of a ring does. */
 function finish(): void {
-  for (const member of waiting) {
-    member.scheduled = false
-    guarded(() => { member.flush() })
-  }
+  for (const member of waiting) member.scheduled = false
+  for (const member of nodeSockets.members as Set<Partial<Turning>>) guarded(() => member.flush?.())
 }
 
 // The first try of Node's streams is a system call.
