@@ -138,6 +138,8 @@ export const limits = {
   messageChainMax: 256,
   /** How long a lane waits for room where there is no socket to be told of it by (`EMFILE`). */
   roomRetryMs: 10,
+  /** For so long nothing more has come of a peer that takes nothing any more: then that was all. */
+  goneReceiveMs: 20,
   /** Bytes that one socket may have queued when nobody heeds `send`. Past it sending fails with `ENOBUFS`. */
   messageQueueBytesMax: 64 * 1024 * 1024,
   /** Destinations and sources whose addresses a socket remembers in both forms. */

@@ -1,8 +1,9 @@
 import { execFileSync, spawn } from 'node:child_process'
 import { getEventListeners, once } from 'node:events'
+import { closeSync, writeSync } from 'node:fs'
 import { connect as nodeConnect, createServer, type AddressInfo } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { createRing } from '@sheaf/ring'
+import { createRing, encodeSocketAddress } from '@sheaf/ring'
 import { describe, expect, it, onTestFinished, vi } from 'vitest'
 import { adopt, connect, listen, type TcpConnection } from '../src/index'
 import { client, echo, loopback, pattern, Received, server, testRing, until, untilIdle } from './support'
@@ -288,6 +289,47 @@ describe('giving up', () => {
         expect(getEventListeners(signal, 'abort')).toEqual([])
       }
     })
+
+  it('a reset that a send is told of is no end, and none of what is forwarded', async () => {
+    const ring = testRing()
+    const told: string[] = []
+    const accepted: TcpConnection[] = []
+    const target = new Received()
+    const targets = await server(ring, target)
+    const listener = await server(ring, {
+      open: (connection) => void accepted.push(connection),
+      data: (_connection, chunk) => void told.push(chunk.toString()),
+      end: () => void told.push('end'),
+      close: (_connection, error) => void told.push(`close ${(error as NodeJS.ErrnoException | undefined)?.code}`),
+    })
+    const { sockets } = ring
+    const raw = async (): Promise<number> => {
+      const before = accepted.length
+      const fd = sockets.socket(2, 1, 6)
+      sockets.connect(fd, encodeSocketAddress(loopback, listener.address.port, () => 0))
+      await until(() => accepted.length > before, 'the connection')
+      return fd
+    }
+    const peers = [await raw(), await raw()]
+    const onward = await client(ring, targets, {})
+    accepted[1].forward(onward)
+    for (const [index, fd] of peers.entries()) {
+      writeSync(fd, 'part')
+      await until(() => index === 0 ? told.length === 1 : target.bytes === 4, 'the part')
+    }
+    for (const fd of peers) {
+      // Closing throws away what has not been sent, and takes no time: it resets.
+      sockets.setsockopt(fd, 1, 13, new Uint8Array(Int32Array.of(1, 0).buffer))
+      closeSync(fd)
+    }
+    // In this turn: nobody has been told of the resets.
+    for (const connection of accepted) connection.write('an answer')
+    await target.closed
+    await until(() => told.filter((what) => what.startsWith('close')).length === 2, 'the closes')
+    expect(told).not.toContain('end')
+    expect([target.ended, (target.error as NodeJS.ErrnoException | undefined)?.code]).toEqual([false, 'ECONNRESET'])
+    await untilIdle(ring, 2)
+  })
 
   it('memory for what has come that can\'t be had: that connection fails, and no other', async () => {
     const ring = testRing()

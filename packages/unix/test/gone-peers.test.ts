@@ -2,7 +2,7 @@
 import { closeSync, writeSync } from 'node:fs'
 import type { Ring } from '@sheaf/ring'
 import { until, untilIdle } from '@sheaf/ring/testing'
-import { expect, it } from 'vitest'
+import { expect, it, onTestFinished } from 'vitest'
 import { adopt, seqpacket } from '../src/index'
 import { testRing } from './support'
 
@@ -58,4 +58,35 @@ it.each(names)('of a %s, what had come when it is gone and is sent something', a
   send()
   await untilIdle(ring)
   expect([told[0], told.at(-1)]).toEqual(['the answer', 'close EPIPE'])
+})
+
+it('seqpacket messages of a peer that has left something unread, when the send is told of that', async () => {
+  const ring = testRing()
+  const pair = new Int32Array(2)
+  ring.sockets.socketpair(1, 5, pair)
+  const told: string[] = []
+  const own = seqpacket.adopt({ ring, fd: pair[0] }, watcher(told))
+  own.send('unread')
+  own.flush()
+  await until(() => ring.metrics.receivesArmed === 1 && own.messagesQueued === 0, 'the receive')
+  for (const text of ['one', 'two']) writeSync(pair[1], text)
+  closeSync(pair[1])
+  own.send('more')
+  own.flush()
+  await untilIdle(ring)
+  expect(told).toEqual(['one', 'two', expect.stringMatching(/^close (ECONNRESET|EPIPE)$/)])
+})
+
+it('a seqpacket connection ends whose peer reads no more, and stays', async () => {
+  const ring = testRing()
+  const told: string[] = []
+  const pair = new Int32Array(2)
+  ring.sockets.socketpair(1, 5, pair)
+  onTestFinished(() => { ring.sockets.close(pair[1]) })
+  const own = seqpacket.adopt({ ring, fd: pair[0] }, watcher(told))
+  ring.sockets.shutdown(pair[1], 0)
+  writeSync(pair[1], 'one')
+  own.send('more')
+  await untilIdle(ring)
+  expect(told).toEqual(['one', 'close EPIPE'])
 })

@@ -1,9 +1,11 @@
 import { Errno } from '../abi'
 import { SheafError, systemError, type SystemError } from '../errors'
+import { limits } from '../limits'
 import type { BlockHolder } from '../memory/send-memory'
 import { Operation } from '../queue/operation-table'
 import type { Ring } from '../ring'
 import { Connecting } from '../socket/connecting'
+import { setTimeout } from '../timers'
 import type { Address, MessageConnectionHandler, MessageConnectionTransport } from '../transport'
 import { type MessageSocketTraits, MessageSocket, type MessageSocketOptions } from './socket'
 
@@ -40,6 +42,7 @@ export abstract class MessageConnection<A extends Address, To extends object = A
   #closing = false
   /** What is known of a peer that has closed: told when everything has been that it had sent. */
   #brokenBy: Error | undefined
+  #resetTold = false
 
   constructor(
     ring: Ring,
@@ -104,17 +107,27 @@ export abstract class MessageConnection<A extends Address, To extends object = A
   override receiveFailed(error: Error): void {
     // The kernel tells that the peer has closed before what it had sent, and only once.
     const isReset = (error as NodeJS.ErrnoException).code === 'ECONNRESET'
-    if (isReset && this.#brokenBy === undefined) this.#brokenBy = error
+    if (isReset && !this.#resetTold) this.#brokenBy ??= error
     else this.destroy(error)
+    this.#resetTold ||= isReset
   }
 
   /** @internal */
   override sendFailed(error: SystemError): void {
-    if (messageErrors.has(-error.errno)) return
-    // What the peer has sent before it closed is told first, and then its end.
-    const readsFirst = error.errno === -Errno.EPIPE && this.receives && this.awaitsMessages && !this.paused
-    if (readsFirst) this.#brokenBy ??= error
+    if (messageErrors.has(-error.errno) || this.#brokenBy !== undefined) return
+    const isGone = error.errno === -Errno.EPIPE || error.errno === -Errno.ECONNRESET
+    if (isGone && this.receives && this.awaitsMessages && !this.paused) this.#breakUp(error, this.messagesRead)
     else this.destroy(error)
+  }
+
+  /** Ends the connection when what the peer has sent before it closed has been told. It may also only read no more. */
+  #breakUp(error: SystemError, messagesBefore: number): void {
+    this.#brokenBy = error
+    setTimeout(() => {
+      const { messagesRead } = this
+      if (messagesRead === messagesBefore) this.destroy(error)
+      else this.#breakUp(error, messagesRead)
+    }, limits.goneReceiveMs)
   }
 
   protected override completeOther(operation: Operation, result: number): void {

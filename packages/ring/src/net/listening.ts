@@ -1,6 +1,6 @@
 import dns from 'node:dns'
 import { tracingChannel } from 'node:diagnostics_channel'
-import { defaultRing, nodeMajor } from '@sheaf/ring'
+import { defaultRing, nodeMajor, type Ring, type SystemError } from '@sheaf/ring'
 import { Errno } from '../abi'
 import { onConnection } from './accepting'
 import type { FamilyKind, ListenRequest, SocketName } from './address-family'
@@ -12,7 +12,7 @@ import { addressError, invalidValue, listenError } from './errors'
 import { familyOfKind, kindOfDescriptor } from './families'
 import type { ForeignHandle } from './foreign-handle'
 import { ListenHandle } from './listen-handle'
-import { type NodeListenHandle, nodeListenHandle } from './node-handle'
+import { adoptByNode, type NodeListenHandle } from './node-handle'
 import type { Server } from './server'
 
 const listenChannel = tracingChannel('net.server.listen')
@@ -93,15 +93,14 @@ export function listenOnPath(server: Server, options: NetOptions, path: string, 
 export function listenOnDescriptor(server: Server, fd: number, backlog: number): void {
   const ring = defaultRing()
   const kind = kindOfDescriptor(ring, fd)
+  // Whoever has made it so may accept from it, too: see `listenOnHandle`.
+  if (kind !== undefined && ring.sockets.isBlocking(fd) === 0) {
+    listenByNode(server, ring, fd, backlog)
+    return
+  }
   const handle = kind === undefined ? undefined : newHandle(kind)
   if (handle === undefined) {
     failToListen(server, listenError(-Errno.EINVAL, null))
-    return
-  }
-  // Whoever has made it so may accept from it, too: see `listenOnHandle`.
-  if (ring.sockets.isBlocking(fd) === 0) {
-    const given = nodeListenHandle(ring, fd)
-    if (!listenOnHandle(server, given, backlog)) given.close()
     return
   }
   const result = handle.adopt(fd, backlog)
@@ -115,6 +114,17 @@ export function listenOnDescriptor(server: Server, fd: number, backlog: number):
   }
 }
 
+function listenByNode(server: Server, ring: Ring, fd: number, backlog: number): void {
+  let given: NodeListenHandle
+  try {
+    given = adoptByNode(ring, fd)
+  } catch (error) {
+    failToListen(server, listenError((error as SystemError).errno, null))
+    return
+  }
+  if (!listenOnHandle(server, given, backlog)) given.close()
+}
+
 /**
  * On a handle of Node's. Other processes may accept from the same socket, and whether that may block is the same for
  * all: so it stays as Node's own code has it, and Node accepts. @returns false if it can't.
@@ -124,6 +134,7 @@ export function listenOnHandle(server: Server, given: NodeListenHandle, backlog:
   const handle = kind === undefined ? undefined : newHandle(kind)
   const result = handle === undefined ? -Errno.EINVAL : given.listen(backlog)
   if (handle === undefined || result < 0) {
+    handle?.close()
     failToListen(server, listenError(result, null))
     return false
   }

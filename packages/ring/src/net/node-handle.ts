@@ -1,4 +1,4 @@
-import type { Socket } from 'node:net'
+import type { Socket, SocketConstructorOpts } from 'node:net'
 import { type Ring, stockNet } from '@sheaf/ring'
 import type { PrimaryHandle } from './cluster'
 
@@ -24,9 +24,20 @@ export function nodeSocket(ring: Ring, fd: number): Socket {
 
 /** As {@link nodeSocket}: the handle alone, as only sockets make one of a descriptor without asking a cluster. */
 export function nodeListenHandle(ring: Ring, fd: number): NodeListenHandle {
-  const socket = nodeSocket(ring, fd) as unknown as { _handle: NodeListenHandle | null }
-  const handle = socket._handle as NodeListenHandle
-  socket._handle = null
+  return handleAlone(nodeSocket(ring, fd))
+}
+
+/** As {@link nodeListenHandle}, of a descriptor that Node may have: then it stays. @throws SystemError `EEXIST` */
+export function adoptByNode(ring: Ring, fd: number): NodeListenHandle {
+  const handle = handleAlone(new stockNet.Socket({ fd, manualStart: true } as SocketConstructorOpts))
+  ring.disown(fd)
+  return handle
+}
+
+function handleAlone(socket: Socket): NodeListenHandle {
+  const owner = socket as unknown as { _handle: NodeListenHandle | null }
+  const handle = owner._handle as NodeListenHandle
+  owner._handle = null
   return handle
 }
 

@@ -110,7 +110,7 @@ export class SocketHandle {
 
   /** As by a system call: of a TCP socket that has been connected meanwhile it says so once more. */
   #connectAgain(): number {
-    if (this.#connecting) return 0
+    if (this.#connecting) return -Errno.EALREADY
     this.#connecting = true
     timers.setImmediate((handle: SocketHandle) => handle.#tellConnectedAgain(), this)
     return 0

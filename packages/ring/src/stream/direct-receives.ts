@@ -69,8 +69,16 @@ export class DirectReceives {
       this.#chunk = undefined
       return chunk
     }
-    const part = slab.allocate(result)
-    part.set(chunk.subarray(0, result))
+    const received = chunk.subarray(0, result)
+    let part: Chunk
+    try {
+      part = slab.allocate(result)
+    } catch {
+      // There is no memory for a copy, and the bytes are the kernel's no more.
+      this.#chunk = undefined
+      return received
+    }
+    part.set(received)
     return part
   }
 }

@@ -273,7 +273,6 @@ export class Endpoint {
   }
 }
 
-/** An address of one link as `node:dgram` writes it: with the interface's name, for which the kernel has a number. */
 /** Has the ring have what its sockets receive into. @returns 0, or `-errno` if there is no memory. */
 function prepare(ring: Ring): number {
   try {

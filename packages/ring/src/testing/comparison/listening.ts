@@ -81,6 +81,23 @@ export const listening: Record<string, Scenario> = {
     await once(server, 'close')
   },
 
+  async 'a server does not listen on a non-blocking descriptor that another has'(scene) {
+    const { log, server: newServer, watch } = scene
+    const { fd, where } = boundDescriptor(scene)
+    defaultRing().sockets.setBlocking(fd, false)
+    const first = newServer()
+    first.on('connection', (socket: Socket) => socket.end('served'))
+    scene.given(fd)
+    first.listen({ fd })
+    await once(first, 'listening')
+    const second = watch('second', newServer())
+    second.listen({ fd })
+    await once(second, 'error').catch(() => undefined)
+    log('client', await answerOf(scene, where))
+    first.close()
+    await once(first, 'close')
+  },
+
   async 'a server listens where it is told, whatever falsy thing it is told of a handle'(scene) {
     const { log, server: newServer, watch } = scene
     for (const handle of ['', 0, null, undefined, false]) {
