@@ -123,6 +123,11 @@ export function guarded(call: () => void): void {
   }
 }
 
+/** `ERR_INVALID_IP_ADDRESS`, worded as Node words it. */
+export function invalidAddress(address: unknown): ArgumentError {
+  return withCode(new TypeError(`Invalid IP address: ${String(address)}`), 'ERR_INVALID_IP_ADDRESS')
+}
+
 /** States what must hold. A failure is a bug in Sheaf or in the kernel, never in the application. */
 export function invariant(holds: boolean, what: string): asserts holds {
   if (!holds) throw new SheafError('ERR_SHEAF_INVARIANT', `${what} (a bug in Sheaf or the kernel: please report it)`)

@@ -4,6 +4,7 @@ export { capabilities, defaultRing, openDefaultRing, whyNoRing } from './default
 export {
   guarded,
   invalidArgumentType,
+  invalidAddress,
   invalidArgumentValue,
   outOfRange,
   SheafError,

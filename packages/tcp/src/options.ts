@@ -6,6 +6,7 @@ import {
   checkStreamConnectOptions,
   checkStreamListenOptions,
   checkStreamOptions,
+  invalidAddress,
   invalidArgumentType,
   invalidArgumentValue,
   type StreamConnectOptions,
@@ -110,8 +111,7 @@ export function checkConnectOptions(options: ConnectOptions, handler: unknown): 
   checkPort('port', options.port)
   checkOption('localAddress', options.localAddress, 'string')
   if (options.localAddress !== undefined && isIP(options.localAddress) === 0) {
-    const error = new TypeError(`Invalid IP address: ${options.localAddress}`)
-    throw Object.assign(error, { code: 'ERR_INVALID_IP_ADDRESS' })
+    throw invalidAddress(options.localAddress)
   }
   if (options.localPort !== undefined) checkPort('localPort', options.localPort)
   if (options.family !== undefined && ![0, 4, 6].includes(options.family)) {

@@ -1,5 +1,5 @@
 import {
-  encodeSocketAddress, familyOf, invalidArgumentType, Lane, limits, type Ring, systemError,
+  encodeSocketAddress, familyOf, invalidAddress, invalidArgumentType, Lane, limits, type Ring, systemError,
 } from '@sheaf/ring'
 import { checkPort } from './options'
 import type { Destination } from './transport'
@@ -69,9 +69,6 @@ export function isSame(one: Pick<Lane, 'address' | 'port'>, other: Destination):
 export function checkDestination({ address, port }: Destination, ipv6: boolean): string {
   if (typeof address !== 'string') throw invalidArgumentType('to.address', 'of type string', address)
   checkPort('to.port', port, false)
-  if (familyOf(address) === undefined) {
-    const error = new TypeError(`Invalid IP address: ${address}`)
-    throw Object.assign(error, { code: 'ERR_INVALID_IP_ADDRESS' })
-  }
+  if (familyOf(address) === undefined) throw invalidAddress(address)
   return ipv6 && !address.includes(':') ? `::ffff:${address}` : address
 }

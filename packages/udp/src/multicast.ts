@@ -1,5 +1,5 @@
 import { networkInterfaces } from 'node:os'
-import { encodeSocketAddress, familyOf, invalidArgumentType, type Ring, systemError } from '@sheaf/ring'
+import { encodeSocketAddress, familyOf, invalidAddress, invalidArgumentType, type Ring, systemError } from '@sheaf/ring'
 
 export const noSuchDevice = -19
 const internetLevel = 0
@@ -86,6 +86,5 @@ export function interfaceWith(address: string): string | undefined {
 
 export function checkGroupAddress(name: string, address: string): void {
   if (typeof address !== 'string') throw invalidArgumentType(name, 'of type string', address)
-  if (familyOf(address) !== undefined) return
-  throw Object.assign(new TypeError(`Invalid IP address: ${address}`), { code: 'ERR_INVALID_IP_ADDRESS' })
+  if (familyOf(address) === undefined) throw invalidAddress(address)
 }

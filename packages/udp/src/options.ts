@@ -8,6 +8,7 @@ import {
   checkObject,
   checkOption,
   checkSignalOption,
+  invalidAddress,
   invalidArgumentValue,
   type MessageSocketOptions,
   typeAndValue,
@@ -143,8 +144,7 @@ export function checkConnectOptions(options: ConnectOptions, handler: unknown): 
   checkPort('options.port', options.port, false)
   checkOption('localAddress', options.localAddress, 'string')
   if (options.localAddress !== undefined && isIP(options.localAddress) === 0) {
-    const error = new TypeError(`Invalid IP address: ${options.localAddress}`)
-    throw Object.assign(error, { code: 'ERR_INVALID_IP_ADDRESS' })
+    throw invalidAddress(options.localAddress)
   }
   if (options.localPort !== undefined) checkPort('options.localPort', options.localPort, true)
   checkOption('lookup', options.lookup, 'function')

@@ -1,5 +1,6 @@
 import type { LookupAddress, LookupAllOptions } from 'node:dns'
 import { isIP } from 'node:net'
+import { invalidAddress } from '../errors'
 
 type Lookup = (
   hostname: string,
@@ -29,7 +30,7 @@ async function settled(host: string, found: unknown): Promise<string[]> {
   const addresses = (Array.isArray(found) ? found as unknown[] : [found]).map(addressOf)
   for (const address of addresses) {
     if (typeof address === 'string' && isIP(address) !== 0) continue
-    throw Object.assign(new TypeError(`Invalid IP address: ${String(address)}`), { code: 'ERR_INVALID_IP_ADDRESS' })
+    throw invalidAddress(address)
   }
   if (addresses.length !== 0) return addresses as string[]
   const code = 'ENOTFOUND'
