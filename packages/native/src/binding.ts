@@ -233,10 +233,7 @@ export interface NativeCounters {
 
 /** Socket calls that have no opcode, or none worth using. None of them blocks, but `close` of a socket that lingers. */
 export interface SocketCalls {
-  /**
-   * `socket(2)`, close-on-exec, in blocking mode unless `type` says otherwise (on a non-blocking socket io_uring
-   * answers `EAGAIN` rather than wait).
-   */
+  /** `socket(2)`, close-on-exec. Whether it is in blocking mode, as `type` says, is all the same to io_uring. */
   socket(domain: number, type: number, protocol: number): number
   /** `socketpair(2)`, close-on-exec. @returns 0, and the two descriptors in `into`, or `-errno`. */
   socketpair(domain: number, type: number, into: Int32Array): number
@@ -252,10 +249,6 @@ export interface SocketCalls {
   /** Fills `into`. @returns how many bytes the kernel wrote, or `-errno`. */
   getsockopt(fd: number, level: number, name: number, into: Uint8Array): number
   shutdown(fd: number, how: number): number
-  /** Sets or clears `O_NONBLOCK`. */
-  setBlocking(fd: number, blocking: boolean): number
-  /** @returns 1 or 0, or `-errno`. */
-  isBlocking(fd: number): number
   dup(fd: number): number
   /**
    * A descriptor (`epoll(7)`, close-on-exec) that can be read while `fd` can be written to or has failed. A poll of

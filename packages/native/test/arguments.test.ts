@@ -42,8 +42,6 @@ const functions: readonly [owner: object, name: string, ...Parameter[]][] = [
   [sockets, 'setsockopt', fd, int, int, bytes],
   [sockets, 'getsockopt', fd, int, int, bytes],
   [sockets, 'shutdown', fd, ['integer', 0, -1, 3]],
-  [sockets, 'setBlocking', fd, ['boolean', true]],
-  [sockets, 'isBlocking', fd],
   [sockets, 'dup', fd],
   [sockets, 'close', fd],
   [sockets, 'interfaceIndex', ['string', 'lo']],

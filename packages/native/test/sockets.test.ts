@@ -212,18 +212,6 @@ describe('socket calls', () => {
     closeSync(file)
   })
 
-  it('switch blocking off and on', () => {
-    const [one, two] = socketPair(theBinding())
-    expect(sockets.setBlocking(one, false)).toBe(0)
-    expect(flagsOf(one) & nonBlocking).toBe(nonBlocking)
-    expect([one, two].map((fd) => sockets.isBlocking(fd))).toEqual([0, 1])
-    expect(sockets.setBlocking(one, true)).toBe(0)
-    expect(flagsOf(one) & nonBlocking).toBe(0)
-    for (const fd of [one, two]) sockets.close(fd)
-    expect(sockets.setBlocking(one, true)).toBe(-EBADF)
-    expect(sockets.isBlocking(one)).toBe(-EBADF)
-  })
-
   it('duplicate a descriptor', () => {
     const [one, two] = socketPair(theBinding())
     const copy = sockets.dup(one)

@@ -170,3 +170,11 @@ export const enum Errno {
   EALREADY = 114,
   ECANCELED = 125,
 }
+
+/**
+ * Whether a request has ended for no reason of its socket's: it was cancelled, interrupted, or the kernel has given up
+ * after too many tries (`APOLL_MAX_RETRY`, or on a non-blocking socket). It may be made again.
+ */
+export function isInterruption(result: number): boolean {
+  return result === -Errno.EAGAIN || result === -Errno.EINTR || result === -Errno.ECANCELED
+}

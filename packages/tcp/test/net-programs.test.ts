@@ -784,3 +784,37 @@ it.each(['connect', 'end'])('process.exit in `%s`, after it is destroyed, is wha
   expect(output).toBe('exit 7')
   expect(code).toBe(7)
 })
+
+it('of processes that listen on one descriptor, one that stands still keeps no connection from others', async () => {
+  const { output } = await run(`
+    import { spawn } from 'node:child_process'
+    import { once } from 'node:events'
+    import { readFileSync } from 'node:fs'
+    if (process.argv[2] !== undefined) {
+      net.createServer((socket) => socket.end(process.argv[2])).listen({ fd: 3 }, () => console.log('listening'))
+    } else {
+      const server = net.createServer().listen(0, '127.0.0.1')
+      await once(server, 'listening')
+      const { port } = server.address()
+      const stdio = ['ignore', 'pipe', 'inherit', server._handle.fd]
+      const children = ['first', 'second'].map((name) =>
+        [name, spawn(process.execPath, [process.argv[1], name], { stdio })])
+      await Promise.all(children.map(([, child]) => once(child.stdout, 'data')))
+      server.close()
+      for (const [name, child] of children) {
+        child.kill('SIGSTOP')
+        const stat = '/proc/' + child.pid + '/stat'
+        while (!readFileSync(stat, 'latin1').includes(') T ')) await new Promise(setImmediate)
+        for (let count = 0; count < 4; count++) {
+          let answer = ''
+          for await (const chunk of stock.connect(port, '127.0.0.1')) answer += String(chunk)
+          console.log(name + ' is stopped: ' + answer)
+        }
+        child.kill('SIGCONT')
+      }
+      for (const [, child] of children) child.kill('SIGKILL')
+    }`)
+  const answers = [['first', 'second'], ['second', 'first']].flatMap(([stopped, answers]) =>
+    Array.from({ length: 4 }, () => `${stopped} is stopped: ${answers}`))
+  expect(output.split('\n')).toEqual(answers)
+})

@@ -1,9 +1,11 @@
 import { execFileSync } from 'node:child_process'
 import { once } from 'node:events'
 import { connect as nodeConnect, createServer, type Socket } from 'node:net'
+import { constants } from 'node:os'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { expect, it } from 'vitest'
 import type { Ring } from '@sheaf/ring'
+import { nonBlocking } from '@sheaf/ring/testing'
 import { adopt, connect, listen, type TcpConnection, type TcpListener } from '../src/index'
 import { getOption } from '../src/socket-options'
 import { client, echo, loopback, Received, server, testRing, uncaughtDuring, until, untilIdle } from './support'
@@ -111,11 +113,11 @@ it('closing a connection that lingers holds nobody up', async () => {
 })
 
 /** A descriptor that is connected to `listener`. */
-function connectedDescriptor(ring: Ring, listener: TcpListener): number {
-  const fd = ring.sockets.socket(2, 1, 6)
+function connectedDescriptor(ring: Ring, listener: TcpListener, flags = 0): number {
+  const fd = ring.sockets.socket(2, 1 | flags, 6)
   const { port } = listener.address
   const address = new Uint8Array([2, 0, port >> 8, port & 255, 127, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0])
-  expect(ring.sockets.connect(fd, address)).toBe(0)
+  expect(ring.sockets.connect(fd, address)).toBe(flags === 0 ? 0 : -constants.errno.EINPROGRESS)
   return fd
 }
 
@@ -138,9 +140,9 @@ it('a descriptor that is adopted belongs to the connection, though its handler t
 it('a connected descriptor is adopted, whatever its mode, and belongs to the connection', async () => {
   const ring = testRing()
   const listener = await server(ring, echo)
-  const fd = connectedDescriptor(ring, listener)
+  const fd = connectedDescriptor(ring, listener, nonBlocking)
   const { port } = listener.address
-  ring.sockets.setBlocking(fd, false)
+  await until(() => ring.sockets.getpeername(fd, new Uint8Array(16)) >= 0, 'connected')
   const received = new Received()
   const connection = adopt({ fd, ring }, received)
   expect(connection.remoteAddress?.port).toBe(port)

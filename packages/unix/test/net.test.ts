@@ -29,6 +29,31 @@ it('a server listens at a path that Node\'s permission model does not let it loo
   expect(lines).toEqual(['hello'])
 })
 
+it('of workers that share a path, one that stands still keeps no connection from the others', async () => {
+  const lines = await runProgram(`
+    import cluster from 'node:cluster'
+    import { readFileSync } from 'node:fs'
+    import net from 'node:net'
+    // The workers accept themselves.
+    cluster.schedulingPolicy = cluster.SCHED_NONE
+    cluster.setupPrimary({ execArgv: ['--import', '@sheaf/unix/register'], exec: given.worker })
+    const workers = [cluster.fork({ WHERE: given.path }), cluster.fork({ WHERE: given.path })]
+    await Promise.all(workers.map((worker) => new Promise((listening) => worker.once('listening', listening))))
+    for (const { id, process: child } of workers) {
+      child.kill('SIGSTOP')
+      while (!readFileSync('/proc/' + child.pid + '/stat', 'latin1').includes(') T ')) await new Promise(setImmediate)
+      for (let count = 0; count < 4; count++) {
+        let answer = ''
+        for await (const chunk of net.connect(given.path)) answer += String(chunk)
+        console.log(answer !== '' && answer !== String(id))
+      }
+      child.kill('SIGCONT')
+    }
+    for (const worker of workers) worker.process.kill('SIGKILL')
+  `, { given: { path: join(directory, 'shared'), worker: join(import.meta.dirname, 'fixtures/says-who.cjs') } })
+  expect(lines).toEqual(Array.from({ length: 8 }, () => 'true'))
+})
+
 /** May read what there is to be loaded, and nothing else. */
 function permission(folder: string): string[] {
   const [major] = process.versions.node.split('.').map(Number)

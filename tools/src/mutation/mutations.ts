@@ -245,4 +245,8 @@ export const mutations: readonly Mutation[] = [
     'if (sum !== 0 && sum + length > bytesMax) return sum', 'if (sum + length > bytesMax) return bytesMax'),
   mutation('a handler that throws keeps others from being told', connection,
     'if (told && this.#isOver) {', 'if (this.#isOver) {'),
+  mutation('a receive that was interrupted ends its connection', receiver,
+    '!isInterruption(result)', 'result !== -Errno.ECANCELED'),
+  mutation('a receive that was interrupted ends its socket', messageReceiver,
+    '!isInterruption(result)', 'result !== -Errno.ECANCELED'),
 ]

@@ -19,6 +19,7 @@ export const temperaments: fc.Arbitrary<Partial<Temperament>> = fc.record({
   endNames: fc.constantFrom('nothing' as const, 'unused' as const, 'used' as const),
   bundles: fc.constantFrom(true, true, true, false),
   groupRefused: fc.constantFrom(0, 0, 0, 0.3),
+  receiveInterrupted: fc.constantFrom(0, 0, 0.2),
 })
 
 interface PoolShape {

@@ -58,12 +58,6 @@ bool ReadPowerOfTwo(Napi::Value value, const char* name, int64_t min, int64_t ma
   return true;
 }
 
-bool ReadBoolean(Napi::Value value, const char* name, bool* out) {
-  if (!Has(value, name, napi_boolean, "of type boolean")) return false;
-  *out = value.As<Napi::Boolean>().Value();
-  return true;
-}
-
 bool ReadString(Napi::Value value, const char* name, std::string* out) {
   if (!Has(value, name, napi_string, "of type string")) return false;
   *out = value.As<Napi::String>().Utf8Value();

@@ -31,7 +31,6 @@ void ThrowState(Napi::Env env, const char* code, const char* message);
 
 bool ReadInteger(Napi::Value value, const char* name, int64_t min, int64_t max, int64_t* out);
 bool ReadPowerOfTwo(Napi::Value value, const char* name, int64_t min, int64_t max, uint32_t* out);
-bool ReadBoolean(Napi::Value value, const char* name, bool* out);
 bool ReadString(Napi::Value value, const char* name, std::string* out);
 bool ReadBytes(Napi::Value value, const char* name, Bytes* out);
 bool ReadFunction(Napi::Value value, const char* name, Napi::Function* out);

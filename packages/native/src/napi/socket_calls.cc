@@ -140,23 +140,6 @@ Napi::Value Shutdown(const Napi::CallbackInfo& info) {
   return Result(info, shutdown(fd, how));
 }
 
-Napi::Value SetBlocking(const Napi::CallbackInfo& info) {
-  int fd = 0;
-  bool blocking = false;
-  if (!ReadFd(info, &fd) || !ReadBoolean(info[1], "blocking", &blocking)) return {};
-  const int flags = fcntl(fd, F_GETFL);
-  if (flags < 0) return Result(info, flags);
-  return Result(info, fcntl(fd, F_SETFL, blocking ? flags & ~O_NONBLOCK : flags | O_NONBLOCK));
-}
-
-Napi::Value IsBlocking(const Napi::CallbackInfo& info) {
-  int fd = 0;
-  if (!ReadFd(info, &fd)) return {};
-  const int flags = fcntl(fd, F_GETFL);
-  if (flags < 0) return Result(info, flags);
-  return Result(info, (flags & O_NONBLOCK) == 0 ? 1 : 0);
-}
-
 Napi::Value Duplicate(const Napi::CallbackInfo& info) {
   int fd = 0;
   if (!ReadFd(info, &fd)) return {};
@@ -248,8 +231,6 @@ Napi::Object SocketCalls(Napi::Env env) {
   add("setsockopt", Napi::Function::New<SetOption>(env, "setsockopt"));
   add("getsockopt", Napi::Function::New<GetOption>(env, "getsockopt"));
   add("shutdown", Napi::Function::New<Shutdown>(env, "shutdown"));
-  add("setBlocking", Napi::Function::New<SetBlocking>(env, "setBlocking"));
-  add("isBlocking", Napi::Function::New<IsBlocking>(env, "isBlocking"));
   add("dup", Napi::Function::New<Duplicate>(env, "dup"));
   add("watchRoom", Napi::Function::New<WatchRoom>(env, "watchRoom"));
   add("close", Napi::Function::New<Close>(env, "close"));

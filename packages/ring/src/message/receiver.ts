@@ -1,5 +1,5 @@
 import {
-  bufferIdShift, CompletionFlag, Errno, MessageFlag, receivedMessageHeaderBytes, ReceivedMessageWord,
+  bufferIdShift, CompletionFlag, Errno, isInterruption, MessageFlag, receivedMessageHeaderBytes, ReceivedMessageWord,
 } from '../abi'
 import { systemError } from '../errors'
 import { limits } from '../limits'
@@ -80,7 +80,7 @@ export class MessageReceiver<A extends Address> {
     } else if (result === -Errno.ENOBUFS) {
       this.#passedOver = true
       this.#share.exhausted()
-    } else if (result !== -Errno.ECANCELED) {
+    } else if (!isInterruption(result)) {
       this.#owner.receiveFailed(systemError(result, 'recvmsg'), passingReceiveErrors.has(-result))
     }
   }

@@ -236,6 +236,6 @@ export class MessageShare implements Scheduled {
 
 /** Failures of receiving that concern an earlier datagram, or pass by themselves: the socket goes on. */
 export const passingReceiveErrors = new Set<number>([
-  Errno.EAGAIN, Errno.EINTR, Errno.ENOMEM, Errno.ECONNREFUSED, Errno.EHOSTUNREACH, Errno.ENETUNREACH, Errno.EHOSTDOWN,
-  Errno.ENETDOWN, Errno.EPROTO, Errno.EOPNOTSUPP, Errno.ENOPROTOOPT, Errno.EACCES, Errno.EMSGSIZE, Errno.ECONNRESET,
+  Errno.ENOMEM, Errno.ECONNREFUSED, Errno.EHOSTUNREACH, Errno.ENETUNREACH, Errno.EHOSTDOWN, Errno.ENETDOWN,
+  Errno.EPROTO, Errno.EOPNOTSUPP, Errno.ENOPROTOOPT, Errno.EACCES, Errno.EMSGSIZE, Errno.ECONNRESET,
 ])

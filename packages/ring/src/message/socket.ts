@@ -72,7 +72,7 @@ implements MessageTransport<A, To>, OperationOwner, MessageReceiverOwner<A>, Mes
   /** Told when the socket is closed, before the handler. */
   onClosed: (() => void) | undefined
 
-  /** @param fd a socket in blocking mode; it is this one's from now on. */
+  /** @param fd it is this one's from now on. */
   constructor(
     ring: Ring,
     fd: number,

@@ -13,8 +13,6 @@ export function adopt(socket: Socket, fd: number): void {
   const ring = defaultRing()
   const handle = new SocketHandle(familyFor(kindOfDescriptor(ring, fd) as FamilyKind), handleEvents)
   setHandle(socket, handle)
-  const blocking = ring.sockets.setBlocking(fd, true)
-  if (blocking < 0) throw callError(blocking, 'open')
   if (ring.sockets.getpeername(fd, new Uint8Array(socketAddressBytesMax)) < 0) handle.fd = fd
   else handle.adopt(fd)
 }

@@ -62,15 +62,12 @@ export class ListenHandle {
   }
 
   /**
-   * Listens on a socket that is there already, and the handle's from then on.
-   * @param shared others may have it too, and go on when this one closes it.
+   * Listens on a socket that is there already, that nobody else has, and that is the handle's from then on.
    * @returns 0 or `-errno`.
    */
-  adopt(fd: number, backlog: number, shared = true): number {
-    const { sockets } = this.#ring
-    const result = Math.min(sockets.setBlocking(fd, true), sockets.listen(fd, backlog))
+  adopt(fd: number, backlog: number): number {
+    const result = this.#ring.sockets.listen(fd, backlog)
     if (result < 0) return result
-    this.#shared = shared
     this.#use(this.family.listener(this.#ring, fd, listenerEvents, this.#accept))
     return 0
   }
@@ -82,9 +79,7 @@ export class ListenHandle {
     dealer.onconnection = (error, handle) => {
       if (error !== 0 || !isForeignHandle(handle)) return
       const fd = takeDescriptor(this.#ring, handle)
-      if (fd < 0) return
-      this.#ring.sockets.setBlocking(fd, true)
-      this.#accept(fd).begin()
+      if (fd >= 0) this.#accept(fd).begin()
     }
   }
 

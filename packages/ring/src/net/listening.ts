@@ -1,6 +1,6 @@
 import dns from 'node:dns'
 import { tracingChannel } from 'node:diagnostics_channel'
-import { defaultRing, nodeMajor, type Ring, type SystemError } from '@sheaf/ring'
+import { defaultRing, nodeMajor, type SystemError } from '@sheaf/ring'
 import { Errno } from '../abi'
 import { onConnection } from './accepting'
 import type { FamilyKind, ListenRequest, SocketName } from './address-family'
@@ -92,29 +92,10 @@ export function listenOnPath(server: Server, options: NetOptions, path: string, 
 
 export function listenOnDescriptor(server: Server, fd: number, backlog: number): void {
   const ring = defaultRing()
-  const kind = kindOfDescriptor(ring, fd)
-  // Whoever has made it so may accept from it, too: see `listenOnHandle`.
-  if (kind !== undefined && ring.sockets.isBlocking(fd) === 0) {
-    listenByNode(server, ring, fd, backlog)
-    return
-  }
-  const handle = kind === undefined ? undefined : newHandle(kind)
-  if (handle === undefined) {
+  if (kindOfDescriptor(ring, fd) === undefined) {
     failToListen(server, listenError(-Errno.EINVAL, null))
     return
   }
-  const result = handle.adopt(fd, backlog)
-  if (result === 0) {
-    begin(server, handle, 'null:null:null')
-  } else {
-    handle.close()
-    // A socket that was given is the server's, even if it can't listen.
-    defaultRing().sockets.close(fd)
-    failToListen(server, listenError(result, null))
-  }
-}
-
-function listenByNode(server: Server, ring: Ring, fd: number, backlog: number): void {
   let given: NodeListenHandle
   try {
     given = adoptByNode(ring, fd)
@@ -122,12 +103,13 @@ function listenByNode(server: Server, ring: Ring, fd: number, backlog: number): 
     failToListen(server, listenError((error as SystemError).errno, null))
     return
   }
+  // A socket that was given is the server's, even if it can't listen.
   if (!listenOnHandle(server, given, backlog)) given.close()
 }
 
 /**
- * On a handle of Node's. Other processes may accept from the same socket, and whether that may block is the same for
- * all: so it stays as Node's own code has it, and Node accepts. @returns false if it can't.
+ * On a handle of Node's, which accepts. Other processes may listen on the same socket, and of those that have io_uring
+ * wait for a connection the kernel wakes one only, always the same, however busy that is. @returns false if it can't.
  */
 export function listenOnHandle(server: Server, given: NodeListenHandle, backlog: number): boolean {
   const kind = kindOfDescriptor(defaultRing(), given.fd)
@@ -148,7 +130,7 @@ export function listenInPlaceOf(server: Server, kind: FamilyKind, given: Foreign
   const { sockets } = defaultRing()
   const handle = newHandle(kind)
   const fd = sockets.dup(given.fd)
-  const result = fd < 0 ? fd : handle?.adopt(fd, backlog, false) ?? -Errno.EINVAL
+  const result = fd < 0 ? fd : handle?.adopt(fd, backlog) ?? -Errno.EINVAL
   if (handle === undefined || result < 0) {
     if (fd >= 0) sockets.close(fd)
     handle?.close()
@@ -263,18 +245,14 @@ export function listenByPrimary(server: Server, query: PrimaryQuery): void {
     }
     const handle = newHandle(query.address === null ? kindOfGiven(given) : 'pipe')
     if (handle === undefined) return
-    if (given.fd === undefined) {
-      handle.deal(given)
-    } else {
-      const fd = defaultRing().sockets.dup(given.fd)
-      if (fd < 0) {
-        given.close()
-        server.emit('error', addressError(fd, 'listen', query.address ?? undefined, query.port ?? undefined))
-        return
-      }
-      handle.adopt(fd, query.backlog)
-      handle.whenClosing(() => given.close())
+    // One that is dealt connections does not listen itself.
+    const result = given.fd === undefined ? 0 : (given as NodeListenHandle).listen(query.backlog)
+    if (result < 0) {
+      given.close()
+      server.emit('error', addressError(result, 'listen', query.address ?? undefined, query.port ?? undefined))
+      return
     }
+    handle.deal(given)
     begin(server, handle, `${query.addressType}:${query.address}:${query.port}`)
   })
 }

@@ -137,6 +137,7 @@ export class ReceiveMessageRequest extends Request {
   protected override go(): void {
     const group = this.ring.group(this.submission.group)
     group?.receive()
+    if (this.interrupted()) return
     while (!this.over) {
       const [buffer] = (group?.peek(1, 0).buffers ?? []) as (BufferEntry | undefined)[]
       if (group === undefined || buffer === undefined) {

@@ -49,6 +49,7 @@ export class ReceiveRequest extends Request {
       return
     }
     group.receive()
+    if (this.#first === undefined && this.interrupted()) return
     for (let tries = 0; !this.over; tries++) {
       if (tries === retriesMax) {
         // What comes after a reset without data wakes nobody: such a receive waits for ever (seen on 6.18).

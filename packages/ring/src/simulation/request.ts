@@ -41,6 +41,8 @@ export interface RequestRing {
   violated(what: string): void
 }
 
+const interruptions = [-Errno.EAGAIN, -Errno.EINTR, -Errno.ECANCELED] as const
+
 /** A request in the kernel, from its submission to its last completion. */
 export abstract class Request implements Waiter {
   readonly ring: RequestRing
@@ -67,6 +69,14 @@ export abstract class Request implements Waiter {
 
   /** Goes on as far as it can: ends, or waits to be woken. */
   protected abstract go(): void
+
+  /** Whether a receive that has nothing yet ends here, though nothing has happened. */
+  protected interrupted(): boolean {
+    const { choices, temperament } = this.ring
+    if (temperament.receiveInterrupted === 0 || !choices.chance(temperament.receiveInterrupted)) return false
+    this.end(interruptions[choices.below(interruptions.length)])
+    return true
+  }
 
   /** Leaves what it waits for. */
   protected abstract leave(): void

@@ -97,14 +97,6 @@ export class SimulatedSocketCalls implements SocketCalls {
     return this.#on(fd, (socket) => socket.shutdownWrite())
   }
 
-  setBlocking(fd: number): number {
-    return this.#on(fd, () => 0)
-  }
-
-  isBlocking(fd: number): number {
-    return this.#on(fd, () => 1)
-  }
-
   dup(fd: number): number {
     const file = this.#descriptors.get(fd)
     return file === undefined ? -Errno.EBADF : this.#descriptors.install(file)

@@ -12,6 +12,8 @@ export interface Temperament {
    * interrupted, as when the process is stopped and goes on.
    */
   readonly shortSend: number
+  /** A receive ends without a cause when it is tried: interrupted, or tried too often. */
+  readonly receiveInterrupted: number
   /** A request that is cancelled had won the race: it ends as it would have. */
   readonly cancelTooLate: number
   /** A cancellation does not find a request that is about to be tried again. */
@@ -58,4 +60,5 @@ export const calm: Temperament = {
   endNames: 'nothing',
   bundles: true,
   groupRefused: 0,
+  receiveInterrupted: 0,
 }

@@ -30,8 +30,7 @@ export interface SocketKind {
 }
 
 /**
- * Checks that somebody else's descriptor is what it should be, and puts it in blocking mode: io_uring would answer
- * `EAGAIN` for another instead of waiting.
+ * Checks that somebody else's descriptor is what it should be. Whether it blocks is all the same to io_uring.
  * @param state `any`: connected or not.
  * @throws TypeError `ERR_INVALID_ARG_VALUE` if it is no such socket; SystemError `EBADF`.
  */
@@ -46,8 +45,6 @@ export function adoptDescriptor(
     || (state === 'connected' && sockets.getpeername(fd, new Uint8Array(128)) < 0)) {
     throw invalidArgumentValue('options.fd', `must be a ${state === 'any' ? '' : `${state} `}${kind.name}`, fd)
   }
-  const result = sockets.setBlocking(fd, true)
-  if (result < 0) throw systemError(result, 'fcntl')
 }
 
 function fits(sockets: SocketCalls, fd: number, kind: SocketKind, listening: boolean): boolean {

@@ -23,7 +23,10 @@ export type StreamOptions = ConnectionOptions & BackendOptions
 
 /** What every `listen` takes besides its address. */
 export interface StreamListenOptions extends StreamOptions {
-  /** A listening socket that is there already. It belongs to the listener from then on. */
+  /**
+   * A listening socket that is there already. It belongs to the listener from then on. Of several processes that listen
+   * on it so, the kernel wakes the same one first: others get a connection only when that has accepted.
+   */
   fd?: number
   /**
    * Connections that may wait to be accepted, 1 to 2^31-1. Default 511; the system bounds it (`net.core.somaxconn`).

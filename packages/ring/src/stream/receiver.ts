@@ -1,4 +1,4 @@
-import { bufferIdShift, CompletionFlag, Errno } from '../abi'
+import { bufferIdShift, CompletionFlag, Errno, isInterruption } from '../abi'
 import { systemError } from '../errors'
 import { limits } from '../limits'
 import { Slab, streamSlabs } from '../memory/slab'
@@ -151,7 +151,7 @@ export class Receiver implements DirectReader {
       this.exhausted()
     } else if (result === -Errno.ECONNRESET && this.#resetIsEnd) {
       this.end()
-    } else if (result !== -Errno.ECANCELED) {
+    } else if (!isInterruption(result)) {
       if (this.#kept === undefined) return result
       this.#failure = result
     }

@@ -1,6 +1,6 @@
 /** Tests that every adapter must pass, and what they are made of. */
 export { echo, pattern, Received, sha, uncaughtDuring, until, untilIdle, Writer } from './fixtures'
-export { openDescriptors, ownedDescriptors } from './descriptors'
+export { isBlocking, nonBlocking, openDescriptors, ownedDescriptors } from './descriptors'
 export { Random } from './random'
 export { fullTier, nodeTier, type Place, placeOn, type Tier, tiers } from './place'
 export { type StreamFamily, type TestContext, type TestFramework, testStreams } from './streams'

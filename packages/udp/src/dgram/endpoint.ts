@@ -146,12 +146,6 @@ export class Endpoint {
     if (prepared < 0) return prepared
     const own = duplicate ? sockets.dup(fd) : fd
     if (own < 0) return own
-    // io_uring answers EAGAIN on a non-blocking socket instead of waiting.
-    const result = sockets.setBlocking(own, true)
-    if (result < 0) {
-      if (duplicate) sockets.close(own)
-      return result
-    }
     ring.own(own)
     this.#fd = own
     return 0

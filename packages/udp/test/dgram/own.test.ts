@@ -2,7 +2,7 @@ import { createHook } from 'node:async_hooks'
 import nodeDatagram, { type Socket } from 'node:dgram'
 import { once } from 'node:events'
 import { defaultRing } from '@sheaf/ring'
-import { openDescriptors } from '@sheaf/ring/testing'
+import { isBlocking, nonBlocking, openDescriptors } from '@sheaf/ring/testing'
 import { describe, expect, it } from 'vitest'
 import { createSocket } from '../../src/dgram/index'
 import { loopback, until, untilIdle } from '../support'
@@ -64,6 +64,25 @@ describe('sockets of @sheaf/udp/dgram', () => {
     expect(sockets.getsockopt(fd, 17, 104, new Uint8Array(coalesces.buffer))).toBe(4)
     expect(coalesces[0]).toBe(0)
     await closed(receiver)
+  })
+
+  it('leave a descriptor of others non-blocking, and receive and send by it', async () => {
+    const { sockets } = defaultRing()
+    const fd = sockets.socket(2, 2 | nonBlocking, 0)
+    expect(sockets.bind(fd, new Uint8Array([2, 0, 0, 0, 127, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0]))).toBe(0)
+    const others = sockets.dup(fd)
+    const [socket, peer] = [createSocket('udp4'), await bound()]
+    await new Promise<void>((listening) => { socket.bind({ fd }, listening) })
+    let echoed = 0
+    socket.on('message', (message, { port }) => socket.send(message, port, loopback))
+    peer.on('message', () => { echoed++ })
+    for (let round = 0; round < 3; round++) {
+      for (let count = 0; count < 20; count++) peer.send(Buffer.alloc(5000), socket.address().port, loopback)
+      await until(() => echoed === (round + 1) * 20, 'all answers')
+    }
+    expect(isBlocking(others)).toBe(false)
+    sockets.close(others)
+    await Promise.all([closed(socket), closed(peer)])
   })
 
   it('tell `async_hooks` of the end of whatever began, at once', async () => {

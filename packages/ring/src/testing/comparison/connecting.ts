@@ -2,6 +2,8 @@ import { once } from 'node:events'
 import type { LookupAddress } from 'node:dns'
 import type { Server, Socket } from 'node:net'
 import { defaultRing } from '@sheaf/ring'
+import { isBlocking, nonBlocking } from '../descriptors'
+import { until } from '../fixtures'
 import type { Scenario, Scene, Where } from './scene'
 
 const loopback = '127.0.0.1'
@@ -50,7 +52,48 @@ async function portOn(scene: Scene, host: string, port = 0): Promise<{ server: S
   return { server, port: (where as { port: number }).port }
 }
 
+/** A non-blocking socket of the system's that is connected to `where`. */
+async function connectedDescriptor({ descriptor }: Scene, where: Where): Promise<number> {
+  const { sockets } = defaultRing()
+  const stream = 1 | nonBlocking
+  if ('path' in where) {
+    const fd = descriptor(sockets.socket(1, stream, 0))
+    sockets.connect(fd, new Uint8Array([1, 0, ...Buffer.from(where.path), 0]))
+    return fd
+  }
+  const fd = descriptor(sockets.socket(2, stream, 0))
+  sockets.connect(fd, new Uint8Array([2, 0, where.port >> 8, where.port & 255, 127, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0]))
+  await until(() => sockets.getpeername(fd, new Uint8Array(16)) >= 0, 'a descriptor that is connected')
+  return fd
+}
+
 export const connecting: Record<string, Scenario> = {
+  async 'a socket of a non-blocking descriptor, which it stays, sends and receives more than the kernel takes'(scene) {
+    const { listen, log, net, owned, server: newServer } = scene
+    const server = newServer()
+    const accepted = once(server, 'connection') as Promise<[Socket]>
+    const fd = await connectedDescriptor(scene, await listen(server))
+    const others = scene.descriptor(defaultRing().sockets.dup(fd))
+    scene.given(fd)
+    const socket = owned(new net.Socket({ fd, allowHalfOpen: true }))
+    const [peer] = await accepted
+    const bytes = Buffer.alloc(8_000_000, 'What is sent is to wait for room. ')
+    for (const [from, to] of [[socket, peer], [peer, socket]]) {
+      from.end(bytes)
+      // Nobody reads for a while.
+      await new Promise((wake) => setTimeout(wake, 20))
+      let equal = true
+      let read = 0
+      for await (const chunk of to as AsyncIterable<Buffer>) {
+        equal &&= chunk.equals(bytes.subarray(read, read + chunk.byteLength))
+        read += chunk.byteLength
+        if (read < 1_000_000) await new Promise(setImmediate)
+      }
+      log('socket', read, equal, 'blocking', isBlocking(others))
+    }
+    await scene.gone(socket, peer)
+  },
+
   async 'an abort while it connects, and after, destroys the socket'(scene) {
     const { connect, listen, log, server, watch } = scene
     const where = await listen(server())

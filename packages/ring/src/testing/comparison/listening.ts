@@ -4,6 +4,7 @@ import { closeSync, fstatSync, openSync } from 'node:fs'
 import type { Server, Socket } from 'node:net'
 import { setImmediate as turn } from 'node:timers/promises'
 import { defaultRing } from '@sheaf/ring'
+import { isBlocking, nonBlocking } from '../descriptors'
 import { until } from '../fixtures'
 import type { Scenario, Scene, Where } from './scene'
 
@@ -65,26 +66,23 @@ export const listening: Record<string, Scenario> = {
     }
   },
 
-  async 'a server listens on a descriptor that somebody has made non-blocking, which it stays'(scene) {
+  async 'a server listens on a non-blocking descriptor, which it stays'(scene) {
     const { log, server: newServer, watch } = scene
-    const { fd, where } = boundDescriptor(scene)
-    const { sockets } = defaultRing()
-    sockets.setBlocking(fd, false)
-    const others = scene.descriptor(sockets.dup(fd))
+    const { fd, where } = boundDescriptor(scene, streamSocket | nonBlocking)
+    const others = scene.descriptor(defaultRing().sockets.dup(fd))
     const server = watch('server', newServer())
     server.on('connection', (socket: Socket) => socket.end('served'))
     scene.given(fd)
     server.listen({ fd })
     await once(server, 'listening')
-    log('client', await answerOf(scene, where), 'blocking', sockets.isBlocking(others))
+    log('client', await answerOf(scene, where), 'blocking', isBlocking(others))
     server.close()
     await once(server, 'close')
   },
 
-  async 'a server does not listen on a non-blocking descriptor that another has'(scene) {
+  async 'a server does not listen on a descriptor that another has'(scene) {
     const { log, server: newServer, watch } = scene
     const { fd, where } = boundDescriptor(scene)
-    defaultRing().sockets.setBlocking(fd, false)
     const first = newServer()
     first.on('connection', (socket: Socket) => socket.end('served'))
     scene.given(fd)
