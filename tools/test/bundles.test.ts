@@ -21,6 +21,7 @@ const program = `
     let answer = ''
     socket.on('data', (chunk) => { answer += chunk }).on('close', () => {
       server.close()
+      new net.Socket().on('error', () => undefined).connect({ path: '/dev/null/nobody' })
       console.log(answer.endsWith('answer'), (openDefaultRing()?.metrics.bytesRead ?? 0) > answer.length)
     })
   })
@@ -48,6 +49,7 @@ describe.each(['esm', 'cjs'] as const)('an application in one file (%s)', (forma
   it('is on io_uring if @sheaf/native is left out', async () => {
     const { stdout, stderr } = await runBundled({ format, external: ['@sheaf/native'] })
     expect(stderr).toContain('stands in for node:net')
+    expect(stderr).toContain('sheaf: Node\'s own sockets for paths: ')
     expect(stdout).toBe('true true\n')
   })
 

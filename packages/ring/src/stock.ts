@@ -3,8 +3,19 @@
  * itself uses Node's sockets through these: an import of `node:net` follows the replacement, and would lead back to
  * Sheaf.
  */
-import * as dgram from 'node:dgram'
-import * as net from 'node:net'
+import dgram from 'node:dgram'
+import net from 'node:net'
 
-export const stockNet: Readonly<typeof net> = { ...net }
-export const stockDatagram: Readonly<typeof dgram> = { ...dgram }
+/** What the first copy of Sheaf in this thread has found, as whatever later ones find may be Sheaf's. */
+const key = Symbol.for('@sheaf/ring: stock')
+
+function stock<T extends object>(module: T): Readonly<T> {
+  const found = (module as { [key]?: Readonly<T> })[key]
+  if (found !== undefined) return found
+  const copy = { ...module }
+  Object.defineProperty(module, key, { value: copy })
+  return copy
+}
+
+export const stockNet = stock(net)
+export const stockDatagram = stock(dgram)

@@ -1,6 +1,6 @@
 import { execFileSync, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtempSync, rmSync } from 'node:fs'
+import { cpSync, mkdirSync, mkdtempSync, rmSync, symlinkSync } from 'node:fs'
 import { type AddressInfo, createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -1098,5 +1098,52 @@ describe('unregister', () => {
       assert.strictEqual(http.Server.prototype instanceof net.Server, true)
     `, ['--input-type=module'])
     expect({ output, code }).toEqual({ output: 'still there\n', code: 0 })
+  })
+})
+
+describe('a second copy of Sheaf in the thread', () => {
+  /** Installs copies of `packages` beside those of the workspace. @returns where a program finds them. */
+  function installCopies(...packages: string[]): string {
+    const root = join(import.meta.dirname, '../..')
+    const scope = join(mkdtempSync(join(directory, 'copies-')), 'node_modules/@sheaf')
+    mkdirSync(scope, { recursive: true })
+    symlinkSync(join(root, 'native'), join(scope, 'native'))
+    for (const name of packages) {
+      for (const file of ['package.json', 'dist']) {
+        cpSync(join(root, name, file), join(scope, name, file), { recursive: true })
+      }
+    }
+    return join(scope, '../../program.js')
+  }
+
+  it('stands in for Node\'s modules instead of the first, TLS too, and all can be put back', async () => {
+    const copies = installCopies('ring', 'tcp')
+    const { result } = await carried<string[]>(`
+      const net = require('net'), tls = require('tls'), { once } = require('events')
+      const { Socket: nodes } = net, { kill } = process
+      const first = require('@sheaf/tcp/register')
+      const { Socket: firsts } = net
+      const second = require('module').createRequire(${JSON.stringify(copies)})('@sheaf/tcp/register')
+      const { Socket: seconds } = net
+      result = [new Set([nodes, firsts, seconds]).size]
+      const look = async () => {
+        const server = tls.createServer(${tlsOptions()}, (socket) => socket.end('served')).listen(0, '127.0.0.1')
+        await once(server, 'listening')
+        const { port } = server.address()
+        let text = ''
+        for await (const chunk of tls.connect({ port, rejectUnauthorized: false })) text += chunk
+        server.close()
+        await once(server, 'close')
+        const whose = [nodes, firsts, seconds].indexOf(net.Socket)
+        result.push(\`\${text} by \${['Node', 'first', 'second'][whose] ?? 'another'}\`, process.kill === kill)
+      }
+      void (async () => {
+        await look()
+        first.unregister()
+        await look()
+        second.unregister()
+        await look()
+      })()`, ['--input-type=commonjs'])
+    expect(result).toEqual([3, 'served by second', false, 'served by second', false, 'served by Node', true])
   })
 })

@@ -24,17 +24,23 @@ export function familyOfKind(kind: FamilyKind): AddressFamily | undefined {
   const load = loaders.get(kind)
   if (!provided.has(kind) && load !== undefined) {
     loaders.delete(kind)
-    try {
-      load()
-    } catch (error) {
-      // Not installed: that is what optional means.
-      const { code, message } = error as NodeJS.ErrnoException
-      if (code !== 'MODULE_NOT_FOUND' && process.env.SHEAF_LOG === '1') {
-        console.error(`sheaf: Node's own sockets for ${places[kind]}: ${message}`)
-      }
+    const reason = reasonAgainst(kind, load)
+    if (reason !== '' && process.env.SHEAF_LOG === '1') {
+      console.error(`sheaf: Node's own sockets for ${places[kind]}: ${reason}`)
     }
   }
   return provided.get(kind)
+}
+
+/** Loads a family. @returns why that was in vain; nothing if it is not installed: that is what optional means. */
+function reasonAgainst(kind: FamilyKind, load: () => unknown): string {
+  try {
+    load()
+  } catch (error) {
+    const { code, message } = error as NodeJS.ErrnoException
+    return code === 'MODULE_NOT_FOUND' ? '' : message
+  }
+  return provided.has(kind) ? '' : 'what is installed belongs to another copy of Sheaf; a bundle is to import it itself'
 }
 
 const type = [1, 3] as const

@@ -211,7 +211,7 @@ function listenBesideWorkers(server: Server, address: string | null, requests: r
       ownPlaces.delete(place)
       meeting?.close()
     }
-    if (listeningId !== server._listeningId || !listen(server, 'tcp', agreed, bindError) || server._handle === null) {
+    if (listeningId !== server._listeningId || !listen(server, 'tcp', agreed, bindError) || !server._handle) {
       leave()
       return
     }
@@ -281,7 +281,7 @@ export function begin(server: Server, handle: ListenHandle, connectionKey: strin
 }
 
 function emitListening(server: Server): void {
-  if (server._handle !== null) server.emit('listening')
+  if (server._handle) server.emit('listening')
 }
 
 function failToListen(server: Server, error: Error): void {

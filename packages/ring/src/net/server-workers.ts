@@ -16,12 +16,12 @@ export function addWorker(server: Server, sockets: SocketList): void {
 
 /** Asks the processes that have been sent sockets, too. */
 export function countConnections(server: Server, told: (error: Error | null, count: number) => void): void {
-  let left = server._workers.length
   let total = server._connections
-  if (left === 0) {
+  if (!server._usingWorkers) {
     process.nextTick(told, null, total)
     return
   }
+  let left = server._workers.length
   for (const sockets of server._workers) {
     sockets.getConnections((error, count) => {
       total += count

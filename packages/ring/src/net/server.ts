@@ -51,7 +51,8 @@ class ServerMethods extends EventEmitter {
   declare dropMaxConnection?: boolean
   /** Properties of Node's servers that programs look at. */
   declare _connections: number
-  declare _handle: ListenHandle | null
+  /** Undefined in what only inherits from the class. */
+  declare _handle: ListenHandle | null | undefined
   declare _usingWorkers: boolean
   declare _workers: SocketList[]
   declare _unref: boolean
@@ -61,7 +62,7 @@ class ServerMethods extends EventEmitter {
 
   listen(...args: unknown[]): this {
     const [given, callback] = normalizeArguments(args)
-    if (this._handle !== null) throw alreadyListening()
+    if (this._handle) throw alreadyListening()
     if (isNodes(given)) {
       listenAsNode.apply(this, args)
       return this
@@ -117,11 +118,11 @@ class ServerMethods extends EventEmitter {
   }
 
   get listening(): boolean {
-    return this._handle !== null
+    return Boolean(this._handle)
   }
 
   address(): SocketName | string | null {
-    if (this._handle !== null && isNamed(this._handle)) {
+    if (this._handle && isNamed(this._handle)) {
       const name: SocketName = {}
       const result = this._handle.getsockname(name)
       if (result !== 0) throw callError(result, 'address')
@@ -138,12 +139,12 @@ class ServerMethods extends EventEmitter {
   close(callback?: (error?: Error) => void): this {
     this._listeningId++
     if (typeof callback === 'function') {
-      if (this._handle === null) this.once('close', () => callback(serverNotRunning()))
+      if (!this._handle) this.once('close', () => callback(serverNotRunning()))
       else this.once('close', callback)
     }
     this._handle?.close()
     this._handle = null
-    if (this._workers.length === 0) {
+    if (!this._usingWorkers) {
       this._emitCloseIfDrained()
       return this
     }
@@ -162,14 +163,14 @@ class ServerMethods extends EventEmitter {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    if (this._handle === null) return
+    if (!this._handle) return
     await new Promise<void>((resolve, reject) => {
       this.close((error) => error === undefined ? resolve() : reject(error))
     })
   }
 
   _emitCloseIfDrained(): void {
-    if (this._handle !== null || this._connections !== 0) return
+    if (this._handle || this._connections) return
     process.nextTick(emitClose, this)
   }
 

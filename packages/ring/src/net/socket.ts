@@ -415,7 +415,9 @@ class SocketMethods extends Duplex {
   }
 
   set _handle(handle: object | null) {
-    if (this[state].shown === undefined) this[state].handle = handle as SocketHandle | null
+    const own = this[state]
+    if (!Object.hasOwn(this, state)) Object.defineProperty(this, '_handle', { value: handle, writable: true })
+    else if (own.shown === undefined) own.handle = handle as SocketHandle | null
   }
 }
 
@@ -462,29 +464,13 @@ function initialise(socket: Socket, given?: SocketOptions | number): object | un
   const { fd, handle } = options
   if ((fd !== undefined || Boolean(handle)) && isNodes(options)) {
     if (Object.getPrototypeOf(socket) === Socket.prototype) return new stockNet.Socket(options)
+    setState(socket, undefined)
     becomeNodes(socket, Socket.prototype, options)
     return undefined
   }
-  const own: SocketState = {
-    handle: null,
-    attempts: undefined,
-    idle: new IdleTimer(socket),
-    queuedAtTimeout: 0,
-    readBuffer: isOnReadOptions(options.onread) ? new ReadBuffer(options.onread, socket) : undefined,
-    receiver: undefined,
-    shown: undefined,
-    boundPath: undefined,
-    noDelay: Boolean(options.noDelay),
-    keepAlive: Boolean(options.keepAlive),
-    keepAliveDelaySeconds: Math.trunc((options.keepAliveInitialDelay ?? 0) / 1000),
-    keepAliveIntervalSeconds: undefined,
-    keepAliveProbes: undefined,
-    typeOfService: options.typeOfService,
-    bytesRead: 0,
-    bytesWritten: 0,
-  }
   // All this before the stream is made: a signal that is aborted already destroys it at once.
-  ;(socket as { [state]: SocketState })[state] = own
+  const own = newState(socket, options)
+  setState(socket, own)
   socket.connecting = false
   socket._hadError = false
   socket._parent = null
@@ -513,6 +499,40 @@ function initialise(socket: Socket, given?: SocketOptions | number): object | un
   return undefined
 }
 
+function newState(socket: Socket, options: SocketOptions): SocketState {
+  return {
+    handle: null,
+    attempts: undefined,
+    idle: new IdleTimer(socket),
+    queuedAtTimeout: 0,
+    readBuffer: isOnReadOptions(options.onread) ? new ReadBuffer(options.onread, socket) : undefined,
+    receiver: undefined,
+    shown: undefined,
+    boundPath: undefined,
+    noDelay: Boolean(options.noDelay),
+    keepAlive: Boolean(options.keepAlive),
+    keepAliveDelaySeconds: Math.trunc((options.keepAliveInitialDelay ?? 0) / 1000),
+    keepAliveIntervalSeconds: undefined,
+    keepAliveProbes: undefined,
+    typeOfService: options.typeOfService,
+    bytesRead: 0,
+    bytesWritten: 0,
+  }
+}
+
+/** @param own undefined for one of Node's. */
+function setState(socket: Socket, own: SocketState | undefined): void {
+  Object.defineProperty(socket, state, { value: own, writable: true, configurable: true })
+}
+
+// What only inherits from the class, as stand-ins do that tests make, is asked by Node's methods what it has, and has
+// nothing: so it is a socket that was never connected.
+Object.defineProperty(Socket.prototype, state, {
+  get(this: Socket): SocketState {
+    return newState(this, {})
+  },
+})
+
 /** What nobody here can connect: a path where `@sheaf/unix` is not installed. */
 function isLeftToNode(socket: Socket, { path }: NetOptions): boolean {
   const { handle, boundPath } = socket[state]
@@ -525,7 +545,7 @@ function continueAsNodes(socket: Socket): void {
   const { _readableState, _writableState } = socket as unknown as Record<string, unknown>
   socket.off('end', refuseWritesAfterEnd)
   socket[state].idle.set(0)
-  Reflect.deleteProperty(socket, state)
+  setState(socket, undefined)
   becomeNodes(socket, Socket.prototype, { allowHalfOpen })
   // What has been asked of the stream by now: its encoding, whether it flows, and where to.
   Object.assign(socket, { _readableState, _writableState })

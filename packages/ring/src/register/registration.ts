@@ -1,4 +1,5 @@
 import { writeSync } from 'node:fs'
+import nodeNet from 'node:net'
 import { release } from 'node:os'
 import { isMainThread } from 'node:worker_threads'
 import { whyNoRing } from '@sheaf/ring'
@@ -22,10 +23,24 @@ function log(line: string): void {
   }
 }
 
+/** A registration of any copy of Sheaf. */
+type AnyRegistration = Pick<Registration, 'module' | 'replace' | 'unregister'>
+
+/** What stands in for Node's modules now, of all copies of Sheaf in this thread: each of Jest's files has one. */
+const registered = registeredHere()
+
+function registeredHere(): Set<AnyRegistration> {
+  const key = Symbol.for('@sheaf/ring: registered')
+  const shared = nodeNet as { [key]?: Set<AnyRegistration> }
+  if (shared[key] === undefined) Object.defineProperty(nodeNet, key, { value: new Set() })
+  return shared[key] as Set<AnyRegistration>
+}
+
 /** Puts an adapter's drop-in in the place of one of Node's modules, for this thread, and takes it out again. */
 export class Registration {
   readonly #adapter: string
-  readonly #module: string
+  /** What it stands in for. */
+  readonly module: string
   readonly #install: (patches: Patches) => void
   #patches: Patches | undefined
 
@@ -36,7 +51,7 @@ export class Registration {
    */
   constructor(adapter: string, module: string, install: (patches: Patches) => void) {
     this.#adapter = adapter
-    this.#module = module
+    this.module = module
     this.#install = install
   }
 
@@ -50,9 +65,23 @@ export class Registration {
     // What is said must hold: once it stands in, nobody could go back to Node's sockets for want of memory.
     const reason = whyNoRing()
     if (reason !== '') {
-      log(`${this.#adapter} leaves ${this.#module} as it is: ${reason}`)
+      log(`${this.#adapter} leaves ${this.module} as it is: ${reason}`)
       return false
     }
+    // Of another copy of Sheaf: what it has put in place of Node's is not to be taken for Node's.
+    const others = [...registered].filter((registration) => !(registration instanceof Registration))
+    for (const other of [...others].reverse()) other.unregister()
+    try {
+      this.replace()
+    } finally {
+      for (const other of others) if (other.module !== this.module || !registered.has(this)) other.replace()
+    }
+    log(`${this.#adapter} stands in for ${this.module}, on io_uring of Linux ${release()}`)
+    return true
+  }
+
+  /** What {@link register} does if it can. */
+  replace(): void {
     const patches = new Patches()
     try {
       deepenStackTraces(patches)
@@ -65,13 +94,13 @@ export class Registration {
       throw error
     }
     this.#patches = patches
-    log(`${this.#adapter} stands in for ${this.#module}, on io_uring of Linux ${release()}`)
-    return true
+    registered.add(this)
   }
 
   /** Puts Node's module back. What was made meanwhile goes on as it is. Harmless when repeated. */
   unregister(): void {
     this.#patches?.undo()
     this.#patches = undefined
+    registered.delete(this)
   }
 }

@@ -1,4 +1,4 @@
-import { once } from 'node:events'
+import { EventEmitter, once } from 'node:events'
 import type { LookupAddress } from 'node:dns'
 import type { Server, Socket } from 'node:net'
 import { defaultRing } from '@sheaf/ring'
@@ -115,6 +115,27 @@ export const connecting: Record<string, Scenario> = {
       socket.destroy()
       await once(socket, 'close')
     })
+  },
+
+  'what only inherits from the classes can be asked, and has nothing'({ log, net, outcome }) {
+    for (const name of ['Socket', 'Server'] as const) {
+      const { prototype } = net[name]
+      const standIn = Object.create(prototype) as Record<string, unknown>
+      EventEmitter.call(standIn as never)
+      const properties = Object.entries(Object.getOwnPropertyDescriptors(prototype)).sort()
+      for (const [key, property] of properties) {
+        if ('get' in property) outcome(name, () => `${key} ${Boolean(standIn[key])}`)
+      }
+      const methods = name === 'Socket'
+        ? ['setNoDelay', 'setKeepAlive', 'address', 'ref', 'unref', 'setNoDelay']
+        : ['address', 'ref', 'unref', 'getConnections', 'close']
+      for (const method of methods) {
+        outcome(name, () => typeof (standIn[method] as (callback: () => void) => unknown)(() => undefined))
+      }
+      standIn._handle = { fd: 5 }
+      log(name, standIn._handle, (Object.create(prototype) as Record<string, unknown>)._handle ?? 'none')
+    }
+    return Promise.resolve()
   },
 
   async 'a socket that is connected is connected once more: that is one connection, and is told twice'(scene) {
