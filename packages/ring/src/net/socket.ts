@@ -416,7 +416,7 @@ class SocketMethods extends Duplex {
 
   set _handle(handle: object | null) {
     const own = this[state]
-    if (!Object.hasOwn(this, state)) Object.defineProperty(this, '_handle', { value: handle, writable: true })
+    if (own === unmade) Object.defineProperty(this, '_handle', { value: handle, writable: true })
     else if (own.shown === undefined) own.handle = handle as SocketHandle | null
   }
 }
@@ -522,16 +522,12 @@ function newState(socket: Socket, options: SocketOptions): SocketState {
 
 /** @param own undefined for one of Node's. */
 function setState(socket: Socket, own: SocketState | undefined): void {
-  Object.defineProperty(socket, state, { value: own, writable: true, configurable: true })
+  ;(socket as unknown as { [state]: SocketState | undefined })[state] = own
 }
 
-// What only inherits from the class, as stand-ins do that tests make, is asked by Node's methods what it has, and has
-// nothing: so it is a socket that was never connected.
-Object.defineProperty(Socket.prototype, state, {
-  get(this: Socket): SocketState {
-    return newState(this, {})
-  },
-})
+/** Of what only inherits from the class, as stand-ins do that tests make: it was never connected, and keeps nothing. */
+const unmade = new Proxy(newState(Socket.prototype, {}), { set: () => true })
+Object.defineProperty(Socket.prototype, state, { value: unmade, writable: true })
 
 /** What nobody here can connect: a path where `@sheaf/unix` is not installed. */
 function isLeftToNode(socket: Socket, { path }: NetOptions): boolean {
