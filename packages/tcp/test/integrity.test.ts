@@ -94,6 +94,21 @@ describe('what rarely happens does happen here', () => {
     expect(metrics.staleCompletions).toBe(0)
   })
 
+  it('a receive without bundles is counted as one buffer, though many are told together', async () => {
+    const options = { receiveBufferBytes: 64, receiveBuffers: 2048, receiveBuffersMax: 2048 }
+    const ring = testRing({ ...options, receiveMethod: 'single' })
+    const chunks: number[] = []
+    const listener = await server(ring, { data: (_connection, chunk) => { chunks.push(chunk.byteLength) } })
+    const connection = await client(ring, listener, {})
+    connection.write(Buffer.alloc(32 * kib))
+    await until(() => ring.metrics.bytesRead === 32 * kib, 'all bytes')
+    const { receiveBuffers, receiveBundles, receives } = ring.metrics
+    expect(chunks.length).toBeLessThan(receives / 10)
+    expect([receives, receiveBundles[0]]).toEqual([receiveBuffers, receiveBuffers])
+    connection.destroy()
+    await listener.close()
+  })
+
   it('whoever takes all of the pool does not keep it from those who found it empty', async () => {
     const flood = Buffer.alloc(64 * kib)
     const sender = createNodeServer((socket) => {

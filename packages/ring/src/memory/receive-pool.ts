@@ -121,16 +121,13 @@ export class ReceivePool {
     )
   }
 
-  /** Whether the next `bytes` are those of whole buffers. */
-  fills(bytes: number): boolean {
+  /** How many whole buffers the `bytes` are that follow the next `before` buffers; 0 if they end within one. */
+  wholeBuffers(bytes: number, before: number): number {
     const ring = this.#ring
-    let position = this.#taken
+    let count = 0
     let left = bytes
-    while (left > 0) {
-      left -= ring.words[ring.at(position) + 2]
-      position = (position + 1) | 0
-    }
-    return left === 0
+    while (left > 0) left -= ring.words[ring.at((this.#taken + before + count++) | 0) + 2]
+    return left === 0 ? count : 0
   }
 
   /**

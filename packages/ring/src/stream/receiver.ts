@@ -58,6 +58,8 @@ export class Receiver implements DirectReader {
   /** The turn, by number, in which something was received last. */
   #receivedIn = -1
   #heldBack = false
+  /** Those of the completions that the one which is being taken goes on. */
+  #joinedBuffers = 0
   #direct = false
   /** What arrived while paused. */
   #kept: Kept[] | undefined
@@ -294,6 +296,7 @@ export class Receiver implements DirectReader {
   protected take(received: number, flags: number): void {
     const { metrics, pool, receiveHeaderBytes: skipped } = this.ring
     pool.expect(flags >>> bufferIdShift)
+    this.#joinedBuffers = 0
     const bytes = skipped === 0 ? this.#join(received) : received
     const payload = bytes - skipped
     if (payload === 0 || this.owner.state === 'closing') {
@@ -301,7 +304,6 @@ export class Receiver implements DirectReader {
       if (payload === 0) this.end()
       return
     }
-    metrics.receives++
     metrics.bytesRead += payload
     const before = pool.taken
     const forwarding = this.#kept === undefined ? this.forwarding : undefined
@@ -313,7 +315,7 @@ export class Receiver implements DirectReader {
     const rest = chunk === undefined ? undefined : this.#copyRest(payload - chunk.byteLength, skipped)
     const buffers = (pool.taken - before) | 0
     metrics.receiveBuffers += buffers
-    countBundle(metrics.receiveBundles, buffers)
+    this.#count(buffers - this.#joinedBuffers)
     // The last buffer ends a multishot with data and no error.
     if (pool.available === 0 && (flags & CompletionFlag.More) === 0) {
       metrics.poolExhausted++
@@ -329,11 +331,24 @@ export class Receiver implements DirectReader {
   #join(bytes: number): number {
     const { completions, pool } = this.ring
     let joined = bytes
-    for (let more = completions.nextBytes; more !== 0 && pool.fills(joined); more = completions.nextBytes) {
+    let last = bytes
+    for (let more = completions.nextBytes; more !== 0; more = completions.nextBytes) {
+      const buffers = pool.wholeBuffers(last, this.#joinedBuffers)
+      if (buffers === 0) break
+      this.#joinedBuffers += buffers
+      this.#count(buffers)
       completions.takeNext()
       joined += more
+      last = more
     }
     return joined
+  }
+
+  /** Counts a completion with data. */
+  #count(buffers: number): void {
+    const { metrics } = this.ring
+    metrics.receives++
+    countBundle(metrics.receiveBundles, buffers)
   }
 
   /** Hands out a chunk, or keeps it. @param rest comes after it. */
