@@ -23,12 +23,16 @@ interface TestSummary {
  */
 class SummaryReporter implements Reporter {
   #path = reportPath
+  /** Only tests of some name are run. */
+  #isPart = false
 
   onInit(vitest: Vitest): void {
     this.#path = join(vitest.config.root, reportPath)
+    this.#isPart = vitest.config.testNamePattern !== undefined
   }
 
   onTestRunEnd(modules: readonly TestModule[], unhandledErrors: readonly unknown[], reason: TestRunEndReason): void {
+    if (this.#isPart) return
     const summary: TestSummary = { passed: [], failed: unhandledErrors.length, skipped: [] }
     for (const module of modules) {
       summary.failed += module.errors().length

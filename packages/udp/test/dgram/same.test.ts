@@ -14,8 +14,9 @@ async function logOf(scenario: Scenario, module: Dgram): Promise<string[]> {
 }
 
 describe('@sheaf/udp/dgram does what node:dgram does', () => {
-  it.each(Object.entries(scenarios))('%s', async (_name, scenario) => {
+  it.for(Object.entries(scenarios))('%s', async ([, scenario], context) => {
     const expected = await logOf(scenario, nodeDatagram)
+    if (expected.length === 0) context.skip('this version of Node.js does not have it')
     expect(await logOf(scenario, sheafDatagram)).toEqual(expected)
   })
 })

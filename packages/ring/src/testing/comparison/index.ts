@@ -35,6 +35,7 @@ export function testSameAsNode(name: string, family: SocketFamily, { describe, i
       for (const [title, scenario] of Object.entries(scenarios)) {
         it(title, async () => {
           const expected = await logsOf(scenario, stockNet, family)
+          assert.notDeepEqual(expected, {}, 'something is compared')
           assert.deepEqual(await logsOf(scenario, family.net, family), expected)
           await untilIdle(defaultRing())
         })
