@@ -32,8 +32,10 @@ export function checkDescriptorOption(value: unknown): void {
   checkInteger('options.fd', value, 0, 2 ** 31 - 1)
 }
 
+/** An object with `aborted` is enough, as for Node: signals may be of another realm, or a library's. */
 export function checkSignalOption(value: unknown): void {
-  if (value !== undefined && !(value instanceof AbortSignal)) {
+  if (value === undefined) return
+  if (typeof value !== 'object' || value === null || !('aborted' in value)) {
     throw invalidArgumentType('options.signal', 'an instance of AbortSignal', value)
   }
 }

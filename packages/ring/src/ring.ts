@@ -240,8 +240,8 @@ export class Ring {
     return this.completions.haveEnded(slot, this.operations.outstanding(slot))
   }
 
-  /** Has all that was written leave now, as far as the kernel has room. Nobody is told of anything in it. */
-  sendWritten(): void {
+  /** Has all that members have written leave now, as far as the kernel has room. Nobody is told of anything in it. */
+  sendWritten(members: Iterable<Scheduled> = this.members): void {
     if (this.#sendsWritten) return
     this.#sendsWritten = true
     try {
@@ -249,7 +249,7 @@ export class Ring {
       let goesOn = true
       for (let round = 0; round < limits.exitRounds && goesOn && !this.#closed; round++) {
         const { completions } = this.metrics
-        for (const member of this.members) member.sendWritten?.()
+        for (const member of members) member.sendWritten?.()
         this.reap()
         goesOn = this.metrics.completions !== completions || this.submissions.workWaits
       }

@@ -27,6 +27,8 @@ export class Turn {
   #advanced = 0
   /** How many of them {@link sendScheduled} has had send. */
   #sentScheduled = 0
+  /** Those who have something to send while the process ends: see {@link finish}. */
+  readonly #last = new Set<Scheduled>()
   #advancesFirst = false
   #prompt = false
   /** What waits for the end of an event is still to run: see {@link eventTold}. */
@@ -47,7 +49,20 @@ export class Turn {
     member.scheduled = true
     this.#scheduled.push(member)
     this.#wanted[Wish.Turn] = 1
-    if (processEnds) this.finish()
+    if (processEnds) this.#sendLast(member)
+  }
+
+  /** What is written while the process ends leaves at once, and whatever that has others send. */
+  #sendLast(member: Scheduled): void {
+    // It may say so again.
+    member.scheduled = false
+    this.#last.add(member)
+    if (this.#last.size > 1) return
+    try {
+      this.#ring.sendWritten(this.#last)
+    } finally {
+      this.#last.clear()
+    }
   }
 
   /**
@@ -55,7 +70,6 @@ export class Turn {
    * is told of anything: whoever ends the process wants no more to happen.
    */
   finish(): void {
-    // Each may say that it has written something again.
     for (const member of this.#scheduled) member.scheduled = false
     this.#ring.sendWritten()
   }

@@ -77,6 +77,28 @@ it('seqpacket messages of a peer that has left something unread, when the send i
   expect(told).toEqual(['one', 'two', expect.stringMatching(/^close (ECONNRESET|EPIPE)$/)])
 })
 
+it.each([1, 60])('seqpacket messages that are taken one at a time, in %s ms each, and answered', async (workMs) => {
+  const ring = testRing()
+  const told: string[] = []
+  const { close } = watcher(told)
+  const [peer] = seqpacket.socketpair({ ring }, {}, {
+    close,
+    message(own, chunk) {
+      told.push(chunk.toString())
+      own.pause()
+      setTimeout(() => {
+        if (own.state === 'open') own.send('answer')
+        own.resume()
+      }, workMs)
+    },
+  })
+  const all = ['one', 'two', 'three', 'four', 'five']
+  for (const text of all) peer.send(text)
+  peer.close()
+  await untilIdle(ring)
+  expect(told).toEqual([...all, expect.stringMatching(/^close (ECONNRESET|EPIPE)$/)])
+})
+
 it('a seqpacket connection ends whose peer reads no more, and stays', async () => {
   const ring = testRing()
   const told: string[] = []

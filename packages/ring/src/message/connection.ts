@@ -116,17 +116,19 @@ export abstract class MessageConnection<A extends Address, To extends object = A
   override sendFailed(error: SystemError): void {
     if (messageErrors.has(-error.errno) || this.#brokenBy !== undefined) return
     const isGone = error.errno === -Errno.EPIPE || error.errno === -Errno.ECONNRESET
-    if (isGone && this.receives && this.awaitsMessages && !this.paused) this.#breakUp(error, this.messagesRead)
+    if (isGone && this.receives && (this.awaitsMessages || this.holdsMessages)) this.#breakUp(error)
     else this.destroy(error)
   }
 
   /** Ends the connection when what the peer has sent before it closed has been told. It may also only read no more. */
-  #breakUp(error: SystemError, messagesBefore: number): void {
+  #breakUp(error: SystemError): void {
     this.#brokenBy = error
+    const messagesBefore = this.messagesRead
     setTimeout(() => {
-      const { messagesRead } = this
-      if (messagesRead === messagesBefore) this.destroy(error)
-      else this.#breakUp(error, messagesRead)
+      if (!this.receives) return
+      const more = this.paused || this.holdsMessages || this.messagesRead !== messagesBefore
+      if (more) this.#breakUp(error)
+      else this.destroy(error)
     }, limits.goneReceiveMs)
   }
 

@@ -170,13 +170,6 @@ export function checkTypeOfService(name: string, value: unknown): asserts value 
   if (value < 0 || value > typeOfServiceMax) throw outOfRange(name, `>= 0 && <= ${typeOfServiceMax}`, value)
 }
 
-/** An object with `aborted` is enough. */
-export function checkSignal(name: string, value: unknown): asserts value is AbortSignal {
-  if (typeof value !== 'object' || value === null || !('aborted' in value)) {
-    throw invalidArgumentType(name, 'an instance of AbortSignal', value)
-  }
-}
-
 /** @returns the delay in ms, not below 0. */
 export function checkKeepAliveDelay(delayMs: unknown): number {
   if (delayMs === undefined) return 0

@@ -2,14 +2,14 @@ import { captureRejectionSymbol, EventEmitter } from 'node:events'
 import { tracingChannel } from 'node:diagnostics_channel'
 import type { BlockList } from 'node:net'
 import { getDefaultHighWaterMark } from 'node:stream'
-import { invalidArgumentType, stockNet } from '@sheaf/ring'
+import { checkSignalOption, invalidArgumentType, stockNet } from '@sheaf/ring'
 import type { SocketName } from './address-family'
 import { backlogOf, countOf, isPath, type NetOptions, normalizeArguments } from './arguments'
 import { kindOfBound, takeBound } from './bound-socket'
 import { callableClass, construct } from './callable-class'
 import { isClusterWorker } from './cluster'
 import {
-  alreadyListening, callError, checkBlockList, checkKeepAliveDelay, checkNumber, checkPort, checkSignal, invalidValue,
+  alreadyListening, callError, checkBlockList, checkKeepAliveDelay, checkNumber, checkPort, invalidValue,
   portOf, serverNotRunning,
 } from './errors'
 import { familyOfKind } from './families'
@@ -239,7 +239,7 @@ function emitClose(server: Server): void {
 
 function closeOnAbort(server: Server, signal: AbortSignal | undefined): void {
   if (signal === undefined) return
-  checkSignal('options.signal', signal)
+  checkSignalOption(signal)
   const close = (): void => { server.close() }
   if (signal.aborted) {
     process.nextTick(close)

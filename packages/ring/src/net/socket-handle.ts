@@ -58,6 +58,8 @@ export class SocketHandle {
   #waiting: WaitingWrite | undefined
   #closed: (() => void) | undefined
   #closing = false
+  /** Connected without a `connect` that did not wait, of which Linux tells the next one. */
+  #knownConnected = false
   /** The connection is gone, and the owner has been told. */
   #lost = false
   #onread: unknown
@@ -108,9 +110,11 @@ export class SocketHandle {
     return 0
   }
 
-  /** As by a system call: of a TCP socket that has been connected meanwhile it says so once more. */
+  /** As by a system call: of a TCP socket that has been connected meanwhile it says so once more, and only once. */
   #connectAgain(): number {
     if (this.#connecting) return -Errno.EALREADY
+    if (this.#knownConnected) return -Errno.EISCONN
+    this.#knownConnected = true
     this.#connecting = true
     timers.setImmediate((handle: SocketHandle) => handle.#tellConnectedAgain(), this)
     return 0
@@ -125,6 +129,7 @@ export class SocketHandle {
 
   /** Makes a connection of a connected socket, which belongs to the handle from then on. */
   adopt(fd: number): void {
+    this.#knownConnected = true
     this.attach(fd).begin()
   }
 
@@ -135,6 +140,7 @@ export class SocketHandle {
   attach(fd: number, opened?: (handle: SocketHandle) => void): StreamConnection {
     this.fd = fd
     this.#opened = opened
+    if (opened !== undefined) this.#knownConnected = true
     const connection = this.family.connection(this.#ring, fd, connectionEvents, { allowHalfOpen: true })
     connection.attachment = this
     connection.serveSocket()

@@ -1,5 +1,5 @@
 import { Duplex } from 'node:stream'
-import { defaultRing, nodeMajor, stockNet, timers, type Write } from '@sheaf/ring'
+import { checkSignalOption, defaultRing, nodeMajor, stockNet, timers, type Write } from '@sheaf/ring'
 import type { Endpoint, SocketName } from './address-family'
 import { isNormalized, type NetOptions, normalizeArguments } from './arguments'
 import { kindOfBound } from './bound-socket'
@@ -8,7 +8,7 @@ import { announceClient, announcesConnecting } from './client-channel'
 import { connectToHost, connectToPath } from './connect'
 import { type AttemptOptions, ConnectAttempts } from './connect-attempts'
 import {
-  addressMissing, callError, checkFunction, checkSignal, checkTimeout, checkTypeOfService, closedBeforeConnection,
+  addressMissing, callError, checkFunction, checkTimeout, checkTypeOfService, closedBeforeConnection,
   endedByPeer, invalidHandleType, socketClosed,
 } from './errors'
 import { familyOfKind } from './families'
@@ -558,7 +558,7 @@ export function acceptedSocket(handle: SocketHandle, options: SocketOptions): So
 }
 
 function abortConnecting(socket: Socket, signal: AbortSignal): void {
-  checkSignal('options.signal', signal)
+  checkSignalOption(signal)
   const abort = (): void => { socket._aborted = true }
   process.nextTick(() => {
     if (signal.aborted) abort()

@@ -19,7 +19,8 @@ function isPart(value: unknown): value is Part {
 export function payloadOf(message: unknown): Uint8Array {
   if (isPart(message)) return bytesOf(message)
   if (!Array.isArray(message)) throw invalidArgumentType('buffer', chunkTypes, message)
-  const parts = message as unknown[]
+  // Holes, too.
+  const parts = Array.from(message as unknown[])
   if (!parts.every(isPart)) throw invalidArgumentType('buffer list arguments', chunkTypes, message)
   return parts.length === 1 ? bytesOf(parts[0]) : Buffer.concat(parts.map(bytesOf))
 }

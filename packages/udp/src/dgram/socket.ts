@@ -2,7 +2,7 @@ import type dgram from 'node:dgram'
 import diagnostics from 'node:diagnostics_channel'
 import { EventEmitter } from 'node:events'
 import { BlockList } from 'node:net'
-import { invalidArgumentType, stockDatagram } from '@sheaf/ring'
+import { checkSignalOption, invalidArgumentType, stockDatagram } from '@sheaf/ring'
 import { checkNumber, checkString, checkUint32, payloadOf, portOf, slice } from './arguments'
 import { bind } from './bind'
 import { connect, disconnect } from './connect'
@@ -34,14 +34,12 @@ function construct(socket: Socket, type: unknown, listener: unknown): void {
   const name = typeof type === 'object' ? options.type : type
   if (name !== 'udp4' && name !== 'udp6') throw badType()
   const { signal } = options
-  if (signal !== undefined && !(signal instanceof AbortSignal)) {
-    throw invalidArgumentType('options.signal', 'an instance of AbortSignal', signal)
-  }
+  checkSignalOption(signal)
   const checked = checkOptions(options)
   socket.type = name
   Object.defineProperty(socket, stateKey, { value: new SocketState(socket, name === 'udp6', checked) })
   if (typeof listener === 'function') socket.on('message', listener as Callback)
-  if (signal !== undefined) closeOnAbort(socket, signal)
+  if (signal !== undefined) closeOnAbort(socket, signal as AbortSignal)
   if (created.hasSubscribers) created.publish({ socket })
 }
 

@@ -244,6 +244,9 @@ export const scenarios: Record<string, Scenario> = {
       ['ünïcode', port, undefined],
     ]
     const send = sender.send.bind(sender) as (...args: unknown[]) => void
+    const withHole = ['one']
+    withHole[2] = 'three'
+    log((outcome(() => send(withHole, port)) as { code?: string }).code)
     for (const form of forms) {
       const told = await new Promise<unknown[]>((callback) => send(...form, (...args: unknown[]) => callback(args)))
       log(form.length, told)
@@ -370,6 +373,16 @@ export const scenarios: Record<string, Scenario> = {
     diagnostics.unsubscribe('udp.socket', listen)
     log(told.length, told[0] === socket)
     await closed(socket)
+  },
+
+  'is closed by a signal that is not of a class of Node\'s': async (module, log) => {
+    const signal = Object.assign(new EventTarget(), { aborted: false })
+    const socket = module.createSocket({ type: 'udp4', signal: signal as unknown as AbortSignal })
+    socket.bind(0)
+    await once(socket, 'listening')
+    signal.dispatchEvent(new Event('abort'))
+    await once(socket, 'close')
+    log('closed')
   },
 
   'is closed by its signal': async (module, log) => {

@@ -1,6 +1,6 @@
 import { EventEmitter, once } from 'node:events'
 import type { LookupAddress } from 'node:dns'
-import type { Server, Socket } from 'node:net'
+import type { AddressInfo, Server, Socket } from 'node:net'
 import { defaultRing } from '@sheaf/ring'
 import { isBlocking, nonBlocking } from '../descriptors'
 import { until } from '../fixtures'
@@ -218,6 +218,20 @@ export const connecting: Record<string, Scenario> = {
 }
 
 export const connectingOverTcp: Record<string, Scenario> = {
+  async 'who was connected twice, and who was accepted, is connected already'(scene) {
+    const { log, watch } = scene
+    const { server, client, accepted } = await scene.pair()
+    const where = server.address() as AddressInfo
+    const again = (socket: Socket): unknown => socket.connect(where.port, where.address)
+    again(client)
+    await once(client, 'connect')
+    for (const [who, socket] of Object.entries({ client, accepted })) {
+      watch(who, socket).on('error', ({ code }: NodeJS.ErrnoException) => log(who, code))
+      scene.outcome(who, () => again(socket) === socket)
+    }
+    await scene.gone(client, accepted)
+  },
+
   async '`autoSelectFamily` takes the first address that answers'(scene) {
     const { connect, log, watch } = scene
     for (const [name, host, addresses] of [
