@@ -87,6 +87,17 @@ export class Turn {
     this.#sentScheduled = this.#scheduled.length
   }
 
+  /**
+   * Has what was written since the last turn leave: somebody in another process or thread is about to be told
+   * something, and whatever they do then is to come after it, as it would with system calls of `node:net`.
+   */
+  sendNow(): void {
+    for (let index = Math.max(0, this.#advanced - 1); index < this.#scheduled.length; index++) {
+      this.#scheduled[index].sendWritten?.()
+    }
+    this.#ring.submit()
+  }
+
   /** Has what was asked for done before anything that the kernel has posted is told. */
   advanceFirst(): void {
     this.#advancesFirst = true

@@ -983,6 +983,35 @@ it.each(['process.pid', '0'])('what was written leaves before process.kill(%s) e
   await vi.waitFor(() => expect(Buffer.concat(received).toString()).toBe('first, nearly the last, last'))
 })
 
+it.each([
+  ['a process', `
+    const child = require('child_process').spawn(process.execPath, [...process.execArgv, '-e', work('process.send')],
+      { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] })
+    child.on('message', () => child.kill('SIGKILL')).on('exit', done)`],
+  ['a thread', `
+    const { Worker } = require('worker_threads')
+    const worker = new Worker(work("require('worker_threads').parentPort.postMessage"), { eval: true })
+    worker.on('message', () => worker.terminate()).on('exit', done)`],
+])('what was written leaves before a message, at which the other side ends %s', async (_name, begin) => {
+  const { result } = await carried<string>(`
+    const server = require('net').createServer((socket) => socket.on('data', (chunk) => { result += chunk }))
+    server.listen(0, '127.0.0.1', () => {
+      const work = (tell) => \`
+        const socket = require('net').connect(\${server.address().port}, '127.0.0.1', () => {
+          socket.write('first, ')
+          setTimeout(() => {
+            socket.write('nearly the last, ')
+            socket.write('last', () => \${tell}('done'))
+            setImmediate(() => { while (true); })
+          }, 10)
+        })\`
+      const done = () => setTimeout(() => server.close(), 50)
+      ${begin}
+    })
+    result = ''`)
+  expect(result).toBe('first, nearly the last, last')
+})
+
 it('performance.eventLoopUtilization counts what the loop looks for work as idle', async () => {
   const program = `
     import { once } from 'node:events'

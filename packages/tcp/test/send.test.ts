@@ -68,20 +68,27 @@ describe.each([
   })
 })
 
-it('a socket that is to stay open is refused at the call, and goes on', async () => {
+it('a socket that is to stay open goes on here, too', async () => {
   expect(await run(`${begin([])}
-    const server = net.createServer((socket) => {
-      try {
-        child.send('socket', socket, { keepOpen: true })
-      } catch (error) {
-        socket.end(error.code)
-      }
+    const { readdirSync, readlinkSync } = require('fs')
+    const sockets = () => readdirSync('/proc/self/fd').filter((fd) => {
+      try { return readlinkSync('/proc/self/fd/' + fd).startsWith('socket:') } catch { return false }
+    }).length
+    const server = net.createServer({ pauseOnConnect: true }, (socket) => {
+      const before = sockets()
+      socket.write('parent ')
+      child.send('shared', socket, { keepOpen: true }, (error) => {
+        console.log('sent', error, socket.destroyed, sockets() - before)
+      })
+      child.once('message', () => socket.end('parent again'))
     })
     ;(async () => {
       console.log(await ask(await listen(server)))
       server.close()
       await end()
-    })()`, registered)).toEqual({ code: 0, errors: '', output: 'ERR_INVALID_ARG_VALUE\nchild exits with 0 null\n' })
+    })()`, registered)).toEqual({
+    code: 0, errors: '', output: 'sent null false 0\nparent child parent again\nchild exits with 0 null\n',
+  })
 })
 
 it('without the registration Node refuses it', async () => {

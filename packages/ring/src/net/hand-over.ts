@@ -1,5 +1,5 @@
 import type { Server as NodeServer, Socket as NodeSocket } from 'node:net'
-import { defaultRing, invalidArgumentValue, stockNet } from '@sheaf/ring'
+import { defaultRing, stockNet } from '@sheaf/ring'
 import { callError } from './errors'
 import { ListenHandle } from './listen-handle'
 import { nodeSocket } from './node-handle'
@@ -20,14 +20,25 @@ type WithReading = Socket & { readableFlowing: boolean, readonly _readableState:
  * on the same connection or listener. A socket has let go of its connection then, as Node's have when they are sent: it
  * is neither ended nor closed, and what was written before leaves.
  * @param sendable what the program sends, a server's `_handle` too; returned as it is if it is none of Sheaf's.
- * @throws TypeError `ERR_INVALID_ARG_VALUE` for `keepOpen` with a socket; SystemError `EBADF`, `EMFILE`, `EBUSY` if
- *   something has been received that the program has not been told of.
+ * @throws SystemError `EBADF`, `EMFILE`, `EBUSY` if something has been received that the program has not been told of.
  */
-export function handOver(sendable: unknown, keepOpen: boolean): unknown {
+export function handOver(sendable: unknown): unknown {
   if (typeof sendable !== 'object' || sendable === null) return sendable
   if (sendable instanceof ListenHandle) return sendable.share()
   if ('_handle' in sendable && sendable._handle instanceof ListenHandle) return shareServer(sendable as Server)
-  return handleOf(sendable) === null ? sendable : releaseSocket(sendable as Socket, keepOpen)
+  return handleOf(sendable) === null ? sendable : releaseSocket(sendable as Socket)
+}
+
+/**
+ * What `send` is to be given in place of a socket of Sheaf's that is to stay open here: Node's own on the same
+ * connection, to be destroyed when it has been sent. What was written before leaves.
+ * @returns undefined for anything else. @throws SystemError `EBADF`, `EMFILE`.
+ */
+export function copyToSend(sendable: unknown): NodeSocket | undefined {
+  const handle = typeof sendable === 'object' && sendable !== null ? handleOf(sendable) : null
+  if (handle === null) return undefined
+  const copy = nodeSocketOf(handle.duplicate())
+  return Object.assign(copy, { server: (sendable as Socket).server })
 }
 
 /**
@@ -53,14 +64,13 @@ function shareServer(server: Server): NodeServer {
   return shared
 }
 
-function releaseSocket(socket: Socket, keepOpen: boolean): NodeSocket {
-  if (keepOpen) {
-    // Node would have the connection not block, which is a matter of the connection, not of the descriptor.
-    throw invalidArgumentValue('options.keepOpen', 'must be false: two can\'t use a socket of Sheaf\'s', keepOpen)
-  }
-  const fd = handleOf(socket)?.release() ?? -1
+function nodeSocketOf(fd: number): NodeSocket {
   if (fd < 0) throw callError(fd, 'dup')
-  const sent = nodeSocket(defaultRing(), fd)
+  return nodeSocket(defaultRing(), fd)
+}
+
+function releaseSocket(socket: Socket): NodeSocket {
+  const sent = nodeSocketOf(handleOf(socket)?.release() ?? -1)
   const { parser, _httpMessage } = socket as WithParser
   Object.assign(sent, { server: socket.server, parser, _httpMessage })
   socket._handle = null

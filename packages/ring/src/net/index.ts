@@ -9,7 +9,7 @@ import type { SocketOptions } from './socket-options'
 
 export type { AddressFamily, Endpoint, FamilyKind, ListenRequest, SocketName } from './address-family'
 export { announceClient, announcesConnecting, connectSilently } from './client-channel'
-export { handOver, lentDescriptor } from './hand-over'
+export { copyToSend, handOver, lentDescriptor } from './hand-over'
 export { loadFamilyBy, provideFamily } from './families'
 export { offerForTransfer } from './transfer'
 export { divert, handleOf, isSheafs, type Socket } from './socket'

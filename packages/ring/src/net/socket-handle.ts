@@ -261,6 +261,13 @@ export class SocketHandle {
     return this.#connection?.pauseNow() === true ? this.#ring.sockets.dup(this.fd) : -Errno.EBUSY
   }
 
+  /** Another descriptor of the connection, which goes on here, too. What was written leaves before. */
+  duplicate(): number {
+    if (this.#connecting || !this.#usable) return -Errno.EBADF
+    this.#connection?.flush()
+    return this.#ring.sockets.dup(this.fd)
+  }
+
   /**
    * The descriptor, for another process to have too. What was written leaves before anything of its, and what comes
    * from now on is left to it, until {@link readStart}.

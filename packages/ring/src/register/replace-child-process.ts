@@ -1,17 +1,20 @@
 import { ChildProcess } from 'node:child_process'
-import { handOver, lentDescriptor } from '@sheaf/ring/net'
+import { openDefaultRing } from '@sheaf/ring'
+import { copyToSend, handOver, lentDescriptor } from '@sheaf/ring/net'
 import type { Patches } from './patches'
 
-type Send = (this: unknown, message: unknown, handle: unknown, options: unknown, callback: unknown) => boolean
+type Send = (this: Channel, message: unknown, handle: unknown, options: unknown, callback: unknown) => boolean
 
 /** What has a channel to another process. All of Node's ways to send, and what it sends later, go by `_send`. */
 interface Channel {
   _send?: Send
+  emit(event: 'error', error: Error): unknown
 }
 
 /**
  * Sockets and servers of Sheaf's can be sent to other processes, and be among what a child begins with: Node's C++
- * takes handles of Node's only.
+ * takes handles of Node's only. And what was written before a message leaves before it: who gets that may end this
+ * process.
  */
 export function replaceChildProcess(patches: Patches): void {
   const children = ChildProcess.prototype as unknown as { spawn: (this: Channel, options: object) => unknown }
@@ -21,7 +24,7 @@ export function replaceChildProcess(patches: Patches): void {
     if (this._send !== undefined) this._send = sending(this._send)
     return result
   })
-  const own = process as Channel
+  const own = process as unknown as Channel
   if (own._send !== undefined) patches.replace(own as Required<Channel>, '_send', sending(own._send))
 }
 
@@ -34,11 +37,23 @@ function inheritable(options: object): object {
 
 const sendableTypes = new Set(['string', 'object', 'number', 'boolean'])
 
+interface SendOptions {
+  readonly keepOpen?: boolean
+  readonly swallowErrors?: boolean
+}
+
 function sending(send: Send): Send {
   return function (message, handle, options, callback) {
+    openDefaultRing()?.turn.sendNow()
     // Else Node throws, and the socket stays what it is.
-    const sends = sendableTypes.has(typeof message)
-    const { keepOpen = false } = (options ?? {}) as { keepOpen?: boolean }
-    return send.call(this, message, sends ? handOver(handle, keepOpen) : handle, options, callback)
+    if (!sendableTypes.has(typeof message)) return send.call(this, message, handle, options, callback)
+    const { keepOpen, swallowErrors } = (options ?? {}) as SendOptions
+    const copy = keepOpen ? copyToSend(handle) : undefined
+    if (copy === undefined) return send.call(this, message, handOver(handle), options, callback)
+    return send.call(this, message, copy, options, (error: Error | null) => {
+      copy.destroy()
+      if (typeof callback === 'function') (callback as (error: Error | null) => void)(error)
+      else if (error && !swallowErrors) this.emit('error', error)
+    })
   }
 }

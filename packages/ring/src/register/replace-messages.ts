@@ -1,14 +1,19 @@
 import { MessagePort } from 'node:worker_threads'
+import { openDefaultRing } from '@sheaf/ring'
 import { offerForTransfer } from '@sheaf/ring/net'
 import type { Patches } from './patches'
 
 type PostMessage = (this: MessagePort, ...parameters: unknown[]) => unknown
 
-/** Sockets and servers of Sheaf's can be moved to other threads: Node's C++ takes handles of Node's only. */
+/**
+ * Sockets and servers of Sheaf's can be moved to other threads: Node's C++ takes handles of Node's only. And what was
+ * written before a message leaves before it: who gets that may end this thread.
+ */
 export function replaceMessages(patches: Patches): void {
   const ports = MessagePort.prototype as unknown as { postMessage: PostMessage }
   const { postMessage } = ports
   patches.replace(ports, 'postMessage', function (...parameters) {
+    openDefaultRing()?.turn.sendNow()
     const send = (): unknown => postMessage.apply(this, parameters)
     return parameters.length < 2 ? send() : offerForTransfer(listOf(parameters[1]), send)
   })
