@@ -68,7 +68,7 @@ function runTests() {
  * A leak of memory that the addon itself has allocated: its code comes right after the allocator's, and the containers'
  * and the wrappers' that called that. Where a frame has a line, it is printed in place of the module's name.
  */
-const ourLeak = /^(?:Direct|Indirect) leak.*\n\s+#0.*\n(?:.*(?:std|__gnu_cxx|Napi)::.*\n)*(?:.*\n)?.*sheaf(?:_native|::)/
+const ourLeak = /^\w+ leak.*\n\s+#0.*\n(?:.*(?:std|__gnu_cxx|Napi)::.*\n)*(?:.*\n)?.*sheaf(?:_native|::)/
 
 /** Of a report: all of it if it is of an error; of leaks those of {@link ourLeak}. */
 function ours(report) {

@@ -56,7 +56,7 @@ export { type DetailReader } from './stream/detail-receiver'
 export { StreamConnection } from './stream/connection'
 export type { Write } from './stream/sender'
 export { type AcceptedSocket, StreamListener } from './stream/listener'
-export { callInScope, callLastInScope, requestResource, runTicks } from './ticks'
+export { callInScope, callLastInScope, reportThrown, requestResource, runTicks } from './ticks'
 export * as timers from './timers'
 export { turnTimeMs } from './turn'
 export {

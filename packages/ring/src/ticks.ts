@@ -26,7 +26,7 @@ export function runTicks(): void {
   } catch (error) {
     // It has left its async context entered. Thrown on, the turn's call would end in another context than it began in,
     // for which Node aborts; reported here, all contexts are left first.
-    report(error)
+    reportThrown(error)
   } finally {
     ticking = within
   }
@@ -63,11 +63,12 @@ function reporting(this: unknown, call: (...args: unknown[]) => unknown, ...args
   try {
     Reflect.apply(call, this, args)
   } catch (error) {
-    report(error)
+    reportThrown(error)
   }
 }
 
-function report(error: unknown): void {
+/** Makes it an `uncaughtException` at once. */
+export function reportThrown(error: unknown): void {
   if (raise === undefined) throw error
   raise(error)
 }

@@ -1130,6 +1130,24 @@ describe('unregister', () => {
   })
 })
 
+// Node 20 ended by SIGSEGV, or left the connection open.
+it.concurrent.each([
+  'secureConnection', 'data', 'a write\'s callback', 'a tick of data', 'data of a client', 'a request of https',
+  'an upgrade of https', 'an answer of https', 'a request of http2', 'a stream of http2', 'a request of http2 on TLS',
+])('a process that survives what a listener throws does so on TLS and HTTP/2: %s', async (which) => {
+  const program = join(import.meta.dirname, 'fixtures/listeners-throw.cjs')
+  const runs = [[], ['--require', '@sheaf/tcp/register']].map(async (flags) => {
+    const words = [...flags, program, which, directory]
+    const child = spawn(process.execPath, words, { stdio: ['ignore', 'pipe', 'inherit'] })
+    let output = ''
+    child.stdout.on('data', (chunk: Buffer) => { output += chunk.toString() })
+    return [...await once(child, 'close') as unknown[], output]
+  })
+  const [stock, sheaf] = await Promise.all(runs)
+  expect(sheaf).toEqual(stock)
+  expect(stock.at(-1)).toMatch(/uncaught thrown.*alive/s)
+})
+
 describe('a second copy of Sheaf in the thread', () => {
   /** Installs copies of `packages` beside those of the workspace. @returns where a program finds them. */
   function installCopies(...packages: string[]): string {

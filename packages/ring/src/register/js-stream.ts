@@ -2,7 +2,10 @@ import { Duplex } from 'node:stream'
 import { nodeTls } from './node-modules'
 
 /** What C++ is to be told when it has been done. */
-export type Request = object
+export interface Request {
+  /** -1 when C++ has given it up. */
+  getAsyncId(): number
+}
 
 /** Node's `JSStream`: a stream for C++ whose other side is JavaScript. It calls the methods of `StreamHandle`. */
 export interface JsStream {

@@ -1,11 +1,12 @@
 import type nodeNet from 'node:net'
 import type { ConnectionOptions, TLSSocket as NodeTlsSocket, TLSSocketOptions } from 'node:tls'
-import { stockNet } from '@sheaf/ring'
+import { nodeMajor, stockNet } from '@sheaf/ring'
 import { announceClient, announcesConnecting, connectSilently, net, type Socket } from '@sheaf/ring/net'
 import { inherit } from './inherit'
 import { nodeTls } from './node-modules'
 import type { Patches } from './patches'
-import { giveErrorsTo, giveStreamHandle, type HandleBeneath } from './stream-handle'
+import { reportListeners } from './report-thrown'
+import { giveErrorsTo, giveStreamHandle, type HandleBeneath, streamBeneath } from './stream-handle'
 
 /** The prototype of TLS sockets. */
 export const tlsSocket: object = nodeTls.TLSSocket.prototype
@@ -18,8 +19,12 @@ const connectionEvents = [
   'lookup', 'connectionAttempt', 'connectionAttemptFailed', 'connectionAttemptTimeout', 'ready',
 ] as const
 
+type SecureHandle = HandleBeneath & Record<string, unknown>
+
 /** What all TLS sockets do to be put on another, also those that Node's own modules make. */
 interface Wrapping {
+  /** Sets the callbacks of the handle. */
+  _init(this: NodeTlsSocket & { readonly _handle: SecureHandle | null }, ...parameters: unknown[]): void
   _wrapHandle(this: NodeTlsSocket, wrap: unknown, handle: HandleBeneath | undefined, ...more: unknown[]): object
 }
 
@@ -38,7 +43,14 @@ export function replaceTls(patches: Patches, Server: typeof nodeNet.Server): voi
   patches.add(() => { inherit(nodeTls.Server, stockNet.Server) })
 
   const prototype = TLSSocket.prototype as unknown as Partial<Wrapping>
-  const { _wrapHandle: wrapHandle } = prototype
+  const { _init: initialise, _wrapHandle: wrapHandle } = prototype
+  if (initialise !== undefined && nodeMajor < 22) {
+    patches.replace(prototype, '_init', function (...parameters) {
+      initialise.apply(this, parameters)
+      const { _handle: handle } = this
+      if (handle !== null && streamBeneath(handle) !== undefined) reportListeners(handle)
+    })
+  }
   if (wrapHandle !== undefined) {
     patches.replace(prototype, '_wrapHandle', function (this: NodeTlsSocket, wrap, handle, ...more) {
       giveErrorsTo(this, handle)

@@ -15,6 +15,8 @@ export class StreamEnd implements Receiver {
   readonly #user: StreamUser
   /** The TLS socket on it, as soon as that has been made. */
   secure: TLSSocket | undefined
+  /** Somebody has thrown who was told of what C++ was given. */
+  hasThrown = false
   readonly #writes: StreamWrites
   /** What C++ is to be given next. */
   readonly #arrived: Uint8Array[] = []
@@ -49,7 +51,7 @@ export class StreamEnd implements Receiver {
 
   ended(): void {
     if (this.#arrived.length === 0) {
-      this.#stream.emitEOF()
+      this.#tellEnd()
     } else {
       this.#endArrived = true
       this.#deliverLater()
@@ -69,7 +71,7 @@ export class StreamEnd implements Receiver {
    * done before the body comes, also if both are in one chunk.
    */
   #deliverLater(): void {
-    if (this.#delivering || this.#arrived.length === 0) return
+    if (this.#delivering || (this.#arrived.length === 0 && !this.#endArrived)) return
     this.#delivering = true
     defaultRing().turn.afterwards(this.#deliver)
   }
@@ -82,13 +84,23 @@ export class StreamEnd implements Receiver {
         if (chunk === undefined) break
         this.#give(chunk)
       }
-    } finally {
-      if (handleOf(this.#socket)?.reading === true) this.#deliverLater()
+    } catch (error) {
+      this.hasThrown = true
+      this.#deliverLater()
+      throw error
     }
     if (this.#endArrived && this.#arrived.length === 0) {
       this.#endArrived = false
-      this.#stream.emitEOF()
+      this.#tellEnd()
     }
+  }
+
+  #tellEnd(): void {
+    this.#stream.emitEOF()
+    if (!this.hasThrown || this.secure === undefined) return
+    // The peer had said it to TLS before, perhaps: with an exception on its way, C++ of Node 20 tells it to nobody.
+    this.secure.push(null)
+    this.secure.read(0)
   }
 
   #give(chunk: Uint8Array): void {

@@ -7,6 +7,7 @@ import type { StreamUser } from './stream-writes'
 
 interface StreamHandle {
   setSecure(secure: TLSSocket): void
+  thrown(): void
 }
 
 type StreamConstructor = new (socket: Socket, user: StreamUser) => StreamHandle
@@ -27,6 +28,11 @@ function makeClass(): StreamConstructor {
     /** The socket is beneath this one. */
     setSecure(secure: TLSSocket): void {
       this.#end.secure = secure
+    }
+
+    /** Somebody has thrown who was told of what C++ was given. */
+    thrown(): void {
+      this.#end.hasThrown = true
     }
 
     // -------------------------------------------------------------- what C++ asks for
@@ -111,8 +117,12 @@ export interface HandleBeneath {
 
 /** Has errors of the connection of Sheaf's beneath `handle`, if there is one, go to the TLS socket that is topmost. */
 export function giveErrorsTo(secure: TLSSocket, handle: HandleBeneath | undefined): void {
-  if (streamClass === undefined) return
+  if (handle !== undefined) streamBeneath(handle)?.setSecure(secure)
+}
+
+/** The stream of a connection of Sheaf's that a handle of Node's is on, if it is. */
+export function streamBeneath(handle: HandleBeneath): StreamHandle | undefined {
   let lowest = handle
-  while (lowest?._parent !== undefined) lowest = lowest._parent
-  if (lowest instanceof streamClass) lowest.setSecure(secure)
+  while (lowest._parent !== undefined) lowest = lowest._parent
+  return streamClass !== undefined && lowest instanceof streamClass ? lowest : undefined
 }

@@ -18,6 +18,14 @@ function giveBack(chunks: readonly Uint8Array[]): void {
   if (chunks.length > 1 || (chunks.length === 1 && chunks[0].byteLength >= giveBackBytes)) detach?.(chunks)
 }
 
+/**
+ * C++ wants to know. When it has asked for something with an exception on its way through it, as a listener has thrown,
+ * that of Node 20 takes it for failed, whatever it was answered, and has let go of the request.
+ */
+function isAwaited(request: Request): boolean {
+  return request.getAsyncId() >= 0
+}
+
 /** What of Node's goes on in C++ with a connection. */
 export type StreamUser = 'tls' | 'http2'
 
@@ -67,7 +75,7 @@ export class StreamWrites {
     if (this.#ended) return -EPIPE
     if (chunks.every((chunk) => chunk.byteLength === 0)) {
       // With one of no bytes TLS only asks when a write would be done, and does not wait for it with others.
-      timers.setImmediate(() => this.#stream.finishWrite(request, 0))
+      timers.setImmediate(() => { if (isAwaited(request)) this.#stream.finishWrite(request, 0) })
       return 0
     }
     this.#write = { request, chunks }
@@ -97,15 +105,19 @@ export class StreamWrites {
     if (this.#write !== undefined) {
       this.#ending = request
     } else if (handle === null) {
-      timers.setImmediate(() => this.#stream.finishShutdown(request, -ECANCELED))
+      timers.setImmediate(() => this.#finishShutdown(request, -ECANCELED))
     } else {
       this.#ended = true
-      handle.shutdown(() => this.#stream.finishShutdown(request, 0))
+      handle.shutdown(() => this.#finishShutdown(request, 0))
     }
     return 0
   }
 
   // ---------------------------------------------------------------- what C++ is told
+
+  #finishShutdown(request: Request, status: number): void {
+    if (isAwaited(request)) this.#stream.finishShutdown(request, status)
+  }
 
   readonly #done = (error?: NodeJS.ErrnoException | null): void => {
     if (this.#write === undefined) return
@@ -141,6 +153,11 @@ export class StreamWrites {
     giveBack(chunks)
     this.#write = undefined
     this.#lives()
+    if (!isAwaited(request)) {
+      // Whoever asked for it writes nothing more.
+      this.#socket.destroy()
+      return
+    }
     this.#stream.finishWrite(request, outcome)
     this.#finished()
     const ending = this.#ending

@@ -1,0 +1,60 @@
+import { reportThrown } from '@sheaf/ring'
+import { type HandleBeneath, streamBeneath } from './stream-handle'
+
+/** A handle of Node's, or a request that it has been given. */
+type Handle = Record<string, unknown>
+type Callback = (this: Handle, ...parameters: unknown[]) => unknown
+
+/** What C++ calls of a TLS socket's handle. */
+const callbacks = [
+  'onread', 'onhandshakestart', 'onhandshakedone', 'onclienthello', 'oncertcb', 'onnewsession', 'onocspresponse',
+  'onkeylog', 'onerror',
+]
+
+/** What is asked of it with a request, whose `oncomplete` it calls. */
+const methods = [
+  'writev', 'writeBuffer', 'writeAsciiString', 'writeLatin1String', 'writeUcs2String', 'writeUtf8String', 'shutdown',
+]
+
+/**
+ * Has what listeners of a TLS socket throw be an `uncaughtException` at once, as it is when libuv has called C++. When
+ * JavaScript has, the exception is on its way through C++, which goes on with what it has: that of Node 20 has what it
+ * writes then fail, and the end that it tells reaches nobody.
+ * @param handle of the socket, which has set its callbacks.
+ */
+export function reportListeners(handle: Handle): void {
+  for (const name of callbacks) {
+    const { [name]: callback } = handle
+    if (typeof callback === 'function') handle[name] = reporting(callback as Callback)
+  }
+  for (const name of methods) handle[name] = completing(handle[name] as Callback)
+}
+
+/** A method that is given a request. */
+function completing(method: Callback): Callback {
+  return function (request, ...rest) {
+    const { oncomplete } = request as Handle
+    if (oncomplete !== undefined) (request as Handle).oncomplete = reporting(oncomplete as Callback)
+    return rest.length === 1 ? method.call(this, request, rest[0]) : method.call(this, request, ...rest)
+  }
+}
+
+/** Of Node's functions, which are few. */
+const made = new WeakMap<Callback, Callback>()
+
+function reporting(callback: Callback): Callback {
+  const known = made.get(callback)
+  if (known !== undefined) return known
+  // What Node calls has three at most.
+  const guarded: Callback = function (first, second, third) {
+    try {
+      return callback.call(this, first, second, third)
+    } catch (error) {
+      streamBeneath((this.handle ?? this))?.thrown()
+      reportThrown(error)
+      return undefined
+    }
+  }
+  made.set(callback, guarded)
+  return guarded
+}
