@@ -278,6 +278,47 @@ describe('an application that is not changed, with @sheaf/tcp/register', () => {
     ])
   })
 
+  it('has a stream of HTTP/2 read slowly to its end, whose peer closes the session gracefully', async () => {
+    const { result } = await carried<string[]>(`
+      const http2 = require('http2'), { setTimeout: sleep } = require('timers/promises')
+      result = []
+      const readSlowly = async (name, stream) => {
+        let bytes = 0
+        try {
+          for await (const chunk of stream) {
+            bytes += chunk.length
+            await sleep(10)
+          }
+        } catch (error) {
+          result.push(error.code)
+        }
+        result.push(name + ' ' + bytes)
+        if (result.length >= 2) process.exit()
+      }
+      const server = http2.createServer().on('stream', (stream, { ':path': path }) => {
+        stream.respond()
+        if (path === '/download') {
+          stream.end(Buffer.alloc(40_000))
+          stream.session.close()
+        } else {
+          stream.end('an early answer')
+          void readSlowly('upload', stream)
+        }
+      }).listen(0, '127.0.0.1', () => {
+        for (const name of ['upload', 'download']) {
+          const session = http2.connect('http://127.0.0.1:' + server.address().port)
+          const request = session.request({ ':path': '/' + name, ':method': 'POST' })
+          if (name === 'upload') {
+            request.resume().on('end', () => session.close()).end(Buffer.alloc(40_000))
+          } else {
+            request.end()
+            void readSlowly('download', request)
+          }
+        }
+      })`)
+    expect(result.sort()).toEqual(['download 40000', 'upload 40000'])
+  })
+
   it('waits for the socket that an application connects for its HTTP/2 session', async () => {
     const { result } = await carried<unknown[]>(`
       const net = require('net')

@@ -1,5 +1,5 @@
 import { reportThrown } from '@sheaf/ring'
-import { type HandleBeneath, streamBeneath } from './stream-handle'
+import { streamBeneath } from './stream-handle'
 
 /** A handle of Node's, or a request that it has been given. */
 type Handle = Record<string, unknown>
@@ -50,7 +50,7 @@ function reporting(callback: Callback): Callback {
     try {
       return callback.call(this, first, second, third)
     } catch (error) {
-      streamBeneath((this.handle ?? this))?.thrown()
+      streamBeneath(this.handle ?? this)?.thrown()
       reportThrown(error)
       return undefined
     }

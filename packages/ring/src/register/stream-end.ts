@@ -28,7 +28,7 @@ export class StreamEnd implements Receiver {
     this.#stream = stream
     this.#socket = socket
     this.#user = user
-    this.#writes = new StreamWrites(stream, socket, user, this.#readOn)
+    this.#writes = new StreamWrites(stream, socket, user)
     // What arrives when C++ has gone is the socket's own again: an HTTP/2 session that has closed waits for its end.
     stream.onread = (received) => {
       socket.push(received === undefined ? null : Buffer.from(received))
@@ -127,14 +127,6 @@ export class StreamEnd implements Receiver {
     const result = handleOf(this.#socket)?.readStop() ?? 0
     if (stopsAgain) this.#writes.finish()
     return result
-  }
-
-  /**
-   * A session stops reading while it writes, and does not go on if the peer has said GOAWAY meanwhile: it would never
-   * see the connection end. (Writes of libuv's are done at once, mostly.)
-   */
-  readonly #readOn = (): void => {
-    if (this.#user === 'http2' && !this.#writes.underWay) this.readStart()
   }
 
   write(request: Request, chunks: readonly Uint8Array[]): number {

@@ -45,7 +45,6 @@ export class StreamWrites {
   readonly #stream: JsStream
   readonly #socket: Socket
   readonly #user: StreamUser
-  readonly #finished: () => void
   #write: Write | undefined
   /** C++ is asking for the write. */
   #asking = false
@@ -55,16 +54,10 @@ export class StreamWrites {
   #ending: Request | undefined
   #ended = false
 
-  /** @param finished C++ has been told of a write, and may have begun the next. */
-  constructor(stream: JsStream, socket: Socket, user: StreamUser, finished: () => void) {
+  constructor(stream: JsStream, socket: Socket, user: StreamUser) {
     this.#stream = stream
     this.#socket = socket
     this.#user = user
-    this.#finished = finished
-  }
-
-  get underWay(): boolean {
-    return this.#write !== undefined
   }
 
   // ---------------------------------------------------------------- what C++ asks for
@@ -159,7 +152,6 @@ export class StreamWrites {
       return
     }
     this.#stream.finishWrite(request, outcome)
-    this.#finished()
     const ending = this.#ending
     this.#ending = undefined
     if (ending !== undefined) this.shutdown(ending)
