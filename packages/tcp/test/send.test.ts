@@ -91,6 +91,31 @@ it('a socket that is to stay open goes on here, too', async () => {
   })
 })
 
+it('a socket of which more has come than was told is closed, and the child is told that there is none', async () => {
+  expect(await run(`${begin([])}
+    const { defaultRing } = require('@sheaf/ring')
+    const server = net.createServer((socket) => {
+      socket.once('data', (data) => {
+        client.write('more')
+        // It arrives while this is told.
+        defaultRing().sendWritten()
+        child.send('socket?', socket, (error) => console.log('sent', error))
+        console.log(String(data), socket.destroyed)
+      })
+    })
+    let client
+    ;(async () => {
+      client = net.connect(await listen(server), '127.0.0.1')
+      client.on('error', () => undefined).write('told')
+      const [[message]] = await Promise.all([once(child, 'message'), once(client, 'close')])
+      console.log(message)
+      server.close()
+      await end()
+    })()`, registered)).toEqual({
+    code: 0, errors: '', output: 'told true\nsent null\na socket: false\nchild exits with 0 null\n',
+  })
+})
+
 it('without the registration Node refuses it', async () => {
   expect(await run(`${begin([])}
     const server = require('@sheaf/tcp/net').createServer()

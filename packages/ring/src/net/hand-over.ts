@@ -1,5 +1,6 @@
 import type { Server as NodeServer, Socket as NodeSocket } from 'node:net'
 import { defaultRing, stockNet } from '@sheaf/ring'
+import { Errno } from '../abi'
 import { callError } from './errors'
 import { ListenHandle } from './listen-handle'
 import { nodeSocket } from './node-handle'
@@ -19,8 +20,12 @@ type WithReading = Socket & { readableFlowing: boolean, readonly _readableState:
  * What `send` of a child process or of `process` is to be given in place of a socket or server of Sheaf's: Node's own,
  * on the same connection or listener. A socket has let go of its connection then, as Node's have when they are sent: it
  * is neither ended nor closed, and what was written before leaves.
+ *
+ * If the program has yet to be told of something that has been received, or there is no descriptor to be had, the
+ * connection is closed, as it may be on the way as well: whoever is sent it finds that there is none, and nobody takes
+ * what is left of it for the whole.
  * @param sendable what the program sends, a server's `_handle` too; returned as it is if it is none of Sheaf's.
- * @throws SystemError `EBADF`, `EMFILE`, `EBUSY` if something has been received that the program has not been told of.
+ * @throws SystemError `EBADF` of a socket that is not connected.
  */
 export function handOver(sendable: unknown): unknown {
   if (typeof sendable !== 'object' || sendable === null) return sendable
@@ -69,8 +74,13 @@ function nodeSocketOf(fd: number): NodeSocket {
   return nodeSocket(defaultRing(), fd)
 }
 
-function releaseSocket(socket: Socket): NodeSocket {
-  const sent = nodeSocketOf(handleOf(socket)?.release() ?? -1)
+function releaseSocket(socket: Socket): NodeSocket | undefined {
+  const fd = handleOf(socket)?.release() ?? -Errno.EBADF
+  if (fd < 0 && fd !== -Errno.EBADF) {
+    socket.destroy()
+    return undefined
+  }
+  const sent = nodeSocketOf(fd)
   const { parser, _httpMessage } = socket as WithParser
   Object.assign(sent, { server: socket.server, parser, _httpMessage })
   socket._handle = null
