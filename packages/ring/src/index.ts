@@ -1,4 +1,5 @@
 export { type Backend, type BackendOptions, checkBackendOptions, ringFor, ringOnlyFor, unsupported } from './backend'
+export { isBytes } from './bytes'
 export { type Capabilities, type Capability, ringCapability, type Tier, tierOf } from './capabilities'
 export { capabilities, defaultRing, openDefaultRing, whyNoRing } from './default-ring'
 export {

@@ -1,6 +1,6 @@
 import { createSocket as createUdpSocket, type Socket as UdpSocket } from 'node:dgram'
 import { EventEmitter } from 'node:events'
-import { timers } from '@sheaf/ring'
+import { isBytes, timers } from '@sheaf/ring'
 import { datagram, type PathAddress } from '@sheaf/unix'
 
 /*
@@ -100,7 +100,7 @@ export class Socket extends EventEmitter {
     path?: string,
     callback?: SendCallback,
   ): void {
-    if (!(message instanceof Uint8Array)) throw new TypeError('"message" must be a Buffer')
+    if (!isBytes(message)) throw new TypeError('"message" must be a Buffer')
     if (this.connected) this.#sendToPeer(message, offset as SendCallback | undefined)
     else this.#sendTo(part(message, offset as number, length as number), path as string, callback)
   }

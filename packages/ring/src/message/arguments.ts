@@ -1,3 +1,4 @@
+import { isBytes } from '../bytes'
 import { invalidArgumentType } from '../errors'
 import type { WriteCallback } from '../transport'
 
@@ -13,7 +14,7 @@ export function checkTo(to: unknown): void {
 }
 
 export function checkChunk(chunk: unknown): void {
-  if (typeof chunk !== 'string' && !(chunk instanceof Uint8Array)) {
+  if (typeof chunk !== 'string' && !isBytes(chunk)) {
     throw invalidArgumentType('chunk', 'of type string or an instance of Buffer or Uint8Array', chunk)
   }
 }

@@ -1,5 +1,5 @@
 import type { Duplex } from 'node:stream'
-import { type Chunk, timers } from '@sheaf/ring'
+import { type Chunk, isBytes, timers } from '@sheaf/ring'
 import { Errno } from '../abi'
 import { callError } from './errors'
 
@@ -13,7 +13,7 @@ export interface OnReadOptions {
 export function isOnReadOptions(value: unknown): value is OnReadOptions {
   if (typeof value !== 'object' || value === null) return false
   const { buffer, callback } = value as Partial<OnReadOptions>
-  return (buffer instanceof Uint8Array || typeof buffer === 'function') && typeof callback === 'function'
+  return (isBytes(buffer) || typeof buffer === 'function') && typeof callback === 'function'
 }
 
 /** What the bytes come from. */
@@ -103,6 +103,6 @@ export class ReadBuffer {
       return
     }
     const next: unknown = buffer()
-    if (next instanceof Uint8Array) this.#buffer = next
+    if (isBytes(next)) this.#buffer = next
   }
 }

@@ -3,6 +3,7 @@ import type { Socket } from 'node:net'
 import { addAbortSignal, Duplex, PassThrough, pipeline, Readable, Transform, Writable } from 'node:stream'
 import { pipeline as pipelined } from 'node:stream/promises'
 import { setImmediate as turn } from 'node:timers/promises'
+import { runInNewContext } from 'node:vm'
 import { Worker } from 'node:worker_threads'
 import { pattern, sha, uncaughtDuring, until } from '../fixtures'
 import type { Scenario, Scene } from './scene'
@@ -25,6 +26,26 @@ const failing = (): Transform => new Transform({
 })
 
 export const receiving: Record<string, Scenario> = {
+  async '`onread` takes buffers of another realm'({ connect, listen, log, server: newServer }) {
+    const server = newServer()
+    server.on('connection', (socket: Socket) => socket.end('some text'))
+    const where = await listen(server)
+    const made = (): Uint8Array => runInNewContext('new Uint8Array(100)') as Uint8Array
+    for (const [who, buffer] of Object.entries({ buffer: made(), function: made })) {
+      const socket = connect({
+        ...where,
+        onread: {
+          buffer,
+          callback: (bytes: number, filled: Uint8Array) => {
+            log(who, Buffer.from(filled.subarray(0, bytes)).toString())
+            return true
+          },
+        },
+      })
+      await once(socket, 'close')
+    }
+  },
+
   async 'what has come at once is told at once, as far as a chunk goes'({ log, pair, gone }) {
     for (const sizeBytes of [4095, 4097, 8192, 9000, 16_390, 50_000, 65_536, 65_537, 70_000]) {
       const { client, accepted } = await pair()
