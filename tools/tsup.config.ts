@@ -8,7 +8,6 @@ export default defineConfig({
     'lab-sink': 'src/lab/programs/sink.ts',
     'lab-source': 'src/lab/programs/source.ts',
     'conformance': 'src/conformance/main.ts',
-    'conformance-preload': 'src/conformance/preload.ts',
     'drop-in': 'src/drop-in/main.ts',
     'drop-in-load': 'src/drop-in/load.ts',
     'drop-in-server': 'src/drop-in/server.ts',

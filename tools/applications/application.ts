@@ -5,6 +5,7 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { createInterface } from 'node:readline'
+import type { Readable } from 'node:stream'
 
 const reportDescriptor = 3
 
@@ -24,8 +25,8 @@ export class Application {
   readonly #lines: AsyncIterator<string>
   readonly #name: string
   readonly #ended: Promise<unknown>
+  readonly #reports: AsyncIterator<string>
   #errors = ''
-  #report = ''
 
   /**
    * @param directory where the programs are.
@@ -42,7 +43,7 @@ export class Application {
     if (stdout === null || stderr === null) throw new Error('pipes were asked for')
     this.#lines = createInterface(stdout)[Symbol.asyncIterator]()
     stderr.on('data', (chunk: Buffer) => { this.#errors += chunk.toString() })
-    stdio[reportDescriptor]?.on('data', (chunk: Buffer) => { this.#report += chunk.toString() })
+    this.#reports = createInterface(stdio[reportDescriptor] as Readable)[Symbol.asyncIterator]()
     this.#ended = once(this.#child, 'close')
   }
 
@@ -51,11 +52,21 @@ export class Application {
   }
 
   /** The next line that it prints. @throws Error when it ends before. */
-  async line(): Promise<string> {
-    const next = await this.#lines.next()
+  line(): Promise<string> {
+    return this.#next(this.#lines)
+  }
+
+  async #next(lines: AsyncIterator<string>): Promise<string> {
+    const next = await lines.next()
     if (next.done !== true) return next.value
     await this.#ended
     throw this.#ending()
+  }
+
+  /** Has it collect all garbage. Wants `--expose-gc`. */
+  async collect(): Promise<void> {
+    this.#child.kill('SIGUSR2')
+    await this.#next(this.#reports)
   }
 
   /** The port that a server says it listens on. */
@@ -68,7 +79,7 @@ export class Application {
   async end(): Promise<Traffic> {
     await this.#ended
     if (this.#child.exitCode !== 0 || this.#errors !== '') throw this.#ending()
-    return JSON.parse(this.#report) as Traffic
+    return JSON.parse(await this.#next(this.#reports)) as Traffic
   }
 
   #ending(): Error {

@@ -11,6 +11,8 @@ case $#${2-} in
 esac
 mkdir -p "$1"
 target=$(realpath "$1")
+# What is in it is run, and whoever comes first may make a directory in /tmp.
+[ -O "$target" ] || { echo "$target is somebody else's" >&2; exit 1; }
 # shellcheck disable=SC2053 -- the version may be a pattern
 if [[ $(cat "$target/version" 2>/dev/null) == $version ]]; then exit 0; fi
 

@@ -10,7 +10,7 @@ import { afterAll, expect, it } from 'vitest'
  * Node's that had been run by hand.
  */
 
-const preload = fileURLToPath(new URL('../dist/conformance-preload.js', import.meta.url))
+const preload = fileURLToPath(new URL('../src/conformance/preload.cjs', import.meta.url))
 const directory = mkdtempSync(join(tmpdir(), 'sheaf-preload-'))
 
 afterAll(() => rmSync(directory, { recursive: true }))
@@ -18,7 +18,7 @@ afterAll(() => rmSync(directory, { recursive: true }))
 function filesOfProcess(marks: string | undefined): string[] {
   const cwd = mkdtempSync(join(directory, 'run-'))
   const env = { ...process.env, SHEAF_CONFORMANCE_MARKS: marks === 'absolute' ? cwd : marks }
-  execFileSync(process.execPath, ['--import', preload, '--eval', '0'], { cwd, env })
+  execFileSync(process.execPath, ['--require', preload, '--eval', '0'], { cwd, env })
   return readdirSync(cwd)
 }
 

@@ -4,9 +4,10 @@ import { linkFills, parseLink } from '../src/lab/link'
 import { createPattern, PatternCheck, patternBytes, startOf } from '../src/lab/pattern'
 import { resultsPage } from '../src/lab/page'
 import { buffersFor, quickPlan, wholePlan } from '../src/lab/plan'
-import { type LabResults, median, type Result } from '../src/lab/results'
+import type { LabResults, Result } from '../src/lab/results'
 import { fillsTable, resultsTable } from '../src/lab/table'
 import { baseline, bundles, referenceBundles, variantsWith } from '../src/lab/variants'
+import { median } from '../src/median'
 
 function result(variant: string, bufferBytes: number, megabitsPerSecond: number, cost = 1): Result {
   const sample = { megabitsPerSecond, cpuSecondsPerGigabyte: cost }

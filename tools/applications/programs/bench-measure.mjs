@@ -2,7 +2,8 @@ import { once } from 'node:events'
 import { performance } from 'node:perf_hooks'
 import { clearInterval, setInterval } from 'node:timers'
 
-const warmUpSeconds = 0.7
+/** The compiler takes so long, see `drop-in/main.ts`. */
+const warmUpSeconds = 4
 
 /** A task of one operation. */
 export const one = (operation) => async () => {
@@ -23,17 +24,25 @@ async function work(seconds, tasks) {
   return operations
 }
 
-/** Says when measuring begins, and then what has been done; goes on when whoever measures has noted what it needs. */
-export async function measure(seconds, tasks) {
-  await work(warmUpSeconds, tasks)
-  // The first full collection changes how fast some go on, and comes in some processes and not in others.
-  globalThis.gc()
-  const start = performance.now()
-  console.log('started')
-  const operations = await work(seconds, tasks)
-  const told = once(process, 'SIGTERM')
+/** Says a line, and waits for the signal that answers it. */
+async function sayAndAwait(line, signal) {
+  const told = once(process, signal)
+  // A signal that is waited for keeps no process alive.
   const stay = setInterval(() => undefined, 1000)
-  console.log(JSON.stringify({ operations, seconds: (performance.now() - start) / 1000 }))
+  console.log(line)
   await told
   clearInterval(stay)
+}
+
+/**
+ * Says that it has warmed up, and measures when it has been told to collect garbage; says what has been done, and goes
+ * on when whoever measures has noted what it needs.
+ */
+export async function measure(seconds, tasks) {
+  await work(warmUpSeconds, tasks)
+  await sayAndAwait('warm', 'SIGUSR2')
+  const start = performance.now()
+  const operations = await work(seconds, tasks)
+  const took = (performance.now() - start) / 1000
+  await sayAndAwait(JSON.stringify({ operations, seconds: took }), 'SIGTERM')
 }

@@ -2,19 +2,25 @@ import { spawn } from 'node:child_process'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 import type { Host } from '../lab/hosts'
+import { median } from '../median'
 
-/** One of this package's programs, running; what it prints is read line by line. @param host absent: this machine. */
+/**
+ * One of this package's programs, running; what it prints is read line by line, and it is an error if it ends before.
+ * @param host absent: this machine.
+ */
 export function start(name: string, args: readonly string[], host?: Host) {
   const path = fileURLToPath(new URL(`${name}.js`, import.meta.url))
   const command = [process.execPath, path, ...args]
   const [program, ...words] = host?.on(command) ?? command
   const child = spawn(program, words, { stdio: ['pipe', 'pipe', 'inherit'] })
   const lines = createInterface(child.stdout)[Symbol.asyncIterator]()
-  return { child, line: async () => String((await lines.next()).value) }
-}
-
-export function median(values: readonly number[]): number {
-  return [...values].sort((a, b) => a - b)[Math.floor(values.length / 2)]
+  const line = async (): Promise<string> => {
+    const next = await lines.next()
+    // Why is on its standard error, which is ours.
+    if (next.done === true) throw new Error(`${name} ended before it had said what it was to say`)
+    return next.value
+  }
+  return { child, line }
 }
 
 /** Of one figure of several rounds. */

@@ -34,7 +34,8 @@ const portsPerSlot = 100
 /** What would change a test's behaviour, or what it prints. */
 const unwanted = /^(node_|npm_|force_color$|no_color$|(https?|no|all)_proxy$|ssl_cert_)/i
 
-const preload = fileURLToPath(new URL('conformance-preload.js', import.meta.url))
+/** From where this is built to. */
+const preload = fileURLToPath(new URL('../src/conformance/preload.cjs', import.meta.url))
 
 function environment(test: TestFile, subject: Subject, slot: number, directory: string): NodeJS.ProcessEnv {
   const kept = Object.entries(process.env).filter(([name]) => !unwanted.test(name))
@@ -55,7 +56,7 @@ function environment(test: TestFile, subject: Subject, slot: number, directory: 
 }
 
 /**
- * Runs one file in a process group of its own, which is gone afterwards.
+ * Runs one file in a process group of its own, which is gone afterwards; whoever has left it (`detached`) is not.
  * @param slot less than the number of tests that run at the same time, and different for each of them.
  */
 export async function execute(

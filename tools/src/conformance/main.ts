@@ -4,7 +4,8 @@ import { availableParallelism } from 'node:os'
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { dirname, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { Command, InvalidArgumentError } from 'commander'
+import { Command } from 'commander'
+import { positive } from '../integer'
 import { judgeClasses } from './classes'
 import { readExpectations } from './expectations'
 import { json, score, summary, table } from './report'
@@ -23,12 +24,6 @@ interface Flags {
   readonly out?: string
   readonly summary?: string
   readonly output: boolean
-}
-
-function positive(text: string): number {
-  const value = Number(text)
-  if (!(Number.isInteger(value) && value > 0)) throw new InvalidArgumentError(`${text} is not a positive integer.`)
-  return value
 }
 
 const command = new Command('conformance')
@@ -63,7 +58,7 @@ function selected(): TestFile[] {
 }
 
 function tell(result: Result): void {
-  const { test: { name }, sheaf, expected, flaky } = result
+  const { test: { name }, sheaf, stock, expected, flaky } = result
   if (flaky) console.log(`flaky       ${name}`)
   switch (verdict(result)) {
     case 'failed':
@@ -73,10 +68,12 @@ function tell(result: Result): void {
     case 'unexpected':
       console.log(`passed      ${name}, though listed: ${expected?.reason}`)
       break
+    case 'stock':
+      console.log(`stock       ${name}: ${stock?.reason}`)
+      break
     case 'passed':
     case 'internals':
     case 'difference':
-    case 'stock':
     case 'skipped':
   }
 }
@@ -95,10 +92,11 @@ for (const name of missing) console.log(`missing     ${name}, which is listed`)
 console.log(table(results))
 const judged = judgeClasses(results)
 for (const { line } of judged) console.log(line)
-// Of a few files it says nothing how many of them pass.
-const below = whole ? judged.filter(({ enough }) => !enough).length : 0
+// Of a few files it says nothing how many of them pass, say anything, or use a ring.
+const below = whole ? judged.flatMap(({ complaints }) => complaints) : []
+for (const complaint of below) console.log(complaint)
 const notAsListed = results.filter((result) => ['failed', 'unexpected'].includes(verdict(result))).length
-const wrong = notAsListed + missing.length + below
+const wrong = notAsListed + missing.length + below.length
 if (flags.out !== undefined) writeFileSync(flags.out, json(version, results))
 if (flags.summary !== undefined) {
   mkdirSync(dirname(flags.summary), { recursive: true })

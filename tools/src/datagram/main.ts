@@ -1,16 +1,20 @@
 /** Compares UDP on Sheaf with `node:dgram`: the two take turns, and the medians are printed. */
 import { once } from 'node:events'
 import Table from 'cli-table3'
-import { Command } from 'commander'
-import { factor, median, start } from '../bench/program'
+import { Command, Option } from 'commander'
+import { factor, start } from '../bench/program'
+import { requireRing } from '../bench/require-ring'
+import { positive } from '../integer'
 import { loopbackHosts } from '../lab/loopback'
 import { namespaceHosts } from '../lab/namespaces'
+import { median } from '../median'
+import { named } from '../named'
 
 interface Flags {
-  readonly seconds: string
-  readonly rounds: string
+  readonly seconds: number
+  readonly rounds: number
   readonly receiver: string
-  readonly only: string
+  readonly only?: string
   readonly namespaces?: true
 }
 
@@ -56,15 +60,18 @@ const scenarios: readonly Scenario[] = [
   ]),
 ]
 
-const flags = new Command('datagram')
+const command = new Command('datagram')
   .description('UDP on Sheaf and on node:dgram, alternating: CPU time per datagram at the end measured.')
-  .option('--seconds <s>', 'length of one measurement', '1')
-  .option('--rounds <n>', 'measurements of each', '5')
-  .option('--receiver <kind>', 'what senders send to: sheaf (coalesces), sheaf-single, node', 'sheaf-single')
-  .option('--only <text>', 'comparisons whose names have it', '')
+  .option('--seconds <s>', 'length of one measurement', positive, 1)
+  .option('--rounds <n>', 'measurements of each', positive, 5)
+  .addOption(new Option('--receiver <kind>', 'what senders send to; sheaf coalesces')
+    .choices(['sheaf', 'sheaf-single', 'node']).default('sheaf-single'))
+  .option('--only <text>', 'comparisons whose names have it')
   .option('--namespaces', 'between two network namespaces joined by a veth pair (as root), not on loopback')
   .parse()
-  .opts<Flags>()
+const flags = command.opts<Flags>()
+const chosen = named(command, scenarios, flags.only === undefined ? [] : [flags.only])
+requireRing(command)
 
 const hosts = flags.namespaces === true ? namespaceHosts() : loopbackHosts('without --namespaces')
 process.on('exit', () => hosts.remove())
@@ -82,7 +89,7 @@ async function measure(scenario: Scenario, kind: string): Promise<number> {
   const senderKind = measured === 'sender' ? kind : 'sheaf'
   const sender = start(
     'datagram-sender',
-    [senderKind, connection, String(sizeBytes), String(burst), flags.seconds, hosts.proxyAddress, ...ports],
+    [senderKind, connection, String(sizeBytes), String(burst), String(flags.seconds), hosts.proxyAddress, ...ports],
     hosts.source,
   )
   const sent = JSON.parse(await sender.line()) as Count
@@ -99,9 +106,9 @@ const table = new Table({
   colAligns: ['left', 'right', 'right', 'right'],
   style: { head: [], border: [], compact: true },
 })
-for (const scenario of scenarios.filter(({ name }) => name.includes(flags.only))) {
+for (const scenario of chosen) {
   const figures: [number[], number[]] = [[], []]
-  for (let round = 0; round < Number(flags.rounds); round++) {
+  for (let round = 0; round < flags.rounds; round++) {
     for (const [index, kind] of scenario.kinds.entries()) figures[index].push(await measure(scenario, kind))
   }
   const [ours, theirs] = figures.map(median)

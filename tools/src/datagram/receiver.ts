@@ -15,7 +15,7 @@ const receiveBufferBytes = 212_992
 
 async function sheafPort(): Promise<number> {
   const echo = task === 'echo'
-  const socket = await bind({ host, receiveBufferBytes, coalesce: kind === 'sheaf' }, {
+  const socket = await bind({ host, receiveBufferBytes, coalesce: kind === 'sheaf', backend: 'ring' }, {
     messages(socket: UdpSocket, batch: MessageBatch<InternetAddress>) {
       received.messages += batch.count
       if (!echo) return

@@ -19,14 +19,14 @@ type Sender = () => boolean
 async function sheafSender(resume: () => void): Promise<Sender> {
   const handler = { drain: resume }
   if (connection === 'connected') {
-    const socket = await connect({ host, port: destinations[0].port }, handler)
+    const socket = await connect({ host, port: destinations[0].port, backend: 'ring' }, handler)
     return () => {
       let writable = true
       for (let index = 0; index < burst; index++) writable = socket.send(chunk)
       return writable
     }
   }
-  const socket = await bind({ host: '0.0.0.0' }, handler)
+  const socket = await bind({ host: '0.0.0.0', backend: 'ring' }, handler)
   return () => {
     let writable = true
     for (const to of destinations) for (let index = 0; index < burst; index++) writable = socket.send(chunk, to)

@@ -12,7 +12,10 @@ import type { Readable, Writable } from 'node:stream'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { Command } from 'commander'
+import { requireRing } from '../bench/require-ring'
+import { positive } from '../integer'
 import { cpuSeconds } from '../lab/cpu-time'
+import { named } from '../named'
 import { Comparison, type Kind, type Round } from './comparison'
 
 const run = promisify(execFile)
@@ -85,8 +88,8 @@ const scenarios: readonly Scenario[] = [
 ]
 
 interface Flags {
-  readonly seconds: string
-  readonly rounds: string
+  readonly seconds: number
+  readonly rounds: number
 }
 
 const command = new Command('drop-in')
@@ -96,10 +99,12 @@ const command = new Command('drop-in')
     'parts of the names of what to measure: http, https, HTTP/2, files, TLS, echo, Unix, writes, input',
     ['http'],
   )
-  .option('--seconds <s>', 'length of one measurement', '1')
-  .option('--rounds <n>', 'measurements of each', '15')
+  .option('--seconds <s>', 'length of one measurement', positive, 1)
+  .option('--rounds <n>', 'measurements of each', positive, 15)
   .parse()
 const flags = command.opts<Flags>()
+const chosen = named(command, scenarios, command.args)
+requireRing(command)
 
 /**
  * The compiler takes so long: in its second second a server of HTTP takes 1.5 to 2 times as long for a request as in
@@ -148,7 +153,7 @@ async function start(kind: Kind, scenario: Scenario): Promise<Application> {
 
 async function measure({ server, address }: Application, scenario: Scenario): Promise<Round> {
   const processId = server.pid ?? 0
-  const seconds = Number(flags.seconds)
+  const { seconds } = flags
   const before = cpuSeconds(processId)
   const perSecond = await load(scenario, address, seconds)
   const cpu = cpuSeconds(processId) - before
@@ -216,14 +221,11 @@ async function makeCertificate(): Promise<void> {
   writeFileSync(identity, readFileSync(key, 'utf8') + readFileSync(certificate, 'utf8'))
 }
 
-const comparison = new Comparison(Number(flags.rounds))
+const comparison = new Comparison(flags.rounds)
 const directory = mkdtempSync(join(tmpdir(), 'sheaf-drop-in-'))
 try {
   await makeCertificate()
-  for (const scenario of scenarios) {
-    if (!command.args.some((name) => scenario.name.toLowerCase().includes(name.toLowerCase()))) continue
-    await compare(scenario)
-  }
+  for (const scenario of chosen) await compare(scenario)
 } finally {
   rmSync(directory, { recursive: true, force: true })
 }

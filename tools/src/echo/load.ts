@@ -13,7 +13,7 @@ function send(connection: TcpConnection): void {
 }
 
 const open = await Promise.all(Array.from({ length: Number(connections) }, () =>
-  connect({ host: '127.0.0.1', port: Number(port) }, {
+  connect({ host: '127.0.0.1', port: Number(port), backend: 'ring' }, {
     data(connection, chunk) {
       const left = (missing.get(connection) ?? 0) - chunk.byteLength
       missing.set(connection, left)

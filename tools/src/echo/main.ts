@@ -1,17 +1,15 @@
 /** Compares an echo server on Sheaf with one on `node:net`: the two take turns, and the medians are printed. */
-import { spawn } from 'node:child_process'
-import { once } from 'node:events'
-import { createInterface } from 'node:readline'
-import { fileURLToPath } from 'node:url'
 import { Command } from 'commander'
 import Table from 'cli-table3'
-import { medianOf } from '../bench/program'
+import { medianOf, start } from '../bench/program'
+import { requireRing } from '../bench/require-ring'
+import { positive } from '../integer'
 
 interface Flags {
-  readonly connections: string
-  readonly size: string
-  readonly seconds: string
-  readonly rounds: string
+  readonly connections: number
+  readonly size: number
+  readonly seconds: number
+  readonly rounds: number
 }
 
 interface Round {
@@ -23,32 +21,23 @@ interface Round {
 const kinds = ['sheaf', 'node'] as const
 type Kind = typeof kinds[number]
 
-const flags = new Command('echo')
+const command = new Command('echo')
   .description('Echo servers on Sheaf and on node:net, alternating, loaded by one client process.')
-  .option('--connections <n>', 'connections, each with one message under way', '64')
-  .option('--size <bytes>', 'message size', '32')
-  .option('--seconds <s>', 'length of one measurement', '3')
-  .option('--rounds <n>', 'measurements of each', '5')
+  .option('--connections <n>', 'connections, each with one message under way', positive, 64)
+  .option('--size <bytes>', 'message size', positive, 32)
+  .option('--seconds <s>', 'length of one measurement', positive, 3)
+  .option('--rounds <n>', 'measurements of each', positive, 5)
   .parse()
-  .opts<Flags>()
-
-function program(name: string): string {
-  return fileURLToPath(new URL(`${name}.js`, import.meta.url))
-}
+const flags = command.opts<Flags>()
+requireRing(command)
 
 async function measure(kind: Kind): Promise<Round> {
-  const server = spawn(process.execPath, [program('echo-server'), kind], { stdio: ['pipe', 'pipe', 'inherit'] })
-  const lines = createInterface(server.stdout)[Symbol.asyncIterator]()
-  const line = async (): Promise<string> => String((await lines.next()).value)
-  const load = spawn(
-    process.execPath,
-    [program('echo-load'), await line(), flags.connections, flags.size, flags.seconds],
-    { stdio: ['ignore', 'pipe', 'inherit'] },
-  )
-  const [output] = await once(load.stdout, 'data') as [Buffer]
-  server.stdin.end()
-  const { echoes, elapsedSeconds } = JSON.parse(output.toString()) as { echoes: number, elapsedSeconds: number }
-  const { userSeconds, systemSeconds } = JSON.parse(await line()) as { userSeconds: number, systemSeconds: number }
+  const { connections, size, seconds } = flags
+  const server = start('echo-server', [kind])
+  const load = start('echo-load', [await server.line(), ...[connections, size, seconds].map(String)])
+  const { echoes, elapsedSeconds } = JSON.parse(await load.line()) as { echoes: number, elapsedSeconds: number }
+  server.child.stdin.end()
+  const { userSeconds, systemSeconds } = JSON.parse(await server.line()) as Record<string, number>
   const cpuSeconds = userSeconds + systemSeconds
   return {
     perSecond: echoes / elapsedSeconds,
@@ -58,7 +47,7 @@ async function measure(kind: Kind): Promise<Round> {
 }
 
 const rounds: Record<Kind, Round[]> = { sheaf: [], node: [] }
-for (let round = 0; round < Number(flags.rounds); round++) {
+for (let round = 0; round < flags.rounds; round++) {
   for (const kind of kinds) rounds[kind].push(await measure(kind))
 }
 const table = new Table({

@@ -3,7 +3,7 @@ import { createServer, type AddressInfo } from 'node:net'
 import { listen } from '@sheaf/tcp'
 
 async function sheaf(): Promise<number> {
-  const listener = await listen({ host: '127.0.0.1', port: 0 }, {
+  const listener = await listen({ host: '127.0.0.1', port: 0, backend: 'ring' }, {
     data(connection, chunk) {
       before ??= process.cpuUsage()
       if (!connection.write(chunk)) connection.pause()

@@ -9,8 +9,9 @@ import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 import Table from 'cli-table3'
 import { Command } from 'commander'
-import { median } from '../bench/program'
-import { positive } from '../positive'
+import { requireRing } from '../bench/require-ring'
+import { positive } from '../integer'
+import { median } from '../median'
 
 interface Flags {
   readonly connections: number
@@ -22,12 +23,13 @@ type Application = keyof typeof requests
 const kinds = ['node', 'sheaf'] as const
 type Kind = typeof kinds[number]
 
-const flags = new Command('idle')
+const command = new Command('idle')
   .description('Resident bytes of a server for each connection that is idle, on stock sockets and on Sheaf.')
   .option('--connections <n>', 'how many are idle', positive, 8000)
   .option('--rounds <n>', 'measurements of each', positive, 3)
   .parse()
-  .opts<Flags>()
+const flags = command.opts<Flags>()
+requireRing(command)
 
 /** The first connections have the server load and compile what it needs. */
 const warmUpConnections = 50

@@ -1,9 +1,10 @@
 import { fileURLToPath } from 'node:url'
+import { median } from '../median'
 import type { Hosts } from './hosts'
 import { type Load, measure } from './measure'
 import { buffersFor, type Plan } from './plan'
 import type { Processes, ProxyProgram } from './processes'
-import { median, type ReferenceRatio, type Result, type Sample } from './results'
+import type { ReferenceRatio, Result, Sample } from './results'
 import { bundles, referenceBundles, type Variant } from './variants'
 
 /** What a proxy on Sheaf or in C prints at the end, as far as the lab needs it. */

@@ -1,4 +1,5 @@
 import { Command, CommanderError, InvalidArgumentError } from 'commander'
+import { integer } from '../integer'
 import { type Link, parseLink } from './link'
 
 export interface LabOptions {
@@ -9,14 +10,6 @@ export interface LabOptions {
   readonly connections: number
   /** Folder for the results. */
   readonly output: string
-}
-
-function integer(min: number, max: number): (text: string) => number {
-  return (text) => {
-    const value = /^\d+$/.test(text) ? Number(text) : NaN
-    if (value >= min && value <= max) return value
-    throw new InvalidArgumentError(`It must be a whole number from ${min} to ${max}.`)
-  }
 }
 
 function link(text: string): Link {

@@ -6,11 +6,14 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import Table from 'cli-table3'
 import { Command } from 'commander'
-import { factor, median, start } from '../bench/program'
+import { factor, start } from '../bench/program'
+import { requireRing } from '../bench/require-ring'
+import { positive } from '../integer'
+import { median } from '../median'
 
 interface Flags {
-  readonly seconds: string
-  readonly rounds: string
+  readonly seconds: number
+  readonly rounds: number
   readonly unixDgram: string
 }
 
@@ -46,13 +49,14 @@ const scenarios: readonly Scenario[] = [
   { ...paced, name: '16 datagrams a millisecond, receiver', measured: 'receiver', bothEnds: true },
 ]
 
-const flags = new Command('local')
+const command = new Command('local')
   .description('Unix sockets on Sheaf and its peers, alternating: CPU time per 32-byte message at the end measured.')
-  .option('--seconds <s>', 'length of one measurement', '1')
-  .option('--rounds <n>', 'measurements of each', '5')
+  .option('--seconds <s>', 'length of one measurement', positive, 1)
+  .option('--rounds <n>', 'measurements of each', positive, 5)
   .option('--unix-dgram <folder>', 'where the npm package unix-dgram is installed and built', 'unix-dgram')
   .parse()
-  .opts<Flags>()
+const flags = command.opts<Flags>()
+requireRing(command)
 
 const directory = mkdtempSync(join(tmpdir(), 'sheaf-bench-'))
 process.on('exit', () => rmSync(directory, { recursive: true }))
@@ -74,7 +78,7 @@ async function measure(scenario: Scenario, kind: string): Promise<Figures> {
   const receiver = start('local-receiver', [kindOf('receiver'), socketType, task, path, flags.unixDgram])
   await receiver.line()
   const sending = echo === true ? 'load' : transport
-  const sender = start('local-sender', [kindOf('sender'), sending, flags.seconds, path, flags.unixDgram])
+  const sender = start('local-sender', [kindOf('sender'), sending, String(flags.seconds), path, flags.unixDgram])
   const sent = JSON.parse(await sender.line()) as Count
   const ended = once(receiver.child, 'exit')
   receiver.child.stdin.end()
@@ -106,7 +110,7 @@ for (const scenario of scenarios) {
     continue
   }
   const figures: [Figures[], Figures[]] = [[], []]
-  for (let round = 0; round < Number(flags.rounds); round++) {
+  for (let round = 0; round < flags.rounds; round++) {
     for (const [index, kind] of ['sheaf', scenario.peer].entries()) figures[index].push(await measure(scenario, kind))
   }
   const costs: [number[], number[]] = [figures[0].map(cost), figures[1].map(cost)]

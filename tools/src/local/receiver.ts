@@ -22,7 +22,7 @@ if (transport === 'datagram') {
     createSocket('unix_dgram', () => { received.messages++ }).bind(path)
   }
 } else if (kind === 'sheaf') {
-  await listen({ path }, {
+  await listen({ path, backend: 'ring' }, {
     data(connection, chunk) {
       received.messages += chunk.byteLength / messageBytes
       if (echo && !connection.write(chunk)) connection.pause()

@@ -21,7 +21,15 @@ let waiting = false
 let sent = 0
 /** What the kernel has taken, where that is not what was {@link sent}. */
 let taken = (): number => sent
-const resume = (): void => { waiting = false }
+/** Looks whether the time is over, where nobody says that sending may go on. */
+let look: NodeJS.Timeout | undefined
+const resume = (): void => {
+  waiting = false
+  if (look === undefined) return
+  clearTimeout(look)
+  look = undefined
+  setImmediate(turn)
+}
 
 /** Sends one burst. */
 async function sender(): Promise<() => void> {
@@ -48,7 +56,7 @@ async function sender(): Promise<() => void> {
     }
   }
   if (kind === 'sheaf') {
-    const socket = await connect({ path }, { drain: resume })
+    const socket = await connect({ path, backend: 'ring' }, { drain: resume })
     return () => {
       for (let index = 0; index < burst; index++) waiting = !socket.write(chunk)
       sent += burst
@@ -65,7 +73,7 @@ async function sender(): Promise<() => void> {
 
 async function load(): Promise<() => void> {
   for (let index = 0; index < connections; index++) {
-    const connection = await connect({ path }, {
+    const connection = await connect({ path, backend: 'ring' }, {
       data(connection) {
         sent++
         connection.write(chunk)
@@ -95,7 +103,8 @@ const turn = (): void => {
     process.exit()
   }
   if (!waiting) send()
-  if (transport === 'load' || transport === 'paced' || waiting) setTimeout(turn, 1)
+  if (transport === 'load' || transport === 'paced') setTimeout(turn, 1)
+  else if (waiting) look = setTimeout(turn, 1)
   else setImmediate(turn)
 }
 turn()

@@ -4,15 +4,15 @@ import { Command } from 'commander'
 import { mutate, tryMutant } from './mutant'
 import { type Mutation, mutations } from './mutations'
 import type { Verdict } from './trial'
-import { positive } from '../positive'
+import { positive } from '../integer'
+import { named } from '../named'
 
 interface Options {
   readonly runs: number
   readonly only?: string
 }
 
-async function main({ runs, only }: Options): Promise<void> {
-  const chosen = mutations.filter(({ name }) => only === undefined || name.includes(only))
+async function main(chosen: readonly Mutation[], runs: number): Promise<void> {
   // The table must fit the sources, whatever is tried of it.
   for (const mutation of mutations) await mutate(mutation)
   const whole = await tryMutant(undefined, 0, runs)
@@ -45,4 +45,5 @@ const command = new Command('mutate')
   .option('--only <text>', 'only mutations whose name has it')
 
 command.parse()
-await main(command.opts<Options>())
+const { runs, only } = command.opts<Options>()
+await main(named(command, mutations, only === undefined ? [] : [only]), runs)

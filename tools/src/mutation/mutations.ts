@@ -12,6 +12,15 @@ export interface Mutation {
   readonly edits: readonly Edit[]
 }
 
+/** @returns a file's text with the fault in it. @throws Error if a text is not found once: the table is out of date. */
+export function mutated({ name, file, edits }: Mutation, source: string): string {
+  return edits.reduce((text, { find, replace }) => {
+    const found = text.split(find).length - 1
+    if (found !== 1) throw new Error(`"${name}": its text is ${found} times in ${file}`)
+    return text.replace(find, () => replace)
+  }, source)
+}
+
 function mutation(name: string, file: string, find: string, replace: string): Mutation {
   return { name, file, edits: [{ find, replace }] }
 }
@@ -167,7 +176,7 @@ export const mutations: readonly Mutation[] = [
   mutation('a stream that is received from directly is armed, too', receiver,
     ' && !this.owner.parked && !this.#direct) this.#arm()', ' && !this.owner.parked) this.#arm()'),
   mutation('completions are joined where a buffer is not full', receiver,
-    'more !== 0 && pool.fills(joined)', 'more !== 0'),
+    '      if (buffers === 0) break\n', ''),
   mutation('completions of several requests are joined', completions,
     'if (entries[at] !== this.#low || entries[at + 1] !== this.#high) return 0', ''),
   mutation('pausing is ignored for what arrives', receiver,

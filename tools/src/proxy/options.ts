@@ -1,5 +1,6 @@
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander'
 import type { RingOptions } from '@sheaf/tcp'
+import { integer } from '../integer'
 
 export interface Endpoint {
   readonly host: string
@@ -29,14 +30,6 @@ interface Flags {
 
 /** The kernel's bound on the entries of a provided-buffer ring. */
 const buffersMax = 32768
-
-function integer(min: number, max: number): (text: string) => number {
-  return (text) => {
-    const value = /^\d+$/.test(text) ? Number(text) : NaN
-    if (value >= min && value <= max) return value
-    throw new InvalidArgumentError(`It must be a whole number from ${min} to ${max}.`)
-  }
-}
 
 /** Splits `HOST:PORT`, `[IPV6]:PORT` or, where the host may be left out, `PORT`. */
 function endpoint(text: string, portMin: number): { host: string, port: number } {

@@ -39,9 +39,9 @@ export class StrangersNpm {
   }
 }
 
-/** The environment without what `npm run` and Nx put there, which would lead back to the workspace. */
+/** The environment without what `npm run`, Nx and tests of Sheaf put there, which would lead back to the workspace. */
 export function strangersEnvironment(): NodeJS.ProcessEnv {
-  const ours = /^(npm_|nx_|init_cwd$|node_path$|node_options$)/i
+  const ours = /^(npm_|nx_|sheaf_|init_cwd$|node_path$|node_options$)/i
   const kept = Object.entries(process.env).filter(([name]) => !ours.test(name))
   const folders = process.env.PATH?.split(':').filter((folder) => !folder.endsWith('/node_modules/.bin'))
   return { ...Object.fromEntries(kept), PATH: folders?.join(':') }

@@ -1,3 +1,4 @@
+import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 
 import { run } from './command'
@@ -23,8 +24,6 @@ export interface Tarball {
  */
 const shipped
   = /^(package\.json|LICENSE|README\.md|CHANGELOG\.md|gyp\/binding\.gyp|dist\/.+|prebuilds\/.+\.node|src\/.+)$/
-const expectedFiles = ['package.json', 'LICENSE', 'dist/index.js', 'dist/index.d.ts', 'dist/index.cjs',
-  'dist/index.d.cts', 'dist/index.import.js', 'src/index.ts']
 const sources = /\.(ts|cc|h)$/
 const neverShipped = /(^|\/)(tests?|fixtures|bench|node_modules)\/|\.(test|spec|bench)\.|\.(tsbuildinfo|log|tgz|tmp)$/
 
@@ -37,9 +36,25 @@ export async function packOwn(packageDirectory: string, into: string, signal: Ab
   const junk = tarball.files.filter((path) =>
     !shipped.test(path) || neverShipped.test(path) || (path.startsWith('src/') && !sources.test(path)))
   if (junk.length > 0) throw new Error(`${tarball.name} would ship ${junk.join(', ')}`)
-  const missing = expectedFiles.filter((path) => !tarball.files.includes(path))
+  const missing = ['LICENSE', ...await promised(packageDirectory)].filter((path) => !tarball.files.includes(path))
   if (missing.length > 0) throw new Error(`${tarball.name} would not ship ${missing.join(', ')}`)
+  const { files } = tarball
+  if (files.includes('gyp/binding.gyp') && !files.some((path) => path.startsWith('prebuilds/'))) {
+    throw new Error(`${tarball.name} would not ship its addon`)
+  }
   return tarball
+}
+
+/** Every file that `exports` and `bin` of a package lead to. */
+async function promised(packageDirectory: string): Promise<string[]> {
+  const path = join(packageDirectory, 'package.json')
+  const { exports, bin } = JSON.parse(await readFile(path, 'utf8')) as Record<string, unknown>
+  return [...new Set(leaves([exports, bin]).map((target) => target.replace(/^\.\//, '')))]
+}
+
+function leaves(value: unknown): string[] {
+  if (typeof value === 'string') return [value]
+  return typeof value === 'object' && value !== null ? Object.values(value).flatMap(leaves) : []
 }
 
 /** Packs somebody else's package again as it is installed here, so that the rehearsal needs no other registry. */

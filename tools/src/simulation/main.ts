@@ -2,6 +2,7 @@ import { inspect } from 'node:util'
 import { Command, InvalidArgumentError, Option } from 'commander'
 import { datagramsOnBoth, streamsOnBoth } from './both-kernels'
 import { type Failure, runCampaign, type Subject } from './campaign'
+import { positive } from '../integer'
 import { datagrams, programStepsMax, streams } from './subjects'
 
 interface Options {
@@ -12,9 +13,10 @@ interface Options {
   readonly linux?: boolean
 }
 
-function integer(value: string): number {
+/** fast-check's may be negative. */
+function seed(value: string): number {
   const parsed = Number(value)
-  if (!Number.isSafeInteger(parsed)) throw new InvalidArgumentError('must be an integer')
+  if (!Number.isSafeInteger(parsed)) throw new InvalidArgumentError('It must be a whole number.')
   return parsed
 }
 
@@ -50,8 +52,8 @@ const command = new Command('simulate')
   .description('Runs random programs against a simulated kernel. A seed always runs the same; a failure is shortened'
     + ' and printed as code.')
   .option('--linux', 'run each program on this machine\'s kernel, too, and compare what can be seen')
-  .option('--seed <number>', 'what everything random comes from', integer, 1)
-  .option('--steps <number>', 'steps of programs to run, of each kind', integer, 100_000)
+  .option('--seed <number>', 'what everything random comes from', seed, 1)
+  .option('--steps <number>', 'steps of programs to run, of each kind', positive, 100_000)
   .addOption(new Option('--of <kind>', 'only programs of this kind').choices(['streams', 'datagrams']))
   .option('--path <path>', 'begin with the shortened program of a failure, as its report says')
 
