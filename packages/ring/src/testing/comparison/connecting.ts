@@ -52,6 +52,26 @@ async function portOn(scene: Scene, host: string, port = 0): Promise<{ server: S
   return { server, port: (where as { port: number }).port }
 }
 
+/** A port on which nobody listens at any of `addresses` but a server of the scene's at `host`. */
+async function portOnlyOn(scene: Scene, host: string, addresses: readonly string[]): Promise<number> {
+  for (;;) {
+    const { port } = await portOn(scene, host)
+    if ([...new Set(addresses)].every((address) => address === host || reserve(scene, address, port))) return port
+  }
+}
+
+/** Has a port that nobody can listen on. @returns false if somebody has it. */
+function reserve({ descriptor }: Scene, address: string, port: number): boolean {
+  const { sockets } = defaultRing()
+  const isLoopback6 = address === loopback6
+  const fd = descriptor(sockets.socket(isLoopback6 ? 10 : 2, 1, 0))
+  const name = new Uint8Array(isLoopback6 ? 28 : 16)
+  name.set([isLoopback6 ? 10 : 2, 0, port >> 8, port & 255])
+  if (isLoopback6) name[23] = 1
+  else name.set(address.split('.').map(Number), 4)
+  return sockets.bind(fd, name) === 0
+}
+
 /** A non-blocking socket of the system's that is connected to `where`. */
 async function connectedDescriptor({ descriptor }: Scene, where: Where): Promise<number> {
   const { sockets } = defaultRing()
@@ -241,7 +261,7 @@ export const connectingOverTcp: Record<string, Scenario> = {
       ['only', loopback, [loopback]],
       ['twice the same', loopback, [loopback, loopback]],
     ] as const) {
-      const { port } = await portOn(scene, host)
+      const port = await portOnlyOn(scene, host, addresses)
       const socket = watch(name, connect({ port, autoSelectFamily: true, ...resolving(...addresses) }))
       await once(socket, 'connect')
       log(name, socket.remoteAddress, socket.remoteFamily, socket.autoSelectFamilyAttemptedAddresses)
