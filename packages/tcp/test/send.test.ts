@@ -116,6 +116,37 @@ it('a socket of which more has come than was told is closed, and the child is to
   })
 })
 
+it('what is not sent after all is the program\'s to close', async () => {
+  expect(await run(`${begin([])}
+    const sockets = []
+    let closed = 0
+    const server = net.createServer({ pauseOnConnect: true }, (socket) => {
+      sockets.push(socket)
+      if (sockets.length < 4) return
+      const [shared, ...others] = sockets
+      try {
+        child.send({ toItself: 1n }, shared, { keepOpen: true })
+      } catch (error) {
+        console.log(error.name)
+      }
+      // The first is on its way when it ends, the others wait for that.
+      child.kill('SIGKILL')
+      for (const socket of others) child.send('socket', socket)
+      child.once('exit', () => setTimeout(async () => {
+        console.log(others.map(({ _handle }) => _handle !== null).join())
+        for (const socket of sockets) socket.destroy()
+        while (closed < 4) await new Promise(setImmediate)
+        server.close()
+      }, 50))
+    })
+    ;(async () => {
+      const port = await listen(server)
+      for (let count = 0; count < 4; count++) {
+        net.connect(port, '127.0.0.1').on('error', () => undefined).on('close', () => closed++).resume()
+      }
+    })()`, registered)).toEqual({ code: 0, errors: '', output: 'TypeError\nfalse,true,true\n' })
+})
+
 it('without the registration Node refuses it', async () => {
   expect(await run(`${begin([])}
     const server = require('@sheaf/tcp/net').createServer()

@@ -80,6 +80,8 @@ export class ListenHandle {
       if (error !== 0 || !isForeignHandle(handle)) return
       const fd = takeDescriptor(this.#ring, handle)
       if (fd >= 0) this.#accept(fd).begin()
+      // Out of descriptors, libuv closes who has connected.
+      else handle.close()
     }
   }
 

@@ -1,6 +1,6 @@
 import { ChildProcess } from 'node:child_process'
-import { openDefaultRing } from '@sheaf/ring'
-import { copyToSend, handOver, lentDescriptor } from '@sheaf/ring/net'
+import { openDefaultRing, stockNet } from '@sheaf/ring'
+import { copyToSend, handOver, lentDescriptor, net } from '@sheaf/ring/net'
 import type { Patches } from './patches'
 
 type Send = (this: Channel, message: unknown, handle: unknown, options: unknown, callback: unknown) => boolean
@@ -8,6 +8,8 @@ type Send = (this: Channel, message: unknown, handle: unknown, options: unknown,
 /** What has a channel to another process. All of Node's ways to send, and what it sends later, go by `_send`. */
 interface Channel {
   _send?: Send
+  /** What waits until the child has said that it has the last handle. */
+  readonly _handleQueue?: object | null
   emit(event: 'error', error: Error): unknown
 }
 
@@ -42,18 +44,36 @@ interface SendOptions {
   readonly swallowErrors?: boolean
 }
 
+type Sent = (error: Error | null) => void
+
 function sending(send: Send): Send {
   return function (message, handle, options, callback) {
     openDefaultRing()?.turn.sendNow()
-    // Else Node throws, and the socket stays what it is.
-    if (!sendableTypes.has(typeof message)) return send.call(this, message, handle, options, callback)
+    // Node throws; or comes back with the socket when the one before has arrived, if the channel is still there then.
+    const staysHere = !sendableTypes.has(typeof message) || (Boolean(this._handleQueue) && isNodesKind(handle))
+    if (staysHere) return send.call(this, message, handle, options, callback)
     const { keepOpen, swallowErrors } = (options ?? {}) as SendOptions
     const copy = keepOpen ? copyToSend(handle) : undefined
-    if (copy === undefined) return send.call(this, message, handOver(handle), options, callback)
-    return send.call(this, message, copy, options, (error: Error | null) => {
-      copy.destroy()
-      if (typeof callback === 'function') (callback as (error: Error | null) => void)(error)
-      else if (error && !swallowErrors) this.emit('error', error)
-    })
+    const given = copy ?? handOver(handle)
+    try {
+      if (copy === undefined) return send.call(this, message, given, options, callback)
+      // It is told in any case: the copy is to be closed.
+      return send.call(this, message, copy, { keepOpen, swallowErrors: false }, (error: Error | null) => {
+        copy.destroy()
+        if (error && swallowErrors) return
+        if (typeof callback === 'function') (callback as Sent)(error)
+        else if (error) this.emit('error', error)
+      })
+    } catch (error) {
+      // The message can't be serialised.
+      if (given !== handle && given instanceof stockNet.Socket) given.destroy()
+      throw error
+    }
   }
+}
+
+/** What Node keeps until it can send it. */
+function isNodesKind(handle: unknown): boolean {
+  return handle instanceof stockNet.Socket || handle instanceof stockNet.Server
+    || handle instanceof net.Socket || handle instanceof net.Server
 }
