@@ -27,6 +27,8 @@ export class Turn {
   #advanced = 0
   /** How many of them {@link sendScheduled} has had send. */
   #sentScheduled = 0
+  /** How many of them {@link sendNow} has had send. */
+  #sentNow = 0
   /** Those who have something to send while the process ends: see {@link finish}. */
   readonly #last = new Set<Scheduled>()
   #advancesFirst = false
@@ -92,9 +94,14 @@ export class Turn {
    * something, and whatever they do then is to come after it, as it would with system calls of `node:net`.
    */
   sendNow(): void {
-    for (let index = Math.max(0, this.#advanced - 1); index < this.#scheduled.length; index++) {
-      this.#scheduled[index].sendWritten?.()
+    // The one before the next is being advanced.
+    for (let index = Math.max(this.#sentNow, this.#advanced - 1); index < this.#scheduled.length; index++) {
+      const member = this.#scheduled[index]
+      member.sendWritten?.()
+      // When it writes again, it is to be among those after these.
+      member.scheduled = false
     }
+    this.#sentNow = this.#scheduled.length
     this.#ring.submit()
   }
 
@@ -242,7 +249,7 @@ export class Turn {
     }
     // Those left over ask for more whenever they are told: the kernel and the event loop come first.
     this.#scheduled = this.#scheduled.slice(this.#advanced)
-    this.#advanced = this.#sentScheduled = 0
+    this.#advanced = this.#sentScheduled = this.#sentNow = 0
     this.#wanted[Wish.Turn] = waiters.settle(pool.publish()) || this.#scheduled.length !== 0 ? 1 : 0
     submissions.publish()
   }

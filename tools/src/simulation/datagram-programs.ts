@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import type { DatagramProgram, DatagramReaction, DatagramStep } from './program'
-import { ringOptions, temperaments, throwsEvery } from './worlds'
+import { receiveInterrupted, ringOptions, temperaments, throwsEvery, withInterruptions } from './worlds'
 
 const at = fc.nat({ max: 15 })
 const coalesce = fc.boolean()
@@ -72,5 +72,6 @@ export function datagramPrograms(stepsMax: number): fc.Arbitrary<DatagramProgram
       fc.oneof({ weight: 10, arbitrary: reaction }, { weight: 1, arbitrary: closing }), { minLength: 1, maxLength: 12 },
     )),
     throwsEvery,
-  })
+    receiveInterrupted,
+  }).map(withInterruptions)
 }

@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import type { StreamProgram, StreamReaction, StreamStep } from './program'
-import { ringOptions, temperaments, throwsEvery } from './worlds'
+import { receiveInterrupted, ringOptions, temperaments, throwsEvery, withInterruptions } from './worlds'
 
 const at = fc.nat({ max: 15 })
 
@@ -64,5 +64,6 @@ export function streamPrograms(stepsMax: number): fc.Arbitrary<StreamProgram> {
     reactsEvery: fc.constantFrom(0, 0, 1, 5),
     reactions: fc.array(reaction, { minLength: 1, maxLength: 12 }),
     throwsEvery,
-  })
+    receiveInterrupted,
+  }).map(withInterruptions)
 }

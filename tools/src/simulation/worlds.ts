@@ -19,7 +19,6 @@ export const temperaments: fc.Arbitrary<Partial<Temperament>> = fc.record({
   endNames: fc.constantFrom('nothing' as const, 'unused' as const, 'used' as const),
   bundles: fc.constantFrom(true, true, true, false),
   groupRefused: fc.constantFrom(0, 0, 0, 0.3),
-  receiveInterrupted: fc.constantFrom(0, 0, 0.2),
 })
 
 interface PoolShape {
@@ -76,3 +75,13 @@ export const ringOptions: fc.Arbitrary<RingOptions> = fc.oneof(
   { weight: 5, arbitrary: anyRing },
   { weight: 1, arbitrary: fc.constant(longBundles) },
 )
+
+/** Drawn by itself: it came later, and each draw changes those that come after it. */
+export const receiveInterrupted = fc.constantFrom(0, 0, 0.2)
+
+/** Puts what was drawn by itself where it belongs. */
+export function withInterruptions<P extends { readonly temperament: Partial<Temperament> }>(
+  { receiveInterrupted, ...program }: P & { readonly receiveInterrupted: number },
+): Omit<P, 'receiveInterrupted'> & { readonly temperament: Partial<Temperament> } {
+  return { ...program, temperament: { ...program.temperament, receiveInterrupted } }
+}

@@ -24,9 +24,12 @@ function log(line: string): void {
 }
 
 /** A registration of any copy of Sheaf. */
-type AnyRegistration = Pick<Registration, 'module' | 'replace' | 'unregister'>
+type AnyRegistration = Pick<Registration, 'module' | 'replace' | 'takeBack'>
 
-/** What stands in for Node's modules now, of all copies of Sheaf in this thread: each of Jest's files has one. */
+/**
+ * What stands in for Node's modules now, of all copies of Sheaf in this thread, in the order in which it was put there:
+ * each of Jest's files has a copy.
+ */
 const registered = registeredHere()
 
 function registeredHere(): Set<AnyRegistration> {
@@ -70,7 +73,7 @@ export class Registration {
     }
     // Of another copy of Sheaf: what it has put in place of Node's is not to be taken for Node's.
     const others = [...registered].filter((registration) => !(registration instanceof Registration))
-    for (const other of [...others].reverse()) other.unregister()
+    for (const other of [...others].reverse()) other.takeBack()
     try {
       this.replace()
     } finally {
@@ -99,6 +102,17 @@ export class Registration {
 
   /** Puts Node's module back. What was made meanwhile goes on as it is. Harmless when repeated. */
   unregister(): void {
+    if (!registered.has(this)) return
+    // What is changed by several is put back as it was found: by the last first.
+    const all = [...registered]
+    const later = all.slice(all.indexOf(this) + 1)
+    for (const other of [...later].reverse()) other.takeBack()
+    this.takeBack()
+    for (const other of later) other.replace()
+  }
+
+  /** What {@link unregister} does, if nothing was put there later. */
+  takeBack(): void {
     this.#patches?.undo()
     this.#patches = undefined
     registered.delete(this)

@@ -1,6 +1,6 @@
 import type nodeNet from 'node:net'
 import type { ConnectionOptions, TLSSocket as NodeTlsSocket, TLSSocketOptions } from 'node:tls'
-import { nodeMajor, stockNet } from '@sheaf/ring'
+import { stockNet } from '@sheaf/ring'
 import { announceClient, announcesConnecting, connectSilently, net, type Socket } from '@sheaf/ring/net'
 import { inherit } from './inherit'
 import { nodeTls } from './node-modules'
@@ -44,7 +44,7 @@ export function replaceTls(patches: Patches, Server: typeof nodeNet.Server): voi
 
   const prototype = TLSSocket.prototype as unknown as Partial<Wrapping>
   const { _init: initialise, _wrapHandle: wrapHandle } = prototype
-  if (initialise !== undefined && nodeMajor < 22) {
+  if (initialise !== undefined) {
     patches.replace(prototype, '_init', function (...parameters) {
       initialise.apply(this, parameters)
       const { _handle: handle } = this

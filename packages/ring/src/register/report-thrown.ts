@@ -1,4 +1,4 @@
-import { reportThrown } from '@sheaf/ring'
+import { reportThrown, runTicks } from '@sheaf/ring'
 import { streamBeneath } from './stream-handle'
 
 /** A handle of Node's, or a request that it has been given. */
@@ -7,7 +7,7 @@ type Callback = (this: Handle, ...parameters: unknown[]) => unknown
 
 /** What C++ calls of a TLS socket's handle. */
 const callbacks = [
-  'onread', 'onhandshakestart', 'onhandshakedone', 'onclienthello', 'oncertcb', 'onnewsession', 'onocspresponse',
+  'onhandshakestart', 'onhandshakedone', 'onclienthello', 'oncertcb', 'onnewsession', 'onocspresponse',
   'onkeylog', 'onerror',
 ]
 
@@ -18,15 +18,19 @@ const methods = [
 
 /**
  * Has what listeners of a TLS socket throw be an `uncaughtException` at once, as it is when libuv has called C++. When
- * JavaScript has, the exception is on its way through C++, which goes on with what it has: that of Node 20 has what it
- * writes then fail, and the end that it tells reaches nobody.
+ * JavaScript has, the exception is on its way through C++, which goes on with what it has: others are told of what came
+ * after it, and theirs is the only one that is seen; that of Node 20 has what it writes then fail, and the end that it
+ * tells reaches nobody.
  * @param handle of the socket, which has set its callbacks.
  */
 export function reportListeners(handle: Handle): void {
+  // A parser of HTTP is not to be called by C++ past them.
+  handle._consumed = true
   for (const name of callbacks) {
     const { [name]: callback } = handle
     if (typeof callback === 'function') handle[name] = reporting(callback as Callback)
   }
+  handle.onread = reportingTicks(handle.onread as Callback)
   for (const name of methods) handle[name] = completing(handle[name] as Callback)
 }
 
@@ -39,22 +43,31 @@ function completing(method: Callback): Callback {
   }
 }
 
-/** Of Node's functions, which are few. */
+/** What has been made of Node's functions, which are few. */
 const made = new WeakMap<Callback, Callback>()
 
 function reporting(callback: Callback): Callback {
   const known = made.get(callback)
   if (known !== undefined) return known
-  // What Node calls has three at most.
+  // What Node calls has three parameters at most.
   const guarded: Callback = function (first, second, third) {
     try {
       return callback.call(this, first, second, third)
     } catch (error) {
-      streamBeneath(this.handle ?? this)?.thrown()
+      streamBeneath((this.handle ?? this))?.thrown()
       reportThrown(error)
       return undefined
     }
   }
   made.set(callback, guarded)
   return guarded
+}
+
+/** As well what is thrown in the ticks after it: else C++ runs them, with more to tell. */
+function reportingTicks(callback: Callback): Callback {
+  const guarded = reporting(callback)
+  return function (first) {
+    guarded.call(this, first)
+    runTicks()
+  }
 }

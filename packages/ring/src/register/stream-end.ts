@@ -1,5 +1,5 @@
 import type { TLSSocket } from 'node:tls'
-import { defaultRing } from '@sheaf/ring'
+import { defaultRing, nodeMajor } from '@sheaf/ring'
 import { handleOf, type Receiver, type Socket } from '@sheaf/ring/net'
 import type { JsStream, Request } from './js-stream'
 import { StreamWrites, type StreamUser } from './stream-writes'
@@ -86,6 +86,7 @@ export class StreamEnd implements Receiver {
       }
     } catch (error) {
       this.hasThrown = true
+      if (nodeMajor < 22 && this.#servesSession) this.#socket.destroy()
       this.#deliverLater()
       throw error
     }
@@ -93,6 +94,11 @@ export class StreamEnd implements Receiver {
       this.#endArrived = false
       this.#tellEnd()
     }
+  }
+
+  /** C++ of Node 20 has left out a part of what it was to do, and its streams would wait for that for ever. */
+  get #servesSession(): boolean {
+    return this.#user === 'http2' || this.secure?.alpnProtocol === 'h2'
   }
 
   #tellEnd(): void {

@@ -1,6 +1,6 @@
 import { constants } from 'node:os'
 import { detach } from '@sheaf/native'
-import { timers } from '@sheaf/ring'
+import { SheafError, timers } from '@sheaf/ring'
 import { handleOf, type Socket } from '@sheaf/ring/net'
 import type { JsStream, Request } from './js-stream'
 
@@ -78,9 +78,11 @@ export class StreamWrites {
       handle.writeOwn(chunks, this.#done)
       // TLS has joined what there is. Of HTTP/2 more follows, which is to leave with it.
       if (this.#user === 'tls') handle.answered()
-    } catch {
-      // The socket itself was ended.
+    } catch (error) {
       this.#write = undefined
+      // What is thrown here may be a listener's, on its way through C++.
+      if (!(error instanceof SheafError)) throw error
+      // The socket itself was ended.
       return -EPIPE
     } finally {
       this.#asking = false
