@@ -21,6 +21,9 @@ async function run(program: string, environment: Record<string, string> = {}): P
   const file = join(directory, 'program.mjs')
   writeFileSync(file, `import net from '@sheaf/tcp/net'\nimport stock from 'node:net'\n${program}`)
   const child = spawn(process.execPath, [file], { stdio: 'pipe', env: { ...process.env, ...environment } })
+  onTestFinished(() => {
+    child.kill('SIGKILL')
+  })
   let output = ''
   child.stdout.on('data', (chunk: Buffer) => { output += chunk.toString() })
   child.stderr.on('data', (chunk: Buffer) => { output += chunk.toString() })

@@ -1,5 +1,6 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
+import { onTestFinished } from 'vitest'
 
 export interface Ended {
   readonly code: number | null
@@ -7,12 +8,15 @@ export interface Ended {
   readonly errors: string
 }
 
-/** Runs JavaScript in a process of its own. */
+/** Runs JavaScript in a process of its own, for a test: one that does not end by itself ends with that. */
 export async function run(
   source: string, flags: readonly string[] = [], environment: NodeJS.ProcessEnv = {},
 ): Promise<Ended> {
   const env = { ...process.env, ...environment }
   const child = spawn(process.execPath, [...flags, '-e', source], { stdio: 'pipe', env })
+  onTestFinished(() => {
+    child.kill('SIGKILL')
+  })
   let output = ''
   let errors = ''
   child.stdout.on('data', (chunk: Buffer) => { output += chunk.toString() })

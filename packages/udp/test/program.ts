@@ -1,5 +1,6 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
+import { onTestFinished } from 'vitest'
 
 export interface Ended {
   readonly code: number | null
@@ -34,6 +35,10 @@ export function runFile(
 
 async function ended([command, ...args]: string[], environment: NodeJS.ProcessEnv = {}): Promise<Ended> {
   const child = spawn(command, args, { stdio: 'pipe', env: { ...process.env, ...environment } })
+  // One that does not end by itself ends with the test.
+  onTestFinished(() => {
+    child.kill('SIGKILL')
+  })
   let output = ''
   let errors = ''
   child.stdout.on('data', (chunk: Buffer) => { output += chunk.toString() })
