@@ -54,7 +54,7 @@ function reporting(callback: Callback): Callback {
     try {
       return callback.call(this, first, second, third)
     } catch (error) {
-      streamBeneath((this.handle ?? this))?.thrown()
+      streamBeneath(this.handle ?? this)?.thrown()
       reportThrown(error)
       return undefined
     }
