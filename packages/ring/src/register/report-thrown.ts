@@ -34,11 +34,11 @@ export function reportListeners(handle: Handle): void {
   for (const name of methods) handle[name] = completing(handle[name] as Callback)
 }
 
-/** A method that is given a request. */
+/** A method that is given a request; without one (Node 24) it does what can be done at once. */
 function completing(method: Callback): Callback {
   return function (request, ...rest) {
-    const { oncomplete } = request as Handle
-    if (oncomplete !== undefined) (request as Handle).oncomplete = reporting(oncomplete as Callback)
+    const { oncomplete } = (request ?? {}) as Handle
+    if (typeof oncomplete === 'function') (request as Handle).oncomplete = reporting(oncomplete as Callback)
     return rest.length === 1 ? method.call(this, request, rest[0]) : method.call(this, request, ...rest)
   }
 }
