@@ -778,6 +778,41 @@ describe('an application that is not changed, with @sheaf/tcp/register', () => {
     expect(result).toBe('true secret')
   })
 
+  it('sends what a TLS socket wrote before it was destroyed, though more came with its handshake', async () => {
+    const { result } = await carried<string>(`
+      const net = require('net'), tls = require('tls'), { Duplex } = require('stream')
+      const server = tls.createServer(${tlsOptions()}, (socket) => socket.once('data', () => {
+        socket.write('too large')
+        socket.destroy()
+      }))
+      server.listen(0, '127.0.0.1', () => {
+        const raw = net.connect(server.address().port, '127.0.0.1')
+        let held = []
+        const collecting = new Duplex({
+          read() {},
+          write(chunk, encoding, done) {
+            if (held.push(chunk) === 1) setTimeout(() => {
+              raw.write(Buffer.concat(held))
+              held = []
+            }, 100)
+            done()
+          },
+        })
+        raw.on('data', (chunk) => collecting.push(chunk)).on('error', () => undefined)
+        raw.on('close', () => {
+          server.close()
+          setTimeout(() => client.destroy(), 200)
+        })
+        const client = tls.connect({ socket: collecting, rejectUnauthorized: false }, () => {
+          client.write(Buffer.alloc(60_000))
+        })
+        result = ''
+        client.on('data', (chunk) => { result += chunk }).on('error', () => undefined)
+      })
+    `)
+    expect(result).toBe('too large')
+  })
+
   it('finishes what TLS writes while it renegotiates', async () => {
     // Asked for while something is received, a write without bytes is still under way when the handshake has its own.
     const { result } = await carried<string[]>(`
@@ -1174,7 +1209,8 @@ describe('unregister', () => {
 // Node 20 ended by SIGSEGV, or left the connection open.
 it.concurrent.each([
   'secureConnection', 'data', 'a write\'s callback', 'a tick of data', 'data of a client', 'a request of https',
-  'an upgrade of https', 'an answer of https', 'a request of http2', 'a stream of http2', 'a request of http2 on TLS',
+  'an upload of https', 'the end of an upload of https', 'clientError', 'an upgrade of https', 'an answer of https',
+  'a request of http2', 'a stream of http2', 'a request of http2 on TLS',
 ])('a process that survives what a listener throws does so on TLS and HTTP/2: %s', async (which) => {
   const program = join(import.meta.dirname, 'fixtures/listeners-throw.cjs')
   const runs = [[], ['--require', '@sheaf/tcp/register']].map(async (flags) => {

@@ -226,6 +226,7 @@ export class SocketHandle {
 
   /** @param closed when the kernel has let go of the connection. */
   close(closed?: () => void): void {
+    this.#receiver?.closing()
     if (!this.#beginClose(closed)) return
     if (this.#connection === undefined) {
       if (this.fd !== -1) this.#ring.sockets.close(this.fd)

@@ -10,6 +10,8 @@ export interface Receiver {
   ended(): void
   /** The connection has failed. @returns false if that is the socket's business. */
   failed(error: Error): boolean
+  /** The connection is about to be closed. What is written now still leaves. */
+  closing(): void
 }
 
 /** What a socket has besides what Node's have as properties. */

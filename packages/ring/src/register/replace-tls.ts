@@ -5,7 +5,8 @@ import { announceClient, announcesConnecting, connectSilently, net, type Socket 
 import { inherit } from './inherit'
 import { nodeTls } from './node-modules'
 import type { Patches } from './patches'
-import { reportListeners } from './report-thrown'
+import { type Parser, reportParsers } from './consuming-parser'
+import { type Handle, reportCompletions, reportListeners } from './report-thrown'
 import { giveErrorsTo, giveStreamHandle, type HandleBeneath, streamBeneath } from './stream-handle'
 
 /** The prototype of TLS sockets. */
@@ -19,12 +20,10 @@ const connectionEvents = [
   'lookup', 'connectionAttempt', 'connectionAttemptFailed', 'connectionAttemptTimeout', 'ready',
 ] as const
 
-type SecureHandle = HandleBeneath & Record<string, unknown>
-
 /** What all TLS sockets do to be put on another, also those that Node's own modules make. */
 interface Wrapping {
   /** Sets the callbacks of the handle. */
-  _init(this: NodeTlsSocket & { readonly _handle: SecureHandle | null }, ...parameters: unknown[]): void
+  _init(this: NodeTlsSocket & { readonly _handle: Handle | null }, ...parameters: unknown[]): void
   _wrapHandle(this: NodeTlsSocket, wrap: unknown, handle: HandleBeneath | undefined, ...more: unknown[]): object
 }
 
@@ -45,10 +44,14 @@ export function replaceTls(patches: Patches, Server: typeof nodeNet.Server): voi
   const prototype = TLSSocket.prototype as unknown as Partial<Wrapping>
   const { _init: initialise, _wrapHandle: wrapHandle } = prototype
   if (initialise !== undefined) {
+    let isFirst = true
     patches.replace(prototype, '_init', function (...parameters) {
       initialise.apply(this, parameters)
       const { _handle: handle } = this
-      if (handle !== null && streamBeneath(handle) !== undefined) reportListeners(handle)
+      if (handle === null || streamBeneath(handle) === undefined) return
+      reportListeners(handle)
+      if (isFirst) changeHandles(patches, Object.getPrototypeOf(handle) as Handle)
+      isFirst = false
     })
   }
   if (wrapHandle !== undefined) {
@@ -85,6 +88,15 @@ export function replaceTls(patches: Patches, Server: typeof nodeNet.Server): voi
     prototype: { value: TLSSocket.prototype },
   })
   patches.replace(nodeTls, 'TLSSocket', Wrapped as unknown as typeof TLSSocket)
+}
+
+/** @param prototype of the handles of TLS sockets, which is not exported. */
+function changeHandles(patches: Patches, prototype: Handle): void {
+  reportCompletions(patches, prototype)
+  reportParsers(patches, prototype, (handle) => {
+    const secure = streamBeneath(handle)?.secure as { readonly parser?: Parser } | undefined
+    return secure?.parser
+  })
 }
 
 /** As `tls.connect` reads its arguments: options beside a port and host are merged, and win. */

@@ -1,8 +1,9 @@
 import { reportThrown, runTicks } from '@sheaf/ring'
-import { streamBeneath } from './stream-handle'
+import type { Patches } from './patches'
+import { type HandleBeneath, streamBeneath } from './stream-handle'
 
 /** A handle of Node's, or a request that it has been given. */
-type Handle = Record<string, unknown>
+export type Handle = HandleBeneath & Record<string, unknown>
 type Callback = (this: Handle, ...parameters: unknown[]) => unknown
 
 /** What C++ calls of a TLS socket's handle. */
@@ -24,22 +25,29 @@ const methods = [
  * @param handle of the socket, which has set its callbacks.
  */
 export function reportListeners(handle: Handle): void {
-  // A parser of HTTP is not to be called by C++ past them.
-  handle._consumed = true
   for (const name of callbacks) {
     const { [name]: callback } = handle
     if (typeof callback === 'function') handle[name] = reporting(callback as Callback)
   }
   handle.onread = reportingTicks(handle.onread as Callback)
-  for (const name of methods) handle[name] = completing(handle[name] as Callback)
+}
+
+/**
+ * The same for what completes the requests of all handles that are beneath TLS sockets of Sheaf's. It is a change to
+ * their prototype: with so many properties of its own V8 would keep those of a handle in a hash table.
+ */
+export function reportCompletions(patches: Patches, prototype: Handle): void {
+  for (const name of methods) patches.replace(prototype, name, completing(prototype[name] as Callback))
 }
 
 /** A method that is given a request; without one (Node 24) it does what can be done at once. */
 function completing(method: Callback): Callback {
-  return function (request, ...rest) {
+  return function (request, first, second) {
     const { oncomplete } = (request ?? {}) as Handle
-    if (typeof oncomplete === 'function') (request as Handle).oncomplete = reporting(oncomplete as Callback)
-    return rest.length === 1 ? method.call(this, request, rest[0]) : method.call(this, request, ...rest)
+    if (typeof oncomplete === 'function' && streamBeneath(this) !== undefined) {
+      (request as Handle).oncomplete = reporting(oncomplete as Callback)
+    }
+    return method.call(this, request, first, second)
   }
 }
 
@@ -54,7 +62,7 @@ function reporting(callback: Callback): Callback {
     try {
       return callback.call(this, first, second, third)
     } catch (error) {
-      streamBeneath(this.handle ?? this)?.thrown()
+      streamBeneath((this.handle as Handle | undefined) ?? this)?.thrown()
       reportThrown(error)
       return undefined
     }

@@ -66,6 +66,14 @@ export class StreamEnd implements Receiver {
   }
 
   /**
+   * TLS writes one thing after the other, and what it encrypts while it is given something may be behind a write that
+   * it is still to be told of.
+   */
+  closing(): void {
+    if (this.#user === 'tls') this.#writes.finish()
+  }
+
+  /**
    * C++ is given what has arrived when the turn is over: of each thing that comes of it JavaScript is then told in a
    * call of its own, with ticks after it. What undici does when the header of an HTTP/2 response has come must be
    * done before the body comes, also if both are in one chunk.

@@ -6,7 +6,9 @@ import { StreamEnd } from './stream-end'
 import type { StreamUser } from './stream-writes'
 
 interface StreamHandle {
-  setSecure(secure: TLSSocket): void
+  /** The TLS socket that is topmost on the connection. */
+  secure: TLSSocket | undefined
+  /** Somebody has thrown who was told of what C++ was given. */
   thrown(): void
 }
 
@@ -25,12 +27,14 @@ function makeClass(): StreamConstructor {
       divert(socket, this.#end, this)
     }
 
-    /** The socket is beneath this one. */
-    setSecure(secure: TLSSocket): void {
+    get secure(): TLSSocket | undefined {
+      return this.#end.secure
+    }
+
+    set secure(secure: TLSSocket | undefined) {
       this.#end.secure = secure
     }
 
-    /** Somebody has thrown who was told of what C++ was given. */
     thrown(): void {
       this.#end.hasThrown = true
     }
@@ -117,7 +121,8 @@ export interface HandleBeneath {
 
 /** Has errors of the connection of Sheaf's beneath `handle`, if there is one, go to the TLS socket that is topmost. */
 export function giveErrorsTo(secure: TLSSocket, handle: HandleBeneath | undefined): void {
-  if (handle !== undefined) streamBeneath(handle)?.setSecure(secure)
+  const stream = handle && streamBeneath(handle)
+  if (stream !== undefined) stream.secure = secure
 }
 
 /** The stream of a connection of Sheaf's that a handle of Node's is on, if it is. */
