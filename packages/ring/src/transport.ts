@@ -118,7 +118,7 @@ export interface Transport {
    * @param callback when the kernel has taken the bytes, or why it never will.
    * @returns false when the queue has reached the high-water mark; the bytes are queued all the same, and `drain`
    * follows.
-   *   False also, with the reason to `callback`, when the connection is closing or closed.
+   *   False also, with the reason to `callback`, when the connection is closing or closed, or has ended with its peer.
    * @throws TypeError `ERR_INVALID_ARG_TYPE` for a chunk that is neither string nor `Uint8Array`;
    *   SheafError `ERR_SHEAF_WRITE_AFTER_END` after `end()`.
    */

@@ -1,7 +1,7 @@
 import { AsyncLocalStorage } from 'node:async_hooks'
 import { once } from 'node:events'
 import { type AddressInfo, connect as nodeConnect, createServer } from 'node:net'
-import { setTimeout as sleep } from 'node:timers/promises'
+import { setImmediate, setTimeout as sleep } from 'node:timers/promises'
 import { Worker } from 'node:worker_threads'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { connect, listen, type TcpConnection, type TcpListener } from '../src/index'
@@ -636,6 +636,33 @@ describe.each(['bundle', 'single', 'recvmsg'] as const)('receiving by %s', (rece
     accepted?.resume()
     await received.closed
     expect(received.error).toMatchObject({ code: 'ECONNRESET' })
+  })
+})
+
+describe.each(['bundle', 'sendmsg', 'single'] as const)('sending by %s', (sendMethod) => {
+  it('a reset that meets a send in the kernel is told as one, not as the end of the peer', async () => {
+    const ring = testRing({ sendMethod })
+    const received = new Received()
+    let accepted: TcpConnection | undefined
+    const listener = await server(ring, {
+      open(connection) {
+        accepted = connection
+        connection.handler = received
+      },
+    })
+    const socket = nodeConnect(listener.address.port, loopback)
+    socket.on('error', () => undefined).write('half of the')
+    await until(() => received.text === 'half of the', 'what comes before')
+    // More than the two sockets have room for, in small pieces: a request has sent some of its own when it waits.
+    const piece = Buffer.alloc(1000)
+    while (accepted?.state === 'open' && accepted.bytesQueued < 4_000_000) {
+      for (let count = 0; count < 100; count++) accepted.write(piece)
+      await setImmediate()
+    }
+    socket.resetAndDestroy()
+    await received.closed
+    expect(received.error).toMatchObject({ code: 'ECONNRESET' })
+    expect(received.ended).toBe(false)
   })
 })
 

@@ -39,6 +39,8 @@ export abstract class SendGroup {
   /** Completions of the request in flight; and the spans that the last one covered. */
   completions = 0
   covered = 0
+  /** That ended within a span, of which the rest is still to be sent. */
+  splitsSpan = false
 
   /** @param queue has a power of two of entries, at most 32768. */
   constructor(queue: EntryRing, owners: SpanOwners) {
@@ -172,12 +174,14 @@ export abstract class SendGroup {
     let position = this.head
     let first = 0
     let count = 0
+    this.splitsSpan = false
     for (; left > 0 && position !== tail; position = (position + 1) | 0) {
       const index = position & mask
       const at = index << 2
       const length = words[at + 2]
       if (length > left) {
         this.#shorten(position, left)
+        this.splitsSpan = true
         break
       }
       left -= length

@@ -36,6 +36,8 @@ export abstract class MessageConnection<A extends Address, To extends object = A
   /** @internal */
   blocks = 0
   #shutdown: 'no' | 'submitted' | 'done' = 'no'
+  /** The owner has ended it, and knows. */
+  #endAsked = false
   /** The peer's end has been told. */
   #endTold = false
   /** The owner waits for nothing more. */
@@ -69,6 +71,11 @@ export abstract class MessageConnection<A extends Address, To extends object = A
   }
 
   end(): void {
+    this.#endAsked = true
+    this.#end()
+  }
+
+  #end(): void {
     if (this.state !== 'open') return
     this.enter('ended')
     this.ring.turn.schedule(this)
@@ -93,7 +100,7 @@ export abstract class MessageConnection<A extends Address, To extends object = A
 
   /** @throws SheafError `ERR_SHEAF_WRITE_AFTER_END` */
   protected override accepts(): boolean {
-    if (this.state === 'ended') throw new SheafError('ERR_SHEAF_WRITE_AFTER_END', 'send after end')
+    if (this.state === 'ended' && this.#endAsked) throw new SheafError('ERR_SHEAF_WRITE_AFTER_END', 'send after end')
     return super.accepts()
   }
 
@@ -156,7 +163,7 @@ export abstract class MessageConnection<A extends Address, To extends object = A
     try {
       this.handler.end?.(this)
     } finally {
-      if (!this.#allowHalfOpen) this.end()
+      if (!this.#allowHalfOpen) this.#end()
     }
   }
 

@@ -35,6 +35,8 @@ export abstract class NodeStreamConnection implements Transport, ForwardingOrigi
   #bytesRead = 0
   /** The socket has seen the peer's FIN. */
   #ended = false
+  /** The owner has ended it, and knows. */
+  #endAsked = false
   /** `end` has been told. */
   #endTold = false
   #needsDrain = false
@@ -122,6 +124,11 @@ export abstract class NodeStreamConnection implements Transport, ForwardingOrigi
       if (this.#shutdown === 'done') process.nextTick(callback)
       else (this.#callbacks ??= new WriteCallbacks()).addEnd(callback)
     }
+    this.#endAsked = true
+    this.#end()
+  }
+
+  #end(): void {
     if (this.#state !== 'open') return
     this.#enter('ended')
     scheduleForEndOfTurn(this)
@@ -331,7 +338,7 @@ export abstract class NodeStreamConnection implements Transport, ForwardingOrigi
     this.#endTold = true
     this.#forwarding?.ended()
     this.#tell((handler) => handler.end?.(this))
-    if (!this.#allowHalfOpen && this.#forwarding === undefined) this.end()
+    if (!this.#allowHalfOpen && this.#forwarding === undefined) this.#end()
     if (this.#socketClosed) this.#closed()
   }
 
@@ -365,7 +372,9 @@ export abstract class NodeStreamConnection implements Transport, ForwardingOrigi
   }
 
   #refuseWrite(callback: WriteCallback | undefined): boolean {
-    if (this.#state === 'ended') throw new SheafError('ERR_SHEAF_WRITE_AFTER_END', 'write after end')
+    if (this.#state === 'ended' && this.#endAsked) {
+      throw new SheafError('ERR_SHEAF_WRITE_AFTER_END', 'write after end')
+    }
     invariant(this.#state !== 'connecting', 'a connection is written to before it is open')
     if (callback !== undefined) process.nextTick(callback, this.#error ?? closedError())
     return false
@@ -403,7 +412,7 @@ export abstract class NodeStreamConnection implements Transport, ForwardingOrigi
   }
 
   receiverClosed(error: Error | undefined): void {
-    if (error === undefined && this.#ended) this.end()
+    if (error === undefined && this.#ended) this.#end()
     else this.reset(error)
   }
 }

@@ -42,6 +42,8 @@ export abstract class StreamConnection implements
   readonly #allowHalfOpen: boolean
   readonly #context: AsyncResource | undefined
   #state: TransportState = 'connecting'
+  /** The owner has ended it, and knows. */
+  #endAsked = false
   /** On the ring's list of those to advance. */
   scheduled = false
   /** On the ring's list of those that wait for receive buffers. */
@@ -197,6 +199,11 @@ export abstract class StreamConnection implements
       }
       this.#sender.addEnd(callback)
     }
+    this.#endAsked = true
+    this.#end()
+  }
+
+  #end(): void {
     if (this.#state !== 'open') return
     this.#enter('ended')
     // It is over, then, and is to be told so before anything else is told.
@@ -438,7 +445,7 @@ export abstract class StreamConnection implements
       if (this.active) this.#finishFirst()
       if (this.active) this.#tellEnd()
       this.ring.turn.endEvent()
-      if (this.#sender.failure !== 0) this.destroy(systemError(this.#sender.failure, 'write'))
+      if (this.#sender.failure !== 0) this.destroy(this.#sender.failureError(this.#sender.failure, 'write'))
       told = true
     } finally {
       if (this.underSocket) this.#closing?.closeNow()
@@ -553,13 +560,13 @@ export abstract class StreamConnection implements
   #tellEnd(): void {
     if (this.#endTold || !this.#receiver.endReached) return
     // The kernel has told the send of a reset, and of that what receives is told an end.
-    if (this.#sender.failure !== 0 && !this.underSocket) return
+    if (this.#sender.queue.cutShort || (this.#sender.failure !== 0 && !this.underSocket)) return
     this.#endTold = true
     this.#forwarding?.ended()
     try {
       this.#tell((handler) => handler.end?.(this))
     } finally {
-      if (!this.#allowHalfOpen && this.#forwarding === undefined) this.end()
+      if (!this.#allowHalfOpen && this.#forwarding === undefined) this.#end()
     }
   }
 
@@ -592,7 +599,7 @@ export abstract class StreamConnection implements
   }
 
   #refuseWrite(callback: WriteCallback | undefined): boolean {
-    if (this.#state === 'ended') {
+    if (this.#state === 'ended' && this.#endAsked) {
       throw new SheafError('ERR_SHEAF_WRITE_AFTER_END', 'write after end')
     }
     invariant(this.#state !== 'connecting', 'a connection is written to before it is open')
@@ -638,7 +645,7 @@ export abstract class StreamConnection implements
 
   /** What this connection forwards to is closed. */
   receiverClosed(error: Error | undefined): void {
-    if (error === undefined && this.#receiver.ended) this.end()
+    if (error === undefined && this.#receiver.ended) this.#end()
     else this.reset(error)
   }
 

@@ -53,6 +53,11 @@ export class SendQueue implements BlockHolder {
   #flightWaits: SendWaits = 0
   /** `-errno` if sending in place has failed: the connection has. */
   failure = 0
+  /**
+   * What waited in the kernel for room has come back short: the connection may have failed. The kernel tells of that
+   * once, and has told this request, which answers with what it had sent; whoever receives is told an end.
+   */
+  cutShort = false
   /** Blocks of send memory that have bytes of this connection. */
   blocks = 0
 
@@ -208,9 +213,11 @@ export class SendQueue implements BlockHolder {
     metrics.sendBuffers++
     countBundle(metrics.sendBundles, 1)
     this.#flying = false
+    this.#flightStart += result
+    // What descriptors go along with never waits for more room.
+    this.#setCutShort(this.#flightStart !== this.#flightEnd && this.#flightDescriptors === undefined)
     this.#flightDescriptors?.close()
     this.#flightDescriptors = undefined
-    this.#flightStart += result
     if (this.#flightStart === this.#flightEnd) {
       this.#flightBlock = undefined
       this.#ring.sendMemory.release(block)
@@ -218,6 +225,10 @@ export class SendQueue implements BlockHolder {
       // A socket that is failing, or a request that was cancelled: if there is a next attempt it says why.
       metrics.shortSends++
     }
+  }
+
+  #setCutShort(isShort: boolean): void {
+    this.cutShort = isShort && this.#flightWaits === 0
   }
 
   /**
@@ -262,12 +273,16 @@ export class SendQueue implements BlockHolder {
     const metrics = this.#ring.metrics
     metrics.sendBuffers += group.covered
     if (group.covered !== 0) countBundle(metrics.sendBundles, group.covered)
-    if ((flags & CompletionFlag.More) === 0) this.#requestEnded(group)
-    else if (group.completions === 1) metrics.chainedBundles++
+    const ended = (flags & CompletionFlag.More) === 0
+    if (!ended && group.completions === 1) metrics.chainedBundles++
+    const isShort = (ended && this.#requestEnded(group)) || group.splitsSpan
+    this.#setCutShort(isShort)
   }
 
-  #requestEnded(group: SendGroup): void {
-    if (group.requestEnded()) this.#ring.metrics.shortSends++
+  #requestEnded(group: SendGroup): boolean {
+    const isShort = group.requestEnded()
+    if (isShort) this.#ring.metrics.shortSends++
+    return isShort
   }
 
   #submitFlight(block: SendBlock): void {

@@ -279,8 +279,11 @@ export class Sender {
   }
 
   #completeEmpty(result: number, flags: number): void {
-    this.queue.completeEmpty(flags, true)
-    if (result === -Errno.EAGAIN && this.#owner.active && this.#roomWait === undefined) this.#waitForRoom()
+    const { queue } = this
+    queue.completeEmpty(flags, true)
+    if (result !== -Errno.EAGAIN) return
+    queue.cutShort = false
+    if (this.#owner.active && this.#roomWait === undefined) this.#waitForRoom()
   }
 
   /**
@@ -305,7 +308,13 @@ export class Sender {
     const { underSocket } = this.#owner
     const isReset = result === -Errno.ECONNRESET
     if (readFirst && (result === -Errno.EPIPE || (isReset && !underSocket))) this.failure = result
-    else this.#owner.reset(systemError(result, readFirst && isReset ? failedCall : 'write'))
+    else this.#owner.reset(this.failureError(result, readFirst && isReset ? failedCall : 'write'))
+  }
+
+  /** What the owner is told of `-errno`. After what was cut short a broken pipe is what is left of another error. */
+  failureError(result: number, call: string): Error {
+    const isReset = result === -Errno.EPIPE && this.queue.cutShort
+    return isReset ? systemError(-Errno.ECONNRESET, 'read') : systemError(result, call)
   }
 
   // ---------------------------------------------------------------- what the writers are told

@@ -305,6 +305,30 @@ const endingTests: Record<string, Test> = {
     assert.ok(Buffer.concat(received.chunks).equals(large))
   },
 
+  async 'write does not throw where the connection has ended by itself, but says so to its callback'(bench) {
+    const place = bench.place()
+    const large = pattern(16_000_000, 2)
+    const told: unknown[] = []
+    const listener = await bench.listen(place, {
+      open: (connection) => { connection.write(large) },
+      end: (connection) => setImmediate(() => {
+        assert.equal(connection.state, 'ended')
+        assert.equal(connection.write('x', (error) => told.push(error)), false)
+        connection.end()
+        assert.throws(() => connection.write('x'), hasCode('ERR_SHEAF_WRITE_AFTER_END'))
+      }),
+    })
+    const received = new Received()
+    const connection = await bench.connect(place, listener, received, { allowHalfOpen: true })
+    connection.pause()
+    connection.end()
+    await until(() => told.length === 1, 'the callback')
+    assert.ok(hasCode('ERR_SHEAF_CLOSED')(told[0]))
+    connection.resume()
+    await received.closed
+    assert.ok(Buffer.concat(received.chunks).equals(large))
+  },
+
   async 'write after end throws, and write after close says so to its callback'(bench) {
     const place = bench.place()
     const listener = await bench.listen(place, echo)
