@@ -300,3 +300,21 @@ describe('a ring that is closed', () => {
     expect(ended).toMatchObject({ code: 0, errors: '', output: 'after 0\n' })
   })
 })
+
+describe.each([
+  ['process.exit()', 'process.exit()'],
+  ['an exception', 'setImmediate(() => { throw new Error(\'thrown\') })'],
+])('a process that ends by %s', (_, end) => {
+  it('leaves its port at once to who waits for that', async () => {
+    const { output } = await run(`
+      const listener = await listen({ host: '127.0.0.1', port: 0 }, {})
+      const opened = Array.from({ length: 5 }, () => connect({ host: '127.0.0.1', port: listener.address.port }, {}))
+      await Promise.all(opened)
+      process.stdout.write(String(listener.address.port))
+      ${end}
+    `)
+    const next = createServer().listen(Number(output), loopback)
+    await once(next, 'listening')
+    next.close()
+  })
+})

@@ -7,8 +7,11 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <cstdlib>
 #include <cstring>
 #include <ctime>
+#include <mutex>
+#include <set>
 #include <string>
 #include <string_view>
 
@@ -120,6 +123,34 @@ int64_t NowMs() {
   return static_cast<int64_t>(now.tv_sec) * 1000 + now.tv_nsec / 1'000'000;
 }
 
+/** The rings of all threads that are open. */
+struct OpenRings {
+  std::mutex mutex;
+  std::set<Ring*> rings;
+};
+
+void CancelRequestsAtExit();
+
+OpenRings& Open() {
+  // Never destroyed: it is used when the process ends.
+  static OpenRings* const open = [] {
+    std::atexit(CancelRequestsAtExit);
+    return new OpenRings;
+  }();
+  return *open;
+}
+
+/**
+ * The kernel takes a ring apart some milliseconds after its process is gone, and what is armed in it holds its socket
+ * until then: the port would be taken still, and answer, when whoever has waited for the process begins anew. Here only
+ * rings of the main thread are left, which no environment has closed: those of workers end with them.
+ */
+void CancelRequestsAtExit() {
+  OpenRings& open = Open();
+  const std::lock_guard lock(open.mutex);
+  for (Ring* const ring : open.rings) ring->CancelAtExit();
+}
+
 }  // namespace
 
 int Ring::Create(const RingOptions& options, std::shared_ptr<Ring>* ring) {
@@ -131,6 +162,10 @@ int Ring::Create(const RingOptions& options, std::shared_ptr<Ring>* ring) {
   made->restrictions_error_ = restrictions_error;
   const int result = made->MapQueues();
   if (result < 0) return result;
+  {
+    const std::lock_guard lock(Open().mutex);
+    Open().rings.insert(made.get());
+  }
   *ring = std::move(made);
   return 0;
 }
@@ -380,11 +415,19 @@ void Ring::AddUnreadDescriptors(OwnedDescriptors* owned) {
   }
 }
 
+void Ring::CancelAtExit() {
+  if (std::this_thread::get_id() == thread_) CancelAll(kExitTimeoutMs);
+}
+
 bool Ring::Close(OwnedDescriptors* unread) {
   if (closed()) return true;
   if (Unsubmitted() != 0) Enter(0, 0);
   const bool ended = CancelAll(kCloseTimeoutMs) == 0;
   AddUnreadDescriptors(unread);
+  {
+    const std::lock_guard lock(Open().mutex);
+    Open().rings.erase(this);
+  }
   close(fd_);
   fd_ = -1;
   rings_.reset();

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <thread>
 #include <vector>
 
 #include "kernel/abi.h"
@@ -53,6 +54,8 @@ struct MessageBuffers {
 
 /** How long closing a ring may wait for its requests to end. */
 inline constexpr int64_t kCloseTimeoutMs = 1000;
+/** How long the process may wait for that when it ends. */
+inline constexpr int64_t kExitTimeoutMs = 100;
 
 /**
  * A ring, owned and used by one thread. Nothing here blocks but `Enter` with `min_complete`, `CancelAll` and `Close`.
@@ -99,6 +102,9 @@ class Ring {
    */
   int CancelAll(int64_t timeout_ms);
 
+  /** Cancels what runs, within `kExitTimeoutMs`, in the thread whose ring it is. */
+  void CancelAtExit();
+
   /**
    * Cancels what runs, within `kCloseTimeoutMs`, and closes the descriptor. Harmless when repeated.
    * The ring's own mappings stay, for whoever holds them; the kernel frees the ring when they are gone too.
@@ -133,6 +139,8 @@ class Ring {
   [[nodiscard]] uint32_t* Word(uint32_t offset) const;
 
   int fd_;
+  /** Nobody else may ask the kernel for anything. */
+  std::thread::id thread_ = std::this_thread::get_id();
   abi::Params params_;
   std::optional<MessageBuffers> message_buffers_;
   int restrictions_error_ = 0;
