@@ -1,3 +1,4 @@
+import { inspect, type InspectOptions } from 'node:util'
 import {
   binding as nativeBinding, type Binding, type NativeCounters, type NativeRing, type SocketCalls,
 } from '@sheaf/native'
@@ -151,6 +152,16 @@ export class Ring {
 
   get closed(): boolean {
     return this.#closed
+  }
+
+  /** For logs, in which its memory, with what all connections have received, does not belong. */
+  toJSON(): Pick<Ring, 'closed' | 'usage'> {
+    const { closed, usage } = this
+    return { closed, usage }
+  }
+
+  [inspect.custom](_depth: number, options: InspectOptions): string {
+    return `Ring ${inspect(this.toJSON(), options)}`
   }
 
   /** What the UDP sockets of the ring share; made for the first of them. */

@@ -2,6 +2,7 @@ import { AsyncLocalStorage } from 'node:async_hooks'
 import { once } from 'node:events'
 import { type AddressInfo, connect as nodeConnect, createServer } from 'node:net'
 import { setImmediate, setTimeout as sleep } from 'node:timers/promises'
+import { inspect } from 'node:util'
 import { Worker } from 'node:worker_threads'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { connect, listen, type TcpConnection, type TcpListener } from '../src/index'
@@ -637,6 +638,19 @@ describe.each(['bundle', 'single', 'recvmsg'] as const)('receiving by %s', (rece
     await received.closed
     expect(received.error).toMatchObject({ code: 'ECONNRESET' })
   })
+})
+
+it('says of a connection what it is in logs, not what others have received', async () => {
+  const ring = testRing()
+  const listener = await server(ring, echo)
+  const received = new Received()
+  const [connection, other] = [await client(ring, listener, {}), await client(ring, listener, received)]
+  other.write('a secret of somebody else')
+  await until(() => received.bytes !== 0, 'the echo')
+  expect(JSON.parse(JSON.stringify(connection))).toEqual({
+    state: 'open', bytesRead: 0, bytesWritten: 0, bytesQueued: 0,
+  })
+  expect(inspect(connection).length).toBeLessThan(1000)
 })
 
 describe.each(['bundle', 'sendmsg', 'single'] as const)('sending by %s', (sendMethod) => {

@@ -110,6 +110,12 @@ implements MessageTransport<A, To>, OperationOwner, MessageReceiverOwner<A>, Mes
   /** @internal */
   abstract readControls(words: Int32Array, offset: number, lengthBytes: number): number
 
+  /** For logs: neither the ring nor the handler. */
+  toJSON(): { state: TransportState, messagesRead: number, bytesRead: number, bytesWritten: number } {
+    const { state, messagesRead, bytesRead, bytesWritten } = this
+    return { state, messagesRead, bytesRead, bytesWritten }
+  }
+
   get state(): TransportState {
     return this.#state
   }

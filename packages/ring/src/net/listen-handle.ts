@@ -26,7 +26,7 @@ export class ListenHandle {
   readonly family: AddressFamily
   readonly #ring: Ring
   readonly #resource: HandleResource<Server>
-  owner!: Server
+  #owner!: Server
   #listener: StreamListener | undefined
   #dealer: PrimaryHandle | undefined
   readonly #leave: (() => void)[] = []
@@ -45,6 +45,15 @@ export class ListenHandle {
     this.onconnection = onconnection
     this.#ring = ring
     this.#resource = new HandleResource(resourceTypes[family.kind], this)
+  }
+
+  /** No property of its own: a server that is logged as JSON would be found in its own handle. */
+  get owner(): Server {
+    return this.#owner
+  }
+
+  set owner(owner: Server) {
+    this.#owner = owner
   }
 
   /** Whoever asks may give it to another process, which goes on when this one closes it. */

@@ -115,6 +115,12 @@ export abstract class StreamConnection implements
     return this.#receiver.paused
   }
 
+  /** For logs: neither the ring nor the handler. */
+  toJSON(): Pick<Transport, 'state' | 'bytesRead' | 'bytesWritten' | 'bytesQueued'> {
+    const { state, bytesRead, bytesWritten, bytesQueued } = this
+    return { state, bytesRead, bytesWritten, bytesQueued }
+  }
+
   /**
    * Behaves as a `net.Socket` expects of what it sits on: the connection stays until it is destroyed, even when both
    * directions have ended; it keeps the process alive only while something is under way; and what was written just

@@ -96,6 +96,12 @@ export const listening: Record<string, Scenario> = {
     await once(first, 'close')
   },
 
+  async 'a server that listens can be logged as JSON'(scene) {
+    const server = scene.server()
+    await scene.listen(server)
+    scene.log('json', Object.keys(JSON.parse(JSON.stringify(server)) as object).includes('_events'))
+  },
+
   async 'a server listens where it is told, whatever falsy thing it is told of a handle'(scene) {
     const { log, server: newServer, watch } = scene
     for (const handle of ['', 0, null, undefined, false]) {
