@@ -47,7 +47,7 @@ export {
 } from './option-checks'
 export { createRing, Ring, type RingUsage } from './ring'
 export { ReceivedDescriptors, rightsType, socketLevel } from './socket/rights'
-export { adoptDescriptor, openSocket, prepared, type SocketKind } from './socket/descriptor'
+export { adoptDescriptor, hasBeenConnected, openSocket, prepared, type SocketKind } from './socket/descriptor'
 export { getSocketOption, getSocketOptionBytes, setSocketOption, type SocketOption } from './socket/socket-option'
 export { nodeIsAtLeast, nodeMajor } from './node-version'
 export { requireBuiltin, requireFrom } from './builtin'

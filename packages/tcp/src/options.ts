@@ -62,7 +62,7 @@ export interface ConnectOptions extends TcpOptions, StreamConnectOptions {
 }
 
 export interface AdoptOptions extends TcpOptions {
-  /** A connected TCP socket. It belongs to the connection from then on. */
+  /** A TCP socket, connected or reset by its peer. It belongs to the connection from then on. */
   fd: number
 }
 

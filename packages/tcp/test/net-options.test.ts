@@ -192,3 +192,50 @@ it('takes what it is given as node:net does: keep-alive of null, a time-out with
     await once(socket, 'timeout')
   }
 })
+
+/** A descriptor whose peer has answered, and then reset. */
+async function resetDescriptor(): Promise<number> {
+  const { sockets } = defaultRing()
+  const port = await listening(stock.createServer((socket) => {
+    socket.once('data', () => socket.write('what had come', () => socket.resetAndDestroy()))
+  }))
+  const fd = sockets.socket(2, 1, 6)
+  const address = Uint8Array.of(2, 0, port >> 8, port & 255, 127, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0)
+  expect(sockets.connect(fd, address)).toBe(0)
+  expect(sockets.send(fd, Buffer.from('?'), new Uint8Array(), new Uint8Array(), 0)).toBe(1)
+  while (sockets.getpeername(fd, new Uint8Array(16)) >= 0) await new Promise(setImmediate)
+  return fd
+}
+
+it('a socket of a descriptor whose peer has reset tells what had come, and is closed', async () => {
+  const outcomes = []
+  for (const { Socket: Class } of [stock, net]) {
+    const socket = new Class({ fd: await resetDescriptor() })
+    const told: unknown[] = []
+    socket.on('data', (chunk) => told.push(String(chunk))).on('end', () => told.push('end'))
+      .on('error', (error: NodeJS.ErrnoException) => told.push(error.code))
+    await new Promise((resolve) => socket.on('close', resolve))
+    outcomes.push(told)
+  }
+  expect(outcomes[1]).toEqual(outcomes[0])
+  expect(outcomes[1]).toContain('what had come')
+})
+
+it('writing to a descriptor whose peer has reset is an error of the socket, and none that is thrown', async () => {
+  const socket = new net.Socket({ fd: await resetDescriptor() })
+  socket.resume().write('to nobody')
+  const [error] = await once(socket, 'error') as [NodeJS.ErrnoException]
+  expect(['ECONNRESET', 'EPIPE']).toContain(error.code)
+  await once(socket, 'close')
+})
+
+it('writing to a descriptor that was never connected fails as with node:net', async () => {
+  const told = []
+  for (const { Socket: Class } of [stock, net]) {
+    const socket = closed(new Class({ fd: defaultRing().sockets.socket(2, 1, 6) }))
+    socket.on('error', () => undefined)
+    const failed = new Promise((resolve) => socket.write('to nobody', resolve))
+    told.push(((await failed) as Error).message)
+  }
+  expect(told[1]).toEqual(told[0])
+})

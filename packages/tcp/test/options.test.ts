@@ -155,6 +155,24 @@ it('a connected descriptor is adopted, whatever its mode, and belongs to the con
   await untilIdle(ring)
 })
 
+it('a descriptor whose peer has reset is adopted, and tells what had come and the reset', async () => {
+  const ring = testRing()
+  const nodeServer = createServer((socket) => {
+    socket.once('data', () => socket.write('what had come', () => socket.resetAndDestroy()))
+  }).listen(0, loopback)
+  await once(nodeServer, 'listening')
+  const fd = connectedDescriptor(ring, { address: nodeServer.address() } as TcpListener)
+  expect(ring.sockets.send(fd, Buffer.from('?'), new Uint8Array(), new Uint8Array(), 0)).toBe(1)
+  await until(() => ring.sockets.getpeername(fd, new Uint8Array(16)) < 0, 'a reset')
+  const received = new Received()
+  adopt({ fd, ring }, received)
+  await received.closed
+  expect(received.text).toBe('what had come')
+  expect(received.error).toMatchObject({ code: 'ECONNRESET' })
+  nodeServer.close()
+  await untilIdle(ring)
+})
+
 it('a connected descriptor of Node\'s can be adopted when it is duplicated', async () => {
   const ring = testRing()
   const nodeServer = createServer().listen(0, loopback)

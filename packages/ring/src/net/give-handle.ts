@@ -1,4 +1,4 @@
-import { defaultRing, SheafError, socketAddressBytesMax } from '@sheaf/ring'
+import { defaultRing, hasBeenConnected, SheafError } from '@sheaf/ring'
 import type { AddressFamily, FamilyKind } from './address-family'
 import { kindOfBound, takeBound } from './bound-socket'
 import { callError } from './errors'
@@ -13,8 +13,8 @@ export function adopt(socket: Socket, fd: number): void {
   const ring = defaultRing()
   const handle = new SocketHandle(familyFor(kindOfDescriptor(ring, fd) as FamilyKind), handleEvents)
   setHandle(socket, handle)
-  if (ring.sockets.getpeername(fd, new Uint8Array(socketAddressBytesMax)) < 0) handle.fd = fd
-  else handle.adopt(fd)
+  if (hasBeenConnected(ring.sockets, fd)) handle.adopt(fd)
+  else handle.fd = fd
 }
 
 /** Makes the socket's handle of one that is bound, and to be connected. */

@@ -202,7 +202,7 @@ export class SocketHandle {
   /** Why nothing can be written any more. */
   get #refused(): Error | undefined {
     if (this.#closing) return callError(-Errno.EBADF, 'write')
-    return this.#lost ? callError(-Errno.EPIPE, 'write') : undefined
+    return this.#lost || this.#connection === undefined ? callError(-Errno.EPIPE, 'write') : undefined
   }
 
   #wait(done: WriteDone): void {
@@ -216,7 +216,10 @@ export class SocketHandle {
    */
   shutdown(done: WriteDone): void {
     const connection = this.#connection
-    if (connection === undefined) return
+    if (connection === undefined) {
+      done()
+      return
+    }
     const resource = requestResource('SHUTDOWNWRAP')
     connection.end((error) => {
       callLastInScope(resource, done, undefined, isOfWrite(error) ? error : undefined)
