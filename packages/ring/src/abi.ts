@@ -73,6 +73,8 @@ export const enum Feature {
 
 /** `MSG_*` of `send(2)` and `recv(2)`. */
 export const enum MessageFlag {
+  /** `MSG_PEEK`: what is received stays. */
+  Peek = 0x2,
   /** `MSG_CTRUNC`, `MSG_TRUNC`: the control messages, or the payload, did not fit. */
   ControlTruncated = 0x8,
   Truncated = 0x20,

@@ -2,7 +2,7 @@ import { inspect, type InspectOptions } from 'node:util'
 import {
   binding as nativeBinding, type Binding, type NativeCounters, type NativeRing, type SocketCalls,
 } from '@sheaf/native'
-import { EnterFlag, receivedMessageHeaderBytes, SetupFlag } from './abi'
+import { EnterFlag, Errno, MessageFlag, receivedMessageHeaderBytes, SetupFlag } from './abi'
 import { type Capabilities, detectCapabilities, lostCapability, ringCapability } from './capabilities'
 import { guarded, lockedMemoryError, SheafError, systemError } from './errors'
 import { limits } from './limits'
@@ -35,6 +35,8 @@ export interface RingUsage {
   readonly groups: number
   readonly members: number
 }
+
+const peeked = new Uint8Array(1)
 
 const optionalSetupFlags
   = SetupFlag.CompletionSize
@@ -239,6 +241,25 @@ export class Ring {
     if (this.#closed) return true
     this.#enterForEvents()
     return this.completions.endsEmpty(userDataLow(slot, Operation.Receive))
+  }
+
+  /**
+   * Whether something, or the end, has come to a stream that it has not been told of. Of a reset it may be told as of
+   * an end then: who asks has no further use for the stream.
+   * @param armed a receive is, and so the kernel says when something has come.
+   */
+  hasPendingReceive(slot: number, fd: number, armed: boolean): boolean {
+    if (this.#closed) return false
+    const { submissions } = this
+    if (submissions.completionsOverflowed) return true
+    if (this.completions.hasReceived(userDataLow(slot, Operation.Receive))) return true
+    if (armed && this.#tellsOfWork && submissions.pending === 0 && !submissions.workWaits) return false
+    return this.sockets.receive(fd, peeked, MessageFlag.Peek | MessageFlag.DontWait) !== -Errno.EAGAIN
+  }
+
+  /** The kernel leaves what it has to do to this thread, and says that there is something. */
+  get #tellsOfWork(): boolean {
+    return (this.#native.setupFlags & SetupFlag.TaskRunFlag) !== 0
   }
 
   /**

@@ -162,6 +162,40 @@ it('what comes while the agent of http guards a free socket destroys it', async 
   await once(socket, 'close')
 })
 
+interface Handle {
+  readonly fd: number
+  hasPendingRead(): boolean
+}
+
+it('a handle says when something has come that its socket was not told of, as the agent of http asks', async () => {
+  const { sockets } = defaultRing()
+  const none = new Uint8Array()
+  for (const come of ['data', 'end', 'data while paused'] as const) {
+    const accepted: Socket[] = []
+    const port = await listening(net.createServer((socket) => accepted.push(closed(socket))))
+    const socket = closed(net.connect(port, '127.0.0.1').setEncoding('utf8')).on('data', () => undefined)
+    const handle = (socket as unknown as { _handle: Handle })._handle
+    expect(handle.hasPendingRead()).toBe(false)
+    await once(socket, 'connect')
+    while (accepted.length === 0) await new Promise(setImmediate)
+    const [peer] = accepted as unknown as { _handle: Handle }[]
+    // What came has been told.
+    sockets.send(peer._handle.fd, Buffer.from('x'), none, none, 0)
+    await once(socket, 'data')
+    expect(handle.hasPendingRead()).toBe(false)
+    if (come === 'data while paused') socket.pause()
+    if (come === 'end') sockets.shutdown(peer._handle.fd, 1)
+    else sockets.send(peer._handle.fd, Buffer.from('more'), none, none, 0)
+    expect(handle.hasPendingRead()).toBe(true)
+    // It has taken nothing.
+    const told = once(socket, come === 'end' ? 'end' : 'data')
+    await new Promise(setImmediate)
+    if (come === 'data while paused') expect(handle.hasPendingRead()).toBe(true)
+    socket.resume()
+    expect(await told).toEqual(come === 'end' ? [] : ['more'])
+  }
+})
+
 it.each([
   { host: null }, { host: 0 }, { host: false }, { host: '' }, { backlog: '7' }, { backlog: -1 }, { backlog: 1.5 },
   { backlog: 1e12 }, { backlog: true }, { backlog: 'x' }, { backlog: {} }, { host: '::', ipv6Only: 1 },

@@ -8,6 +8,9 @@ import { run } from './program'
 
 const absent = 'not there'
 
+/** The agent of `http` asks whether something has come to a free socket. */
+const asksForPendingReads = "'hasPendingRead' in process.binding('tcp_wrap').TCP.prototype"
+
 /**
  * Runs an application, with Sheaf registered, whose `main` returns its result.
  * @param there says whether Node has what it needs.
@@ -42,6 +45,65 @@ function expectWhere(context: TestContext, result: unknown, expected: unknown): 
 it('register has Node load nothing that answers for packages of npm', async () => {
   const main = 'const main = async () => Symbol.for("undici.globalDispatcher.1") in globalThis'
   expect(await resultOf('true', main)).toBe(false)
+})
+
+it.for(['http', 'https'])('the agent of %s uses no socket that was closed meanwhile', async (kind, context) => {
+  expectWhere(context, await resultOf(asksForPendingReads, `
+    async function main() {
+      const modul = require('node:${kind}')
+      const accepted = []
+      const { certificates } = await import(${JSON.stringify(new URL('programs/certificates.mjs', import.meta.url))})
+      const { key, cert } = certificates().server
+      const server = modul.createServer({ key, cert }, (request, response) => {
+        accepted.push(request.socket)
+        response.end('own answer')
+      }).listen(0, '127.0.0.1')
+      await once(server, 'listening')
+      const agent = new modul.Agent({ keepAlive: true, ca: cert, servername: 'localhost' })
+      const answer = async () => {
+        const request = modul.get({ port: server.address().port, host: '127.0.0.1', agent })
+        const [response] = await once(request, 'response')
+        const text = await bytesOf(response)
+        await until(() => Object.keys(agent.freeSockets).length === 1)
+        return text + (request.reusedSocket ? ' on a used socket' : '')
+      }
+      const answers = [await answer(), await answer()]
+      accepted[1].destroy()
+      answers.push(await answer())
+      agent.destroy()
+      server.close()
+      return answers
+    }`), ['own answer', 'own answer on a used socket', 'own answer'])
+})
+
+it('the agent of http takes nothing for an answer that has come meanwhile', async (context) => {
+  expectWhere(context, await resultOf(asksForPendingReads, `
+    async function main() {
+      const http = require('node:http')
+      const answered = (text) => 'HTTP/1.1 200 OK\\r\\nContent-Length: 4\\r\\n\\r\\n' + text
+      const accepted = []
+      const server = net.createServer((socket) => {
+        accepted.push(socket)
+        socket.on('data', () => socket.write(answered('good'))).on('error', () => undefined)
+      }).listen(0, '127.0.0.1')
+      await once(server, 'listening')
+      const agent = new http.Agent({ keepAlive: true })
+      const answer = async () => {
+        const [response] = await once(http.get({ port: server.address().port, host: '127.0.0.1', agent }), 'response')
+        const text = await bytesOf(response)
+        await until(() => Object.keys(agent.freeSockets).length === 1)
+        return text
+      }
+      const answers = [await answer()]
+      const none = new Uint8Array()
+      const { sockets } = require('@sheaf/ring').defaultRing()
+      sockets.send(accepted[0]._handle.fd, Buffer.from(answered('evil')), none, none, 0)
+      answers.push(await answer())
+      agent.destroy()
+      accepted.forEach((socket) => socket.destroy())
+      server.close()
+      return answers
+    }`), ['good', 'good'])
 })
 
 describe('net.BoundSocket', () => {

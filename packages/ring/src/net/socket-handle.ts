@@ -392,6 +392,14 @@ export class SocketHandle {
     this.#guarded = typeof onread === 'function' && onread.name === 'freeSocketOnReadGuard'
   }
 
+  /**
+   * Something has come, or the end, that the owner has not been told of. The agent of `http` asks before it uses a free
+   * socket again (from Node 22.23 and 24.22 on), for what the function above has not seen yet.
+   */
+  hasPendingRead(): boolean {
+    return !this.#connecting && this.#usable && (this.#connection as StreamConnection).hasPendingReceive
+  }
+
   /** Something has been told, and perhaps answered: where answers leave one by one, the peer goes on meanwhile. */
   answered(): void {
     const connection = this.#connection

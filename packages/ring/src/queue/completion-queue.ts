@@ -1,5 +1,5 @@
 import type { NativeRing } from '@sheaf/native'
-import { CompletionFlag } from '../abi'
+import { CompletionFlag, isInterruption } from '../abi'
 import type { Metrics } from '../metrics'
 import { isOfSend, type OperationTable, slotOf } from './operation-table'
 
@@ -151,6 +151,20 @@ export class CompletionQueue {
       const at = (head & this.#mask) << 2
       const isLast = (entries[at + 3] & CompletionFlag.More) === 0
       if (isLast && slotOf(entries[at]) === slot && --missing === 0) return true
+    }
+    return false
+  }
+
+  /**
+   * Looks, without taking anything, whether a request has received something, or its end.
+   * @param low half of the user data of the request.
+   */
+  hasReceived(low: number): boolean {
+    const entries = this.#entries
+    const { tail } = this
+    for (let head = this.#head; head !== tail; head = (head + 1) | 0) {
+      const at = (head & this.#mask) << 2
+      if (entries[at] >>> 0 === low && !isInterruption(entries[at + 2])) return true
     }
     return false
   }

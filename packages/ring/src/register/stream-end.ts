@@ -36,6 +36,11 @@ export class StreamEnd implements Receiver {
     }
   }
 
+  /** C++ has not been given all that has arrived. */
+  get holds(): boolean {
+    return this.#arrived.length > 0 || this.#endArrived
+  }
+
   // ---------------------------------------------------------------- what the connection tells
 
   received(chunk: Uint8Array): boolean {

@@ -88,6 +88,10 @@ function makeClass(): StreamConstructor {
       return handleOf(this.#socket)?.getpeername(out) ?? -constants.errno.EBADF
     }
 
+    hasPendingRead(): boolean {
+      return this.#end.holds || handleOf(this.#socket)?.hasPendingRead() === true
+    }
+
     // Of the socket, which remembers them while it connects: what is on it asks once, and takes it for done.
 
     setNoDelay(enabled: boolean): void {

@@ -266,6 +266,12 @@ export abstract class StreamConnection implements
     return !this.#receiver.keeps && (!this.#receiver.armed || this.ring.receivedNothing(this.#slot))
   }
 
+  /** See {@link Ring.hasPendingReceive}. */
+  get hasPendingReceive(): boolean {
+    const { armed, ended, keeps } = this.#receiver
+    return keeps || ended || this.ring.hasPendingReceive(this.#slot, this.fd, armed)
+  }
+
   resume(): void {
     if (!this.paused) return
     this.#receiver.paused = false
