@@ -1,7 +1,8 @@
 import { once } from 'node:events'
 import stock, { type AddressInfo, BlockList, type ListenOptions, type Server, type Socket } from 'node:net'
+import { constants } from 'node:os'
 import { defaultRing, getSocketOption } from '@sheaf/ring'
-import { afterEach, expect, it } from 'vitest'
+import { afterEach, expect, it, onTestFinished, vi } from 'vitest'
 import net from '../src/net'
 import { socketOption, type SocketOptionName } from '../src/socket-options'
 
@@ -273,3 +274,20 @@ it('writing to a descriptor that was never connected fails as with node:net', as
   }
   expect(told[1]).toEqual(told[0])
 })
+
+it.each([['a socket', net.Socket], ['one that inherits', class extends net.Socket {}]])(
+  'out of descriptors, %s of a handle of Node\'s is Node\'s own', async (_kind, Class) => {
+    const port = await listening(stock.createServer((accepted) => accepted.pipe(accepted)))
+    const theirs = stock.connect(port, '127.0.0.1')
+    await once(theirs, 'connect')
+    const { _handle: handle } = theirs as unknown as { _handle: object | null }
+    Object.assign(theirs, { _handle: null })
+    const dup = vi.spyOn(defaultRing().sockets, 'dup').mockReturnValue(-constants.errno.EMFILE)
+    onTestFinished(() => dup.mockRestore())
+    const options: object = { handle }
+    const socket = closed(new Class(options))
+    expect(socket).toMatchObject({ _handle: handle })
+    socket.write('there and back')
+    expect(String(await once(socket, 'data'))).toBe('there and back')
+  },
+)

@@ -202,7 +202,7 @@ describe('the transfer list of a message', () => {
   const threads = [['with Sheaf', true], ['without', false]] as const
 
   const worker = `
-    const worker = (register = true) => new Worker(\`
+    const worker = (register = true, first = '') => new Worker(first + \`
       const net = require('node:net')
       require('node:worker_threads').parentPort.on('message', ({ socket, server }) => {
         const begin = (socket) => socket.on('data', (chunk) => socket.write(chunk)).on('end', () => socket.end())
@@ -210,10 +210,14 @@ describe('the transfer list of a message', () => {
         else if (socket instanceof net.Socket) begin(socket)
       })\`, { eval: true, execArgv: register ? process.execArgv : [] })`
 
-  it.for(threads)('moves a socket to a thread %s', async ([, register], context) => {
+  const outOfDescriptors = "require('@sheaf/ring').defaultRing().sockets.dup = () => -24;"
+
+  it.for([
+    ...threads, ['with Sheaf that is out of descriptors', true, outOfDescriptors] as const,
+  ])('moves a socket to a thread %s', async ([, register, first = ''], context) => {
     expectWhere(context, await resultOf(there, `${worker}
       async function main() {
-        const thread = worker(${register})
+        const thread = worker(${register}, ${JSON.stringify(first)})
         await once(thread, 'online')
         const before = openSockets()
         const server = net.createServer({ allowHalfOpen: true }, (socket) => {

@@ -16,7 +16,7 @@ export function isForeignHandle(value: unknown): value is ForeignHandle {
 
 /**
  * Takes the socket out of a handle, which is closed: two would compete for its data.
- * @returns a descriptor or `-errno`.
+ * @returns a descriptor; or `-errno`, and the handle is as it was.
  */
 export function takeDescriptor(ring: Ring, handle: ForeignHandle): number {
   const fd = ring.sockets.dup(handle.fd)

@@ -12,7 +12,7 @@ import {
   endedByPeer, invalidHandleType, socketClosed,
 } from './errors'
 import { familyOfKind } from './families'
-import { isForeignHandle, takeDescriptor } from './foreign-handle'
+import { type ForeignHandle, isForeignHandle, takeDescriptor } from './foreign-handle'
 import { becomeNodes } from './foreign-socket'
 import { adopt, adoptBound, giveHandle, setHandle } from './give-handle'
 import { IdleTimer } from './idle-timer'
@@ -462,7 +462,10 @@ function initialise(socket: Socket, given?: SocketOptions | number): object | un
   const options: SocketOptions = typeof given === 'number' ? { fd: given } : { ...given }
   checkOptions(options)
   const { fd, handle } = options
-  if ((fd !== undefined || Boolean(handle)) && isNodes(options)) {
+  const isLeft = (fd !== undefined || Boolean(handle)) && isNodes(options)
+  const taken = !isLeft && isForeignHandle(handle) ? takeDescriptor(defaultRing(), handle) : undefined
+  // Node needs no other descriptor where there is none to be had.
+  if (isLeft || (taken !== undefined && taken < 0)) {
     if (Object.getPrototypeOf(socket) === Socket.prototype) return new stockNet.Socket(options)
     setState(socket, undefined)
     becomeNodes(socket, Socket.prototype, options)
@@ -489,7 +492,7 @@ function initialise(socket: Socket, given?: SocketOptions | number): object | un
   if (given === undefined) markTransferable(socket)
   if (handle instanceof SocketHandle) setHandle(socket, handle)
   else if (kindOfBound(handle) !== undefined) adoptBound(socket, handle)
-  else if (isForeignHandle(handle)) adopt(socket, takeDescriptor(defaultRing(), handle))
+  else if (taken !== undefined) adopt(socket, taken)
   else if (fd !== undefined) adopt(socket, fd)
   if (own.handle !== null && options.readable !== false) {
     if (options.pauseOnCreate) (socket as { readableFlowing: boolean | null }).readableFlowing = false
@@ -535,14 +538,14 @@ function isLeftToNode(socket: Socket, { path }: NetOptions): boolean {
   return handle === null && boundPath === undefined && familyOfKind(path ? 'pipe' : 'tcp') === undefined
 }
 
-/** Makes Node's own socket of one that has no connection yet. */
-function continueAsNodes(socket: Socket): void {
+/** Makes Node's own socket of one that has no connection yet. @param handle Node's own, of the connection. */
+export function continueAsNodes(socket: Socket, handle?: ForeignHandle): void {
   const { allowHalfOpen, timeout } = socket
   const { _readableState, _writableState } = socket as unknown as Record<string, unknown>
   socket.off('end', refuseWritesAfterEnd)
   socket[state].idle.set(0)
   setState(socket, undefined)
-  becomeNodes(socket, Socket.prototype, { allowHalfOpen })
+  becomeNodes(socket, Socket.prototype, { allowHalfOpen, handle })
   // What has been asked of the stream by now: its encoding, whether it flows, and where to.
   Object.assign(socket, { _readableState, _writableState })
   if (timeout !== undefined) socket.setTimeout(timeout)

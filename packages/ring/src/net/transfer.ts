@@ -5,7 +5,7 @@ import { adopt } from './give-handle'
 import { ListenHandle } from './listen-handle'
 import { nodeListenHandle } from './node-handle'
 import { Server } from './server'
-import { handleOf, Socket } from './socket'
+import { continueAsNodes, handleOf, Socket } from './socket'
 import {
   canBeTransferred, handlesSymbol, letMark, markTransferable, receiveSymbol, sendSymbol,
 } from './transfer-mode'
@@ -118,7 +118,9 @@ function sendSocket(this: Socket): { data: SentSocket, deserializeInfo: string }
 function receiveSocket(this: Socket, data: Partial<SentSocket> | undefined): void {
   if (!isForeignHandle(data?.handle)) throw notTransferable('net.Socket')
   this.allowHalfOpen = Boolean(data.allowHalfOpen)
-  adopt(this, takeDescriptor(defaultRing(), data.handle))
+  const fd = takeDescriptor(defaultRing(), data.handle)
+  if (fd < 0) continueAsNodes(this, data.handle)
+  else adopt(this, fd)
 }
 
 function sendServer(this: Server): { data: SentServer, deserializeInfo: string } {
