@@ -106,6 +106,27 @@ it('the agent of http takes nothing for an answer that has come meanwhile', asyn
     }`), ['good', 'good'])
 })
 
+it('what was written leaves before another program takes the place of this one', async (context) => {
+  const result = await resultOf("'execve' in process", `
+    async function main() {
+      const server = net.createServer().listen(0, '127.0.0.1')
+      await once(server, 'listening')
+      const program = \`
+        require('node:net').connect(\${server.address().port}, '127.0.0.1', function () {
+          this.write('last')
+          process.execve('/bin/sh', ['sh', '-c', 'echo another'], process.env)
+        })\`
+      const { spawn } = require('node:child_process')
+      const stdio = ['ignore', 'pipe', 'ignore']
+      const child = spawn(process.execPath, [...process.execArgv, '-e', program], { stdio })
+      const [[socket], said] = await Promise.all([once(server, 'connection'), bytesOf(child.stdout)])
+      const received = await bytesOf(socket)
+      server.close()
+      return { said, received }
+    }`)
+  expectWhere(context, result, { said: 'another\n', received: 'last' })
+})
+
 describe('net.BoundSocket', () => {
   const there = "'BoundSocket' in net"
 

@@ -4,7 +4,7 @@ import { release } from 'node:os'
 import { isMainThread } from 'node:worker_threads'
 import { whyNoRing } from '@sheaf/ring'
 import { Patches } from './patches'
-import { replaceKill } from './replace-kill'
+import { replaceExecve, replaceKill } from './replace-kill'
 import { replacePerformance } from './replace-performance'
 import { deepenStackTraces } from './stack-traces'
 
@@ -90,6 +90,7 @@ export class Registration {
       deepenStackTraces(patches)
       replacePerformance(patches)
       replaceKill(patches)
+      replaceExecve(patches)
       this.#install(patches)
       patches.publish()
     } catch (error) {

@@ -2,6 +2,7 @@ import { openDefaultRing } from '@sheaf/ring'
 import { sharedChange } from './patches'
 
 type Kill = (pid: number, signal?: string | number) => true
+type Execve = (path: string, ...rest: unknown[]) => never
 
 /**
  * Has what was written leave before the process sends itself a signal, as it would have by system calls of Node's: it
@@ -18,5 +19,20 @@ export const replaceKill = sharedChange(() => {
   return () => {
     // Others may have put theirs there since.
     if (process.kill === kill) process.kill = ofNode
+  }
+})
+
+/** The same before another program takes the place of this one, which Node 22.15 and later can do. */
+export const replaceExecve = sharedChange(() => {
+  const methods = process as { execve?: Execve }
+  const { execve: ofNode } = methods
+  if (ofNode === undefined) return () => undefined
+  function execve(path: string, ...rest: unknown[]): never {
+    openDefaultRing()?.sendWritten()
+    return (ofNode as Execve).call(process, path, ...rest)
+  }
+  methods.execve = execve
+  return () => {
+    if (methods.execve === execve) methods.execve = ofNode
   }
 })
