@@ -44,6 +44,7 @@ export {
   checkObject,
   checkOption,
   checkSignalOption,
+  copyOptions,
 } from './option-checks'
 export { createRing, Ring, type RingUsage } from './ring'
 export { ReceivedDescriptors, rightsType, socketLevel } from './socket/rights'

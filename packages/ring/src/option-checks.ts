@@ -10,6 +10,17 @@ export function checkObject(name: string, value: unknown): void {
   if (typeof value !== 'object' || value === null) throw invalidArgumentType(name, 'of type object', value)
 }
 
+/**
+ * The options as they are at the call, those that are inherited too: the caller may use its object for another call
+ * before they are all read. @throws TypeError if they are no object.
+ */
+export function copyOptions<T extends object>(options: T): T {
+  checkObject('options', options)
+  const copy: Partial<T> = {}
+  for (const name in options) copy[name] = options[name]
+  return copy as T
+}
+
 export function checkOption(name: string, value: unknown, type: 'boolean' | 'string' | 'function'): void {
   if (value === undefined || typeof value === type) return
   throw invalidArgumentType(`options.${name}`, `of type ${type}`, value)

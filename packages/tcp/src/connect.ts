@@ -1,6 +1,6 @@
 import { lookup as systemLookup } from 'node:dns'
 import {
-  adoptDescriptor, ConnectAttempt, guarded, lookUp, prepared, type Ring, ringFor, type StreamHandler,
+  adoptDescriptor, ConnectAttempt, copyOptions, guarded, lookUp, prepared, type Ring, ringFor, type StreamHandler,
 } from '@sheaf/ring'
 import { RingTcpConnection } from './connection'
 import type { NodeTcpConnection } from './node-connection'
@@ -18,11 +18,12 @@ import type { TcpConnection } from './transport'
  *   there is none.
  */
 export async function connect(options: ConnectOptions, handler: StreamHandler<TcpConnection>): Promise<TcpConnection> {
-  checkConnectOptions(options, handler)
-  const ring = ringFor(options)
-  const host = options.host === undefined || options.host === '' ? 'localhost' : options.host
-  const attempt: Attempt = new ConnectAttempt<AnyConnection>(options, handler)
-  return attempt.run(() => connectToAny(attempt, ring, host, options), host, options.port)
+  const own = copyOptions(options)
+  checkConnectOptions(own, handler)
+  const ring = ringFor(own)
+  const host = own.host === undefined || own.host === '' ? 'localhost' : own.host
+  const attempt: Attempt = new ConnectAttempt<AnyConnection>(own, handler)
+  return attempt.run(() => connectToAny(attempt, ring, host, own), host, own.port)
 }
 
 /**

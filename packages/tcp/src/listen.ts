@@ -1,6 +1,7 @@
 import { lookup } from 'node:dns/promises'
 import {
   adoptDescriptor,
+  copyOptions,
   limits,
   type InternetAddress,
   type ListenerHandler,
@@ -26,13 +27,14 @@ import type { TcpConnection, TcpListener } from './transport'
  *   where `backend` wants io_uring and there is none, with an `AbortError` if `signal` is aborted already.
  */
 export async function listen(options: ListenOptions, handler: ListenerHandler<TcpConnection>): Promise<TcpListener> {
-  checkListenOptions(options, handler)
-  const { signal } = options
+  const own = copyOptions(options)
+  checkListenOptions(own, handler)
+  const { signal } = own
   signal?.throwIfAborted()
-  const ring = ringFor(options)
+  const ring = ringFor(own)
   const listener = ring === undefined
-    ? await nodeListener(options, handler)
-    : await ringListener(ring, options, handler)
+    ? await nodeListener(own, handler)
+    : await ringListener(ring, own, handler)
   listener.closeOnAbort(signal)
   return listener as TcpListener
 }

@@ -241,3 +241,29 @@ it.each(['ring', 'node'] as const)('keep-alive that is refused changes nothing: 
   connection.destroy()
   await listener.close()
 })
+
+it.each(['ring', 'node'] as const)('options are those at the call, which may change later: %s', async (backend) => {
+  const marks: number[] = []
+  const listening = { host: loopback, port: 0, backend, writableHighWaterMark: 10_000 }
+  const open = (connection: TcpConnection): void => void marks.push(connection.writableHighWaterMark)
+  const listeners = await Promise.all([1, 2].map(() => {
+    const listener = listen(listening, { open })
+    Object.assign(listening, { writableHighWaterMark: 20_000 })
+    return listener
+  }))
+  Object.assign(listening, { writableHighWaterMark: 'many' })
+  const ports = listeners.map(({ address }) => address.port)
+  // Options that are inherited count.
+  const options = Object.create({ host: loopback, backend, port: 0 }) as { host: string, port: number }
+  const connections = await Promise.all(ports.map((port) => {
+    options.port = port
+    const connection = connect(options, {})
+    options.port = port + 65_536
+    return connection
+  }))
+  expect(connections.map(({ remoteAddress }) => remoteAddress?.port)).toEqual(ports)
+  await until(() => marks.length === 2, 'the accepted connections')
+  expect(marks.sort()).toEqual([10_000, 20_000])
+  for (const connection of connections) connection.destroy()
+  for (const listener of listeners) await listener.close()
+})

@@ -1,5 +1,6 @@
 import { lookup as systemLookup } from 'node:dns'
 import {
+  copyOptions,
   encodeSocketAddress,
   familyOf,
   internet6Family,
@@ -30,14 +31,15 @@ const udpProtocol = 17
  *   wants io_uring and there is none; with an `AbortError` if `signal` is aborted already.
  */
 export async function bind(options: BindOptions, handler: UdpHandler): Promise<UdpSocket> {
-  checkBindOptions(options, handler)
-  const { host, family = 0, port = 0, signal } = options
+  const own = copyOptions(options)
+  checkBindOptions(own, handler)
+  const { host, family = 0, port = 0, signal } = own
   signal?.throwIfAborted()
-  const ring = ringFor(options)
+  const ring = ringFor(own)
   const bindAt = async (address: string): Promise<UdpSocket> =>
     started(ring === undefined
-      ? await bindOnNode(address, port, options, handler)
-      : bindOnRing(ring, address, port, options, handler), signal)
+      ? await bindOnNode(address, port, own, handler)
+      : bindOnRing(ring, address, port, own, handler), signal)
   if (host !== undefined && host !== '') {
     const [address] = await lookUp(host, family, systemLookup)
     signal?.throwIfAborted()
@@ -59,16 +61,17 @@ export async function bind(options: BindOptions, handler: UdpHandler): Promise<U
  *   (`ENETUNREACH`, `EACCES`, …).
  */
 export async function connect(options: ConnectOptions, handler: UdpHandler): Promise<UdpSocket> {
-  checkConnectOptions(options, handler)
-  const { host, family = 0, lookup, signal } = options
+  const own = copyOptions(options)
+  checkConnectOptions(own, handler)
+  const { host, family = 0, lookup, signal } = own
   signal?.throwIfAborted()
-  const ring = ringFor(options)
+  const ring = ringFor(own)
   const name = host === undefined || host === '' ? 'localhost' : host
   const [address] = await lookUp(name, family, lookup ?? systemLookup)
   signal?.throwIfAborted()
   return started(ring === undefined
-    ? await connectOnNode(address, options, handler)
-    : connectOnRing(ring, address, options, handler), signal)
+    ? await connectOnNode(address, own, handler)
+    : connectOnRing(ring, address, own, handler), signal)
 }
 
 function connectOnRing(ring: Ring, address: string, options: ConnectOptions, handler: UdpHandler): RingUdpSocket {

@@ -1,7 +1,7 @@
 import { once } from 'node:events'
 import { createSocket } from 'node:dgram'
 import { expect, it } from 'vitest'
-import { bind } from '../src/index'
+import { bind, connect } from '../src/index'
 import { addressOf, bound, connected, loopback, portOf, Received, testRing, until } from './support'
 
 it('packet info tells the local address and interface of each datagram', async () => {
@@ -200,4 +200,24 @@ it('an aborted signal closes the socket, after what was sent', async () => {
   await until(() => ended.closes === 1, 'the close')
   expect(ended.closeError).toBeUndefined()
   await expect(bind({ signal: controller.signal, ring }, {})).rejects.toMatchObject({ name: 'AbortError' })
+})
+
+it.each(['ring', 'node'] as const)('options are those at the call, which may change later: %s', async (backend) => {
+  const binding = { host: 'localhost', family: 4 as const, backend, timeToLive: 7 }
+  const bindings = [1, 2].map(() => {
+    const socket = bind(binding, {})
+    Object.assign(binding, { timeToLive: 999, port: 65_536 })
+    const refused = bind(binding, {})
+    Object.assign(binding, { timeToLive: 7, port: 0 })
+    return Promise.all([socket, expect(refused).rejects.toMatchObject({ code: 'ERR_OUT_OF_RANGE' })])
+  })
+  const targets = (await Promise.all(bindings)).map(([socket]) => socket)
+  const ports = targets.map(portOf)
+  const options = { host: loopback, backend, port: 0 }
+  const sockets = await Promise.all(ports.map((port) => {
+    options.port = port
+    return connect(options, {})
+  }))
+  expect(sockets.map(({ remoteAddress }) => remoteAddress?.port)).toEqual(ports)
+  for (const socket of [...sockets, ...targets]) socket.destroy()
 })

@@ -1,5 +1,6 @@
 import {
-  adoptDescriptor, ConnectAttempt, guarded, openSocket, prepared, type Ring, ringOnlyFor, type StreamHandler,
+  adoptDescriptor, ConnectAttempt, copyOptions, guarded, openSocket, prepared, type Ring, ringOnlyFor,
+  type StreamHandler,
 } from '@sheaf/ring'
 import { RingUnixConnection } from './connection'
 import { ringForStream } from './details'
@@ -29,13 +30,14 @@ export async function connect(
   options: ConnectOptions,
   handler: StreamHandler<UnixConnection>,
 ): Promise<UnixConnection> {
-  checkConnectOptions(options, handler)
-  const ring = ringForStream(options)
-  const { path } = options
-  const attempt = new ConnectAttempt<RingUnixConnection | NodeUnixConnection>(options, handler)
+  const own = copyOptions(options)
+  checkConnectOptions(own, handler)
+  const ring = ringForStream(own)
+  const { path } = own
+  const attempt = new ConnectAttempt<RingUnixConnection | NodeUnixConnection>(own, handler)
   const create = ring === undefined
-    ? (connecting: StreamHandler<UnixConnection>) => connectingOnNode(options, connecting)
-    : (connecting: StreamHandler<UnixConnection>) => connectingOnRing(ring, options, connecting)
+    ? (connecting: StreamHandler<UnixConnection>) => connectingOnNode(own, connecting)
+    : (connecting: StreamHandler<UnixConnection>) => connectingOnRing(ring, own, connecting)
   return attempt.run(() => attempt.establish(create, path), path)
 }
 

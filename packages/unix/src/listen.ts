@@ -1,4 +1,4 @@
-import type { ListenerHandler } from '@sheaf/ring'
+import { copyOptions, type ListenerHandler } from '@sheaf/ring'
 import { RingUnixConnection } from './connection'
 import { ringForStream } from './details'
 import { listenOnRing } from './listening'
@@ -15,13 +15,13 @@ import type { UnixConnection, UnixListener } from './transport'
  *   io_uring and there is none; with an `AbortError` if `signal` is aborted already.
  */
 export async function listen(options: ListenOptions, handler: ListenerHandler<UnixConnection>): Promise<UnixListener> {
-  checkListenOptions(options, handler)
-  options.signal?.throwIfAborted()
-  const ring = ringForStream(options)
+  const own = copyOptions(options)
+  checkListenOptions(own, handler)
+  own.signal?.throwIfAborted()
+  const ring = ringForStream(own)
   const listener = ring === undefined
-    ? await listenOnNode(options, handler)
-    : listenOnRing(ring, unixStreamSocket, options, handler, (fd) =>
-        new RingUnixConnection(ring, fd, handler, options))
-  listener.closeOnAbort(options.signal)
+    ? await listenOnNode(own, handler)
+    : listenOnRing(ring, unixStreamSocket, own, handler, (fd) => new RingUnixConnection(ring, fd, handler, own))
+  listener.closeOnAbort(own.signal)
   return listener
 }

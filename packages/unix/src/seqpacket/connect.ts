@@ -1,5 +1,5 @@
 import {
-  adoptDescriptor, ConnectAttempt, guarded, type ListenerHandler, openSocket, prepared, ringOnlyFor,
+  adoptDescriptor, ConnectAttempt, copyOptions, guarded, type ListenerHandler, openSocket, prepared, ringOnlyFor,
 } from '@sheaf/ring'
 import { listenOnRing } from '../listening'
 import { beginPair, openPair, unixSeqpacketSocket } from '../socket'
@@ -20,12 +20,13 @@ export async function listen(
   options: ListenOptions,
   handler: SeqpacketHandler & Pick<ListenerHandler, 'acceptError'>,
 ): Promise<UnixListener> {
-  checkListenOptions(options, handler)
-  options.signal?.throwIfAborted()
-  const ring = ringOnlyFor(options, 'A Unix seqpacket socket')
-  const listener = listenOnRing(ring, unixSeqpacketSocket, options, handler, (fd) =>
-    new SeqpacketConnection(ring, fd, handler, options))
-  listener.closeOnAbort(options.signal)
+  const own = copyOptions(options)
+  checkListenOptions(own, handler)
+  own.signal?.throwIfAborted()
+  const ring = ringOnlyFor(own, 'A Unix seqpacket socket')
+  const listener = listenOnRing(ring, unixSeqpacketSocket, own, handler, (fd) =>
+    new SeqpacketConnection(ring, fd, handler, own))
+  listener.closeOnAbort(own.signal)
   return listener
 }
 
@@ -34,15 +35,16 @@ export async function listen(
  * `connect` for streams does; with `ERR_SHEAF_UNSUPPORTED` where there is no io_uring.
  */
 export async function connect(options: ConnectOptions, handler: SeqpacketHandler): Promise<SeqpacketConnection> {
-  checkConnectOptions(options, handler)
-  const ring = ringOnlyFor(options, 'A Unix seqpacket socket')
-  const { path } = options
-  const attempt = new ConnectAttempt<SeqpacketConnection>(options, handler)
+  const own = copyOptions(options)
+  checkConnectOptions(own, handler)
+  const ring = ringOnlyFor(own, 'A Unix seqpacket socket')
+  const { path } = own
+  const attempt = new ConnectAttempt<SeqpacketConnection>(own, handler)
   const create = (connecting: SeqpacketHandler): SeqpacketConnection => {
     const target = encodeUnixAddress(path, 'connect')
     const { domain, type } = unixSeqpacketSocket
     const fd = openSocket(ring, domain, type, 0)
-    const connection = prepared(ring, fd, () => new SeqpacketConnection(ring, fd, connecting, options))
+    const connection = prepared(ring, fd, () => new SeqpacketConnection(ring, fd, connecting, own))
     connection.connect(target)
     return connection
   }
