@@ -21,6 +21,7 @@ export {
   internet6Family,
   internetFamily,
   socketAddressBytesMax,
+  zoneIndex,
 } from './internet/socket-address'
 export { lookUp } from './internet/lookup'
 export { limits } from './limits'

@@ -6,6 +6,7 @@ import {
   checkStreamConnectOptions,
   checkStreamListenOptions,
   checkStreamOptions,
+  familyOf,
   invalidAddress,
   invalidArgumentType,
   invalidArgumentValue,
@@ -14,7 +15,6 @@ import {
   type StreamOptions,
   typeAndValue,
 } from '@sheaf/ring'
-import { isIP } from 'node:net'
 import type { KeepAlive } from './transport'
 
 /** What `listen`, `connect` and `adopt` have in common. */
@@ -110,7 +110,7 @@ export function checkConnectOptions(options: ConnectOptions, handler: unknown): 
   checkOption('host', options.host, 'string')
   checkPort('port', options.port)
   checkOption('localAddress', options.localAddress, 'string')
-  if (options.localAddress !== undefined && isIP(options.localAddress) === 0) {
+  if (options.localAddress !== undefined && familyOf(options.localAddress) === undefined) {
     throw invalidAddress(options.localAddress)
   }
   if (options.localPort !== undefined) checkPort('localPort', options.localPort)

@@ -4,4 +4,5 @@ export {
   familyOf,
   internet6Family,
   socketAddressBytesMax,
+  zoneIndex,
 } from '@sheaf/ring'

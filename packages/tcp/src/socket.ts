@@ -1,6 +1,6 @@
 import { openSocket, type Ring, type SocketKind, systemError } from '@sheaf/ring'
 import type { TcpOptions } from './options'
-import { encodeSocketAddress, familyOf } from './socket-address'
+import { encodeSocketAddress, familyOf, zoneIndex } from './socket-address'
 import { setOption } from './socket-options'
 
 /** IPv4 or IPv6. */
@@ -23,7 +23,7 @@ export function bindSocket(ring: Ring, fd: number, address: string, port: number
 /** The `sockaddr` of an address in text form. @throws SystemError `ENODEV` for a zone that is no interface. */
 export function socketAddress(ring: Ring, address: string, port: number): Uint8Array {
   return encodeSocketAddress(address, port, (zone) => {
-    const index = ring.sockets.interfaceIndex(zone)
+    const index = zoneIndex(ring.sockets, zone)
     if (index < 0) throw systemError(index, 'if_nametoindex', address)
     return index
   })

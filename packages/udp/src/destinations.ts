@@ -1,8 +1,11 @@
 import {
-  encodeSocketAddress, familyOf, invalidAddress, invalidArgumentType, Lane, limits, type Ring, systemError,
+  encodeSocketAddress, familyOf, invalidAddress, invalidArgumentType, Lane, limits, type Ring, systemError, zoneIndex,
 } from '@sheaf/ring'
 import { checkPort } from './options'
 import type { Destination } from './transport'
+
+/** An index that no interface has: the kernel says of each datagram that it can't be sent (`ENETUNREACH`). */
+const noInterface = 0xffff_ffff
 
 /** The lanes of one socket, by destination. Idle ones are forgotten when there are too many. */
 export class Destinations {
@@ -23,25 +26,26 @@ export class Destinations {
   lane(to: Destination): Lane {
     const last = this.#last
     if (last !== undefined && isSame(last, to)) return last
-    const lane = this.#lanes.get(to.address)?.get(to.port) ?? this.#add(to)
-    this.#last = lane
-    return lane
+    const known = this.#lanes.get(to.address)?.get(to.port)
+    if (known !== undefined && !isScoped(to)) return this.#last = known
+    // The interface of a zone may have been made anew: it is asked for again where nothing waits to be sent by it.
+    return known?.idle === false ? known : this.#add(to, known)
   }
 
-  #add(to: Destination): Lane {
+  #add(to: Destination, known: Lane | undefined): Lane {
     const { address, port } = to
     const target = checkDestination(to, this.#ipv6)
     const name = encodeSocketAddress(target, port, (zone) => {
-      const index = this.#ring.sockets.interfaceIndex(zone)
-      if (index < 0) throw systemError(index, 'if_nametoindex', address)
-      return index
+      const index = zoneIndex(this.#ring.sockets, zone)
+      return index < 0 ? noInterface : index
     })
+    if (known !== undefined && Buffer.compare(known.name, name) === 0) return known
     if (this.#count >= this.#countMax) this.#forgetIdle()
     const lane = new Lane(name, address, port)
     let lanes = this.#lanes.get(address)
     if (lanes === undefined) this.#lanes.set(address, lanes = new Map<number, Lane>())
+    if (!lanes.has(port)) this.#count++
     lanes.set(port, lane)
-    this.#count++
     return lane
   }
 
@@ -58,6 +62,20 @@ export class Destinations {
     // Those that are busy are not looked at again for each that is added.
     this.#countMax = Math.max(limits.messagePeersMax, 2 * this.#count)
   }
+}
+
+/** Whether the destination is of one interface: `fe80::1%eth0`. */
+function isScoped({ address }: Destination): boolean {
+  return address.includes('%')
+}
+
+/** The `sockaddr` of an address in text form. @throws SystemError `ENODEV` for a zone that is no interface. */
+export function socketAddress(ring: Ring, address: string, port: number): Uint8Array {
+  return encodeSocketAddress(address, port, (zone) => {
+    const index = zoneIndex(ring.sockets, zone)
+    if (index < 0) throw systemError(index, 'if_nametoindex', address)
+    return index
+  })
 }
 
 /** Whether that is the same destination. */

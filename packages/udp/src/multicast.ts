@@ -1,5 +1,7 @@
 import { networkInterfaces } from 'node:os'
-import { encodeSocketAddress, familyOf, invalidAddress, invalidArgumentType, type Ring, systemError } from '@sheaf/ring'
+import {
+  encodeSocketAddress, familyOf, invalidAddress, invalidArgumentType, type Ring, systemError, zoneIndex,
+} from '@sheaf/ring'
 
 export const noSuchDevice = -19
 const internetLevel = 0
@@ -71,8 +73,7 @@ function interfaceIndex(ring: Ring, networkInterface: string): number {
   const isName = familyOf(networkInterface) === undefined
   const name = isName || zoneAt !== -1 ? networkInterface.slice(zoneAt + 1) : interfaceWith(networkInterface)
   if (name === undefined) throw systemError(noSuchDevice, 'if_nametoindex', networkInterface)
-  if (/^\d+$/.test(name)) return Number(name)
-  const index = ring.sockets.interfaceIndex(name)
+  const index = zoneIndex(ring.sockets, name)
   if (index < 0) throw systemError(index, 'if_nametoindex', networkInterface)
   return index
 }

@@ -1,7 +1,6 @@
 import { lookup as systemLookup } from 'node:dns'
 import {
   copyOptions,
-  encodeSocketAddress,
   familyOf,
   internet6Family,
   lookUp,
@@ -15,6 +14,7 @@ import {
 import {
   type BindOptions, checkBindOptions, checkConnectOptions, type ConnectOptions, type UdpOptions,
 } from './options'
+import { socketAddress } from './destinations'
 import { type NodeUdpSocket } from './node-socket'
 import { bindOnNode, connectOnNode } from './node-sockets'
 import { RingUdpSocket } from './socket'
@@ -82,7 +82,7 @@ function connectOnRing(ring: Ring, address: string, options: ConnectOptions, han
     if (localAddress !== undefined || localPort !== undefined) {
       bindDescriptor(ring, fd, localAddress ?? (ipv6 ? '::' : '0.0.0.0'), localPort ?? 0)
     }
-    const result = ring.sockets.connect(fd, encode(ring, address, port))
+    const result = ring.sockets.connect(fd, socketAddress(ring, address, port))
     if (result < 0) throw systemError(result, 'connect', address, port)
     return new RingUdpSocket(ring, fd, ipv6, true, handler, options)
   })
@@ -115,17 +115,8 @@ function open(ring: Ring, address: string, options: UdpOptions): number {
 }
 
 function bindDescriptor(ring: Ring, fd: number, address: string, port: number): void {
-  const result = ring.sockets.bind(fd, encode(ring, address, port))
+  const result = ring.sockets.bind(fd, socketAddress(ring, address, port))
   if (result < 0) throw systemError(result, 'bind', address, port)
-}
-
-/** The `sockaddr` of an address in text form. @throws SystemError `ENODEV` for a zone that is no interface. */
-function encode(ring: Ring, address: string, port: number): Uint8Array {
-  return encodeSocketAddress(address, port, (zone) => {
-    const index = ring.sockets.interfaceIndex(zone)
-    if (index < 0) throw systemError(index, 'if_nametoindex', address)
-    return index
-  })
 }
 
 /** Has it closed when `signal` is aborted, which it may have been meanwhile. */

@@ -1,5 +1,4 @@
 import type { LookupAddress, LookupAllOptions } from 'node:dns'
-import { isIP } from 'node:net'
 import {
   type BackendOptions,
   checkBackendOptions,
@@ -8,6 +7,7 @@ import {
   checkObject,
   checkOption,
   checkSignalOption,
+  familyOf,
   invalidAddress,
   invalidArgumentValue,
   type MessageSocketOptions,
@@ -143,7 +143,7 @@ export function checkConnectOptions(options: ConnectOptions, handler: unknown): 
   checkOption('host', options.host, 'string')
   checkPort('options.port', options.port, false)
   checkOption('localAddress', options.localAddress, 'string')
-  if (options.localAddress !== undefined && isIP(options.localAddress) === 0) {
+  if (options.localAddress !== undefined && familyOf(options.localAddress) === undefined) {
     throw invalidAddress(options.localAddress)
   }
   if (options.localPort !== undefined) checkPort('options.localPort', options.localPort, true)

@@ -12,7 +12,7 @@ import {
   systemError,
 } from '@sheaf/ring'
 import { Controls } from './controls'
-import { Destinations } from './destinations'
+import { checkDestination, Destinations, socketAddress } from './destinations'
 import { changeMembership, MembershipOption, setMulticastInterface } from './multicast'
 import type { UdpOptions } from './options'
 import { type PairedOptionName, setPairedOption, socketOption } from './socket-options'
@@ -74,7 +74,7 @@ export class RingUdpSocket extends MessageSocket<InternetAddress, Destination> i
 
   /** As {@link connect}, but throws. @internal */
   connectNow(to: Destination): void {
-    const { name } = this.#destinations.lane(to)
+    const name = socketAddress(this.ring, checkDestination(to, this.#ipv6), to.port)
     this.#reconnect(this.openDescriptor, name, to)
     this.#peer = new Lane(new Uint8Array(0))
   }

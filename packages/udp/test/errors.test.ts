@@ -111,6 +111,20 @@ describe('an error of one datagram', () => {
     expect(socket.state).toBe('open')
   })
 
+  it('to a zone that is no interface is one of them, as its interface may have gone', async () => {
+    const ring = testRing()
+    const error = vi.fn()
+    const socket = await bound(ring, { error }, { host: '::' })
+    const to = { address: 'fe80::1%no_such', port: 9 }
+    const refused = { code: 'ENETUNREACH', syscall: 'send', ...to }
+    expect(await new Promise((resolve) => socket.send('x', to, resolve))).toMatchObject(refused)
+    socket.send('y', to)
+    await until(() => error.mock.calls.length === 1, 'the error')
+    expect(error.mock.calls[0]).toEqual([socket, expect.objectContaining(refused)])
+    await expect(socket.connect(to)).rejects.toMatchObject({ code: 'ENODEV', syscall: 'if_nametoindex' })
+    expect(socket.remoteAddress).toBeUndefined()
+  })
+
   it('of sendMany is the first, and told once', async () => {
     const ring = testRing()
     const received = new Received()

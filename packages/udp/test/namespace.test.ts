@@ -79,27 +79,51 @@ it('a path that takes little is no reason to send nobody bundles', async (contex
   expect(ended).toMatchObject({ code: 0, errors: '', output: '10 1 true\n' })
 })
 
-it('the sender on a link is told with the name of the interface, and can be answered', async (context) => {
-  const wrapper = namespaceWith(
-    context, 'ip link add d0 type veth peer name d1', 'ip link set d0 up', 'ip link set d1 up',
-    'ip -6 addr add fe80::1/64 dev d0 nodad',
-  )
+it.for(['d0', 'docker_gwbridge', '100'])(
+  'the sender on a link is told with the name of the interface, and can be answered: %s', async (name, context) => {
+    const wrapper = namespaceWith(
+      context,
+      `ip link add ${name} type veth peer name peer`, `ip link set ${name} up`, 'ip link set peer up',
+      `ip -6 addr add fe80::1/64 dev ${name} nodad`,
+    )
+    const ended = await run(`
+      const socket = await bind({ host: '::' }, {
+        message(t, chunk, from) {
+          console.log(String(chunk), from.address)
+          if (String(chunk) === 'question') t.send('answer', from, () => t.close())
+        },
+      })
+      const asks = await bind({ host: 'fe80::1%${name}' }, {
+        message(t, chunk, from) {
+          console.log(String(chunk), from.address, t.localAddress.address)
+          t.close()
+        },
+      })
+      asks.send('question', { address: 'fe80::1%${name}', port: socket.localAddress.port })
+    `, 0, wrapper)
+    const address = `fe80::1%${name}`
+    const output = `question ${address}\nanswer ${address} ${address}\n`
+    expect(ended).toMatchObject({ code: 0, errors: '', output })
+  })
+
+it('an interface that is made anew is sent by', async (context) => {
+  const wrapper = namespaceWith(context)
   const ended = await run(`
-    const socket = await bind({ host: '::' }, {
-      message(t, chunk, from) {
-        console.log(String(chunk), from.address)
-        if (String(chunk) === 'question') t.send('answer', from, () => t.close())
-      },
-    })
-    const asks = await bind({ host: 'fe80::1%d0' }, {
-      message(t, chunk, from) {
-        console.log(String(chunk), from.address, t.localAddress.address)
-        t.close()
-      },
-    })
-    asks.send('question', { address: 'fe80::1%d0', port: socket.localAddress.port })
+    import { execSync } from 'node:child_process'
+    const socket = await bind({ host: '::' }, {})
+    const to = { address: 'fe80::2%d0', port: 9 }
+    for (let round = 0; round < 2; round++) {
+      execSync('ip link add d0 type veth peer name d1 && ip link set d0 up && ip link set d1 up')
+      execSync('ip -6 addr add fe80::1/64 dev d0 nodad')
+      for (const text of ['a', 'b']) {
+        console.log(await new Promise((resolve) => socket.send(text, to, (error) => resolve(error?.code ?? 'sent'))))
+      }
+      execSync('ip link delete d0')
+    }
+    console.log(await new Promise((resolve) => socket.send('c', to, (error) => resolve(error?.code))))
+    socket.close()
   `, 0, wrapper)
-  expect(ended).toMatchObject({ code: 0, errors: '', output: 'question fe80::1%d0\nanswer fe80::1%d0 fe80::1%d0\n' })
+  expect(ended).toMatchObject({ code: 0, errors: '', output: 'sent\nsent\nsent\nsent\nENETUNREACH\n' })
 })
 
 it('the interface by which multicast leaves is that of both families', async (context) => {

@@ -1,6 +1,6 @@
 import type { LookupAddress, LookupAllOptions } from 'node:dns'
-import { isIP } from 'node:net'
 import { invalidAddress } from '../errors'
+import { familyOf } from './socket-address'
 
 type Lookup = (
   hostname: string,
@@ -16,7 +16,7 @@ const notFound = -3008
  *   with `ENOTFOUND` if there are none; with `ERR_INVALID_IP_ADDRESS` for what is no address.
  */
 export function lookUp(host: string, family: 0 | 4 | 6, lookup: Lookup): Promise<string[]> {
-  if (isIP(host) !== 0) return Promise.resolve([host])
+  if (familyOf(host) !== undefined) return Promise.resolve([host])
   return new Promise((resolve, reject) => {
     lookup(host, { all: true, family }, (error: Error | null, found: unknown) => {
       if (error) reject(error)
@@ -29,7 +29,7 @@ export function lookUp(host: string, family: 0 | 4 | 6, lookup: Lookup): Promise
 async function settled(host: string, found: unknown): Promise<string[]> {
   const addresses = (Array.isArray(found) ? found as unknown[] : [found]).map(addressOf)
   for (const address of addresses) {
-    if (typeof address === 'string' && isIP(address) !== 0) continue
+    if (typeof address === 'string' && familyOf(address) !== undefined) continue
     throw invalidAddress(address)
   }
   if (addresses.length !== 0) return addresses as string[]

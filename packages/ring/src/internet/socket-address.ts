@@ -1,5 +1,6 @@
 import { isIPv4, isIPv6 } from 'node:net'
 import { networkInterfaces } from 'node:os'
+import type { SocketCalls } from '@sheaf/native'
 import type { InternetAddress } from '../transport'
 
 /** `AF_INET` and `AF_INET6` on Linux. */
@@ -12,12 +13,26 @@ const socketAddress6Bytes = 28
 export const socketAddressBytesMax = socketAddress6Bytes
 
 /** Turns the zone of a scoped IPv6 address (`fe80::1%eth0`) into an interface index. */
-export type ZoneLookup = (name: string) => number
+export type ZoneLookup = (zone: string) => number
 
-/** The family that an address in text form belongs to, or undefined if it is none. */
+/**
+ * The family that an address in text form belongs to, or undefined if it is none. Zones are names of interfaces: that
+ * one has `_` (`docker_gwbridge`) makes it none for Node.
+ */
 export function familyOf(address: string): number | undefined {
   if (isIPv4(address)) return internetFamily
-  return isIPv6(address) ? internet6Family : undefined
+  const zoneAt = address.indexOf('%')
+  const numeric = zoneAt === -1 || zoneAt === address.length - 1 ? address : address.slice(0, zoneAt)
+  return isIPv6(numeric) ? internet6Family : undefined
+}
+
+/**
+ * The index of the interface that a zone means: its name, which may be all digits, or else the index itself.
+ * @returns `-errno` if there is none such.
+ */
+export function zoneIndex(sockets: SocketCalls, zone: string): number {
+  const index = sockets.interfaceIndex(zone)
+  return index < 0 && /^\d+$/.test(zone) ? Number(zone) : index
 }
 
 /** Writes `sockaddr_in` or `sockaddr_in6`. @param address in text form, checked before. */
@@ -33,11 +48,12 @@ export function encodeSocketAddress(address: string, port: number, zone: ZoneLoo
     })
     return bytes
   }
-  const [numeric, ...zones] = address.split('%')
+  const zoneAt = address.indexOf('%')
+  const numeric = zoneAt === -1 ? address : address.slice(0, zoneAt)
   parseGroups(numeric).forEach((group, index) => {
     view.setUint16(8 + index * 2, group)
   })
-  for (const name of zones) view.setUint32(24, /^\d+$/.test(name) ? Number(name) : zone(name), true)
+  if (zoneAt !== -1) view.setUint32(24, zone(address.slice(zoneAt + 1)), true)
   return bytes
 }
 

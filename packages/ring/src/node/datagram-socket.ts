@@ -1,5 +1,4 @@
 import type { RemoteInfo, Socket } from 'node:dgram'
-import { isIPv6 } from 'node:net'
 import { Errno } from '../abi'
 import { guarded, SheafError, systemError } from '../errors'
 import { limits } from '../limits'
@@ -299,9 +298,9 @@ export abstract class NodeDatagramSocket implements MessageTransport<InternetAdd
     guarded(() => this.handler.close?.(this, this.#error))
   }
 
-  #sender({ address, port }: RemoteInfo): InternetAddress {
+  #sender({ address, family, port }: RemoteInfo): InternetAddress {
     if (this.#from?.port !== port || this.#from.address !== address) {
-      this.#from = Object.freeze({ address, family: isIPv6(address) ? 'IPv6' : 'IPv4', port })
+      this.#from = Object.freeze({ address, family, port })
     }
     return this.#from
   }

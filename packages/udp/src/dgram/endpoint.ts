@@ -168,13 +168,7 @@ export class Endpoint {
     }
     const told = callback === undefined || this.#referenced ? callback : this.#keepingAlive(callback)
     // `node:dgram` sends at once, so that a program may send any number without coming back to the event loop.
-    try {
-      if (this.#transport?.send(chunk, to, told) === false) this.#transport.flushAndReap()
-    } catch (error) {
-      // The zone of a link-local address that is no interface, any more.
-      if ((error as NodeJS.ErrnoException).errno === undefined) throw error
-      if (told !== undefined) process.nextTick(told, error)
-    }
+    if (this.#transport?.send(chunk, to, told) === false) this.#transport.flushAndReap()
   }
 
   /** Sending keeps the process alive until it is known how it went, even if the socket doesn't. */

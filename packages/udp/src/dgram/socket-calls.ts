@@ -1,4 +1,6 @@
-import { defaultRing, encodeSocketAddress, familyOf, internetFamily, systemError, type SocketCalls } from '@sheaf/ring'
+import {
+  defaultRing, encodeSocketAddress, familyOf, internetFamily, systemError, type SocketCalls, zoneIndex,
+} from '@sheaf/ring'
 import { bufferSizeError } from './errors'
 
 /*
@@ -89,7 +91,7 @@ function socketAddress(address: string): Uint8Array | undefined {
 
 /** The index of an interface, or 0, which is none. */
 export function interfaceIndex(name: string): number {
-  return Math.max(0, defaultRing().sockets.interfaceIndex(name))
+  return Math.max(0, zoneIndex(defaultRing().sockets, name))
 }
 
 const isIpv4 = (name: Uint8Array): boolean => name[0] === internetFamily

@@ -136,7 +136,7 @@ describe('sockets of @sheaf/udp/dgram', () => {
     const socket = createSocket('udp6')
     const send = (): Promise<unknown> => new Promise((told) => { socket.send('x', 9, 'fe80::1%none', told) })
     // Unbound, and bound by then.
-    for (let time = 0; time < 2; time++) expect(await send()).toMatchObject({ code: 'ENODEV' })
+    for (let time = 0; time < 2; time++) expect(await send()).toMatchObject({ code: 'ENETUNREACH' })
     socket.send('x', 9, 'fe80::1%none')
     await closed(socket)
   })
