@@ -1,3 +1,4 @@
+export { throwIfAborted } from './aborting'
 export { type Backend, type BackendOptions, checkBackendOptions, ringFor, ringOnlyFor, unsupported } from './backend'
 export { isBytes } from './bytes'
 export { type Capabilities, type Capability, ringCapability, type Tier, tierOf } from './capabilities'

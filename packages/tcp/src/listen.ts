@@ -11,6 +11,7 @@ import {
   type NodeStreamListener,
   StreamListener,
   systemError,
+  throwIfAborted,
 } from '@sheaf/ring'
 import { RingTcpConnection } from './connection'
 import { listenOnNode, listenOnNodeDescriptor } from './node-sockets'
@@ -30,7 +31,7 @@ export async function listen(options: ListenOptions, handler: ListenerHandler<Tc
   const own = copyOptions(options)
   checkListenOptions(own, handler)
   const { signal } = own
-  signal?.throwIfAborted()
+  throwIfAborted(signal)
   const ring = ringFor(own)
   const listener = ring === undefined
     ? await nodeListener(own, handler)

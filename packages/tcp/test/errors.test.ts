@@ -271,6 +271,24 @@ describe('giving up', () => {
     await untilIdle(ring)
   })
 
+  it.each(['ring', 'node'] as const)('an abort before is an AbortError, whatever the reason: %s', async (backend) => {
+    const aborted = { name: 'AbortError', code: 'ABORT_ERR', cause: 'enough' }
+    const signal = AbortSignal.abort('enough')
+    await expect(listen({ port: 0, backend, signal }, {})).rejects.toMatchObject(aborted)
+    await expect(connect({ port: 1, backend, signal }, {})).rejects.toMatchObject(aborted)
+  })
+
+  it.each(['ring', 'node'] as const)('a signal of a library is enough: %s', async (backend) => {
+    const signal = Object.assign(new EventTarget(), { aborted: false }) as AbortSignal
+    const listener = await listen({ host: loopback, port: 0, backend, signal }, {})
+    const received = new Received()
+    const connection = await connect({ host: loopback, port: listener.address.port, backend, signal }, received)
+    signal.dispatchEvent(new Event('abort'))
+    await received.closed
+    expect(received.error).toMatchObject({ name: 'AbortError', code: 'ABORT_ERR' })
+    expect([connection.state, listener.listening]).toEqual(['closed', false])
+  })
+
   it.each(['ring', 'node'] as const)('an abort later destroys the connection, also that to a second address: %s',
     async (backend) => {
       const listener = await server(testRing(), echo)

@@ -10,6 +10,7 @@ import {
   ringFor,
   setSocketOption,
   systemError,
+  throwIfAborted,
 } from '@sheaf/ring'
 import {
   type BindOptions, checkBindOptions, checkConnectOptions, type ConnectOptions, type UdpOptions,
@@ -34,7 +35,7 @@ export async function bind(options: BindOptions, handler: UdpHandler): Promise<U
   const own = copyOptions(options)
   checkBindOptions(own, handler)
   const { host, family = 0, port = 0, signal } = own
-  signal?.throwIfAborted()
+  throwIfAborted(signal)
   const ring = ringFor(own)
   const bindAt = async (address: string): Promise<UdpSocket> =>
     started(ring === undefined
@@ -42,7 +43,7 @@ export async function bind(options: BindOptions, handler: UdpHandler): Promise<U
       : bindOnRing(ring, address, port, own, handler), signal)
   if (host !== undefined && host !== '') {
     const [address] = await lookUp(host, family, systemLookup)
-    signal?.throwIfAborted()
+    throwIfAborted(signal)
     return bindAt(address)
   }
   if (family === 4) return bindAt('0.0.0.0')
@@ -64,11 +65,11 @@ export async function connect(options: ConnectOptions, handler: UdpHandler): Pro
   const own = copyOptions(options)
   checkConnectOptions(own, handler)
   const { host, family = 0, lookup, signal } = own
-  signal?.throwIfAborted()
+  throwIfAborted(signal)
   const ring = ringFor(own)
   const name = host === undefined || host === '' ? 'localhost' : host
   const [address] = await lookUp(name, family, lookup ?? systemLookup)
-  signal?.throwIfAborted()
+  throwIfAborted(signal)
   return started(ring === undefined
     ? await connectOnNode(address, own, handler)
     : connectOnRing(ring, address, own, handler), signal)

@@ -199,7 +199,11 @@ it('an aborted signal closes the socket, after what was sent', async () => {
   await received.arrived(1)
   await until(() => ended.closes === 1, 'the close')
   expect(ended.closeError).toBeUndefined()
-  await expect(bind({ signal: controller.signal, ring }, {})).rejects.toMatchObject({ name: 'AbortError' })
+  const aborted = { name: 'AbortError', code: 'ABORT_ERR' }
+  await expect(bind({ signal: controller.signal, ring }, {})).rejects.toMatchObject(aborted)
+  const signal = AbortSignal.abort('enough')
+  await expect(bind({ signal, ring }, {})).rejects.toMatchObject({ ...aborted, cause: 'enough' })
+  await expect(connect({ port: 1, signal, ring }, {})).rejects.toMatchObject({ ...aborted, cause: 'enough' })
 })
 
 it.each(['ring', 'node'] as const)('options are those at the call, which may change later: %s', async (backend) => {

@@ -1,4 +1,4 @@
-import { copyOptions, type ListenerHandler } from '@sheaf/ring'
+import { copyOptions, type ListenerHandler, throwIfAborted } from '@sheaf/ring'
 import { RingUnixConnection } from './connection'
 import { ringForStream } from './details'
 import { listenOnRing } from './listening'
@@ -17,7 +17,7 @@ import type { UnixConnection, UnixListener } from './transport'
 export async function listen(options: ListenOptions, handler: ListenerHandler<UnixConnection>): Promise<UnixListener> {
   const own = copyOptions(options)
   checkListenOptions(own, handler)
-  own.signal?.throwIfAborted()
+  throwIfAborted(own.signal)
   const ring = ringForStream(own)
   const listener = ring === undefined
     ? await listenOnNode(own, handler)

@@ -7,7 +7,7 @@ import { join } from 'node:path'
 import { setImmediate, setTimeout as sleep } from 'node:timers/promises'
 import { pattern, Received, until, untilIdle, echo } from '@sheaf/ring/testing'
 import { describe, expect, it, onTestFinished } from 'vitest'
-import { adopt, connect, createRing, datagram, listen, socketpair, type UnixConnection } from '../src/index'
+import { adopt, connect, createRing, datagram, listen, seqpacket, socketpair, type UnixConnection } from '../src/index'
 import { directory, leaveBehind, server, testRing } from './support'
 
 let names = 0
@@ -464,9 +464,14 @@ it('null in the place of an encoding is none, as with Node\'s sockets', async ()
 
 it('a signal that is aborted already, and a file that can\'t be kept, are refused', async () => {
   const ring = testRing()
-  expect(() => datagram.socketpair({ ring, signal: AbortSignal.abort() }, {})).toThrow(
-    expect.objectContaining({ name: 'AbortError' }) as Error,
-  )
+  const aborted = { name: 'AbortError', code: 'ABORT_ERR', cause: 'enough' }
+  const options = { ring, path: abstractName(), signal: AbortSignal.abort('enough') }
+  for (const call of [listen, connect, seqpacket.listen, seqpacket.connect, datagram.bind, datagram.connect]) {
+    await expect(call(options, {})).rejects.toMatchObject(aborted)
+  }
+  for (const call of [datagram.open, datagram.socketpair]) {
+    expect(() => call(options, {})).toThrow(expect.objectContaining(aborted) as Error)
+  }
   await untilIdle(ring)
   await expect(listen({ path: join(directory(), 's'), keepFile: true, backend: 'node' }, {})).rejects.toMatchObject({
     code: 'ERR_SHEAF_UNSUPPORTED',

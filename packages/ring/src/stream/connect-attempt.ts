@@ -1,3 +1,4 @@
+import { abortError, throwIfAborted } from '../aborting'
 import { Errno } from '../abi'
 import { systemError } from '../errors'
 import { clearTimeout, setTimeout } from '../timers'
@@ -38,7 +39,7 @@ export class ConnectAttempt<C extends Connecting> {
    */
   async run(attempt: () => Promise<C>, address: string, port?: number): Promise<C> {
     const { signal, timeout } = this.#options
-    signal?.throwIfAborted()
+    throwIfAborted(signal)
     const givenUp = new Promise<never>((_resolve, reject) => {
       this.#giveUp = (error) => {
         this.#givenUp = error
@@ -95,9 +96,7 @@ export class ConnectAttempt<C extends Connecting> {
   }
 
   readonly #abort = (): void => {
-    const { signal } = this.#options
-    const error = new Error('The operation was aborted', { cause: signal?.reason })
-    this.#giveUp(Object.assign(error, { name: 'AbortError', code: 'ABORT_ERR' }))
+    this.#giveUp(abortError(this.#options.signal))
   }
 }
 

@@ -1,5 +1,6 @@
 import {
   adoptDescriptor, type Lane, openSocket, prepared, type Ring, ringOnlyFor, setSocketOption, systemError,
+  throwIfAborted,
 } from '@sheaf/ring'
 import { receiveCredentials } from '../details'
 import { bindFile, openPair, peerLane, unixDatagramSocket } from '../socket'
@@ -64,7 +65,7 @@ export async function connect(options: ConnectOptions, handler: DatagramHandler)
 export function adopt(options: AdoptOptions, handler: DatagramHandler): DatagramSocket {
   checkAdoptOptions(options, handler)
   const { fd, signal } = options
-  signal?.throwIfAborted()
+  throwIfAborted(signal)
   const ring = ringOnlyFor(options, 'A Unix datagram socket')
   adoptDescriptor(ring, fd, unixDatagramSocket, 'any')
   prepare(ring, fd, options)
@@ -87,7 +88,7 @@ export function socketpair(
 ): [DatagramSocket, DatagramSocket] {
   checkDatagramOptions(options, handler)
   checkDatagramOptions(options, otherHandler)
-  options.signal?.throwIfAborted()
+  throwIfAborted(options.signal)
   const ring = ringOnlyFor(options, 'A Unix datagram socket')
   const prepareEach = (fd: number): void => prepare(ring, fd, options)
   return openPair(ring, unixDatagramSocket, prepareEach, (fd, index) => {
@@ -106,7 +107,7 @@ function start(
   handler: DatagramHandler,
   address: (ring: Ring, fd: number) => Addressed,
 ): DatagramSocket {
-  options.signal?.throwIfAborted()
+  throwIfAborted(options.signal)
   const ring = ringOnlyFor(options, 'A Unix datagram socket')
   const fd = openSocket(ring, unixDatagramSocket.domain, unixDatagramSocket.type, 0)
   return prepared(ring, fd, () => {

@@ -1,5 +1,6 @@
 import {
   adoptDescriptor, ConnectAttempt, copyOptions, guarded, type ListenerHandler, openSocket, prepared, ringOnlyFor,
+  throwIfAborted,
 } from '@sheaf/ring'
 import { listenOnRing } from '../listening'
 import { beginPair, openPair, unixSeqpacketSocket } from '../socket'
@@ -22,7 +23,7 @@ export async function listen(
 ): Promise<UnixListener> {
   const own = copyOptions(options)
   checkListenOptions(own, handler)
-  own.signal?.throwIfAborted()
+  throwIfAborted(own.signal)
   const ring = ringOnlyFor(own, 'A Unix seqpacket socket')
   const listener = listenOnRing(ring, unixSeqpacketSocket, own, handler, (fd) =>
     new SeqpacketConnection(ring, fd, handler, own))
