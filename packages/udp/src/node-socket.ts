@@ -1,10 +1,9 @@
 import { networkInterfaces } from 'node:os'
 import {
-  checkInteger, familyOf, type InternetAddress, internetFamily, invalidArgumentType, NodeDatagramSocket, systemError,
-  unsupported,
+  checkInteger, familyOf, type InternetAddress, internetFamily, NodeDatagramSocket, systemError, unsupported,
 } from '@sheaf/ring'
 import { checkDestination, isSame } from './destinations'
-import { checkGroupAddress, interfaceWith, noSuchDevice } from './multicast'
+import { checkGroupAddress, checkInterface, interfaceWith, noSuchDevice } from './multicast'
 import type { UdpOptions } from './options'
 import type { Destination, UdpHandler, UdpSocket } from './transport'
 
@@ -32,7 +31,8 @@ export class NodeUdpSocket extends NodeDatagramSocket implements UdpSocket {
   }
 
   override get localAddress(): InternetAddress | undefined {
-    this.#local ??= this.#address('address')
+    // Without a port, after disconnecting, it is one until the next `send` only.
+    if (this.#local === undefined || this.#local.port === 0) this.#local = this.#address('address')
     return this.#local
   }
 
@@ -168,9 +168,6 @@ export class NodeUdpSocket extends NodeDatagramSocket implements UdpSocket {
 
   setMulticastInterface(networkInterface: string): void {
     this.assertOpen()
-    if (typeof networkInterface !== 'string') {
-      throw invalidArgumentType('networkInterface', 'of type string', networkInterface)
-    }
     this.socket.setMulticastInterface(interfaceAddress(networkInterface, this.#ipv6))
   }
 
@@ -201,6 +198,7 @@ export class NodeUdpSocket extends NodeDatagramSocket implements UdpSocket {
  * @throws SystemError `ENODEV` if there is none such.
  */
 function interfaceAddress(networkInterface: string, ipv6: boolean): string {
+  checkInterface(networkInterface)
   const family = familyOf(networkInterface)
   if (ipv6) {
     if (networkInterface.includes('%')) return networkInterface

@@ -58,7 +58,8 @@ export class RingUdpSocket extends MessageSocket<InternetAddress, Destination> i
   }
 
   override get localAddress(): InternetAddress | undefined {
-    this.#local ??= this.#address('getsockname')
+    // Without a port, after disconnecting, it is one until the next `send` only.
+    if (this.#local === undefined || this.#local.port === 0) this.#local = this.#address('getsockname')
     return this.#local
   }
 

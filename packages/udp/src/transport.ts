@@ -24,7 +24,8 @@ export interface UdpSocket extends MessageTransport<InternetAddress, Destination
   connect(to: Destination): Promise<void>
   /**
    * Undoes {@link connect}. A port that the system chose is given back with it, and another is chosen by the next
-   * `send`. @throws Error `ERR_SOCKET_DGRAM_NOT_CONNECTED`; SystemError of `connect(2)`.
+   * `send`; that of `localAddress` is 0 until then.
+   * @throws Error `ERR_SOCKET_DGRAM_NOT_CONNECTED`; SystemError of `connect(2)`.
    */
   disconnect(): void
   /** Allows sending to broadcast addresses. */
@@ -45,7 +46,8 @@ export interface UdpSocket extends MessageTransport<InternetAddress, Destination
   readonly pathMtuBytes: number
   /**
    * Receives what is sent to a multicast group. @param networkInterface its name or an address of it; absent, the
-   * system chooses.
+   * system chooses. One that is not running (no cable yet) is found by its name, and an IPv4 socket finds it by
+   * an IPv4 address of it; on Node's sockets that one only so.
    */
   addMembership(group: string, networkInterface?: string): void
   dropMembership(group: string, networkInterface?: string): void

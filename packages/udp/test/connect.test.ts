@@ -58,8 +58,10 @@ describe.each(['ring', 'node'] as const)('connect and disconnect, on the backend
     })
     socket.send('to one')
     socket.disconnect()
+    expect(socket.localAddress?.port).toBe(0)
     socket.send('to two', { address: loopback, port: portOf(two) })
     await Promise.all(received.map((each) => each.arrived(1)))
+    expect(socket.localAddress?.port).toBe(received[1].senders[0].port)
     expect(received.map(({ texts }) => texts)).toEqual([['to one'], ['to two']])
   })
 

@@ -73,6 +73,7 @@ describe('arguments that are wrong are refused at the call', () => {
     expect(() => socket.send('x', { address: loopback, port: 0 })).toThrow(code('ERR_SOCKET_BAD_PORT'))
     expect(() => socket.send('x', { address: 'localhost', port: 1 })).toThrow(code('ERR_INVALID_IP_ADDRESS'))
     expect(() => socket.send('x', { port: 1 } as never)).toThrow(code('ERR_INVALID_ARG_TYPE'))
+    expect(() => socket.addMembership('239.1.2.3', 1 as never)).toThrow(code('ERR_INVALID_ARG_TYPE'))
     expect(() => socket.send('x')).toThrow(code('ERR_SOCKET_DGRAM_NOT_CONNECTED'))
     expect(() => peer.send('x', to)).toThrow(code('ERR_SOCKET_DGRAM_IS_CONNECTED'))
     expect(socket.messagesQueued).toBe(0)

@@ -31,7 +31,7 @@ it('multicast over IPv6', async (context) => {
     const sender = await bind({ host: 'fd00::1' }, { error(t, error) { throw error } })
     sender.setMulticastInterface('d0')
     sender.setMulticastTimeToLive(1)
-    socket.addMembership('ff12::1234', 'fd00::1')
+    socket.addMembership('ff12::1234', 'FD00:0::1')
     sender.send('six', { address: 'ff12::1234', port: socket.localAddress.port }, () => sender.close())
   `, 0, wrapper)
   expect(ended).toMatchObject({ code: 0, errors: '', output: 'six fd00::1\n' })
@@ -124,6 +124,23 @@ it('an interface that is made anew is sent by', async (context) => {
     socket.close()
   `, 0, wrapper)
   expect(ended).toMatchObject({ code: 0, errors: '', output: 'sent\nsent\nsent\nsent\nENETUNREACH\n' })
+})
+
+it.for(['ring', 'node'])('multicast by the address of an interface without a cable: %s', async (backend, context) => {
+  const wrapper = namespaceWith(
+    context, 'ip link add d0 type veth peer name p0', 'ip addr add 10.0.0.1/24 dev d0', 'ip link set d0 up',
+  )
+  const ended = await run(`
+    const [first, second] = await Promise.all([1, 2].map(() => bind({ host: '0.0.0.0', backend: '${backend}' }, {})))
+    first.addMembership('239.1.2.3', '10.0.0.1')
+    first.dropMembership('239.1.2.3', '${backend === 'ring' ? 'd0' : '10.0.0.1'}')
+    first.addSourceSpecificMembership('10.0.0.9', '239.1.2.3', '10.0.0.1')
+    first.dropSourceSpecificMembership('10.0.0.9', '239.1.2.3', '10.0.0.1')
+    second.setMulticastInterface('10.0.0.1')
+    first.close()
+    second.close()
+  `, 0, wrapper)
+  expect(ended).toMatchObject({ code: 0, errors: '', output: '' })
 })
 
 it('the interface by which multicast leaves is that of both families', async (context) => {
