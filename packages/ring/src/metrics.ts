@@ -70,10 +70,10 @@ export class Metrics {
   /** Bundles of datagrams that the kernel refused to segment; they were sent one by one. */
   segmentationRefusals = 0
 
-  /** Connections accepted and connected. */
+  /** Connections that listeners have accepted, and that `connect` has made. */
   accepted = 0
   connected = 0
-  /** Connections closed. */
+  /** Connections closed that had been open, those of `adopt` and `socketpair` too. */
   closed = 0
   /** Times accepting stopped for lack of descriptors or memory. */
   acceptPauses = 0

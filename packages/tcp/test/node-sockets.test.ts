@@ -51,6 +51,23 @@ describe('TCP on Node\'s own sockets', () => {
     await expect(client(1, new Received(), nowhere)).rejects.toMatchObject({ syscall: 'getaddrinfo' })
   })
 
+  it('counts connections, not what never was one', async () => {
+    const counts = (): number[] => {
+      const { accepted, connected, closed } = nodeSockets.metrics
+      return [accepted, connected, closed]
+    }
+    const before = counts()
+    const listener = await server()
+    const { port } = listener.address
+    const { connection, received } = await client(port)
+    connection.end()
+    await received.closed
+    await until(() => listener.connections === 0, 'the other end')
+    await listener.close()
+    await expect(client(port)).rejects.toMatchObject({ code: 'ECONNREFUSED' })
+    expect(counts().map((count, index) => count - before[index])).toEqual([1, 1, 2])
+  })
+
   it('keeps to the time it is given to connect, and to an abort', async () => {
     const lookup = (): void => { /* never answers */ }
     await expect(client(1, new Received(), { host: 'slow.invalid', lookup, timeout: 20 }))

@@ -477,3 +477,19 @@ it('a signal that is aborted already, and a file that can\'t be kept, are refuse
     code: 'ERR_SHEAF_UNSUPPORTED',
   })
 })
+
+it.each([
+  ['stream', listen, connect, socketpair], ['seqpacket', seqpacket.listen, seqpacket.connect, seqpacket.socketpair],
+] as const)('metrics count connections, not what never was one: %s', async (_kind, listen, connect, socketpair) => {
+  const ring = testRing()
+  const path = abstractName()
+  const listener = await listen({ path, ring }, {})
+  for (let index = 0; index < 3; index++) (await connect({ path, ring }, {})).destroy()
+  await until(() => ring.metrics.accepted === 3, 'the connections')
+  await listener.close()
+  await expect(connect({ path, ring }, {})).rejects.toMatchObject({ code: 'ECONNREFUSED' })
+  for (const connection of socketpair({ ring }, {})) connection.destroy()
+  datagram.open({ ring }, {}).destroy()
+  await untilIdle(ring)
+  expect(ring.metrics).toMatchObject({ accepted: 3, connected: 3, closed: 8 })
+})

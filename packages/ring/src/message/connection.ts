@@ -60,6 +60,7 @@ export abstract class MessageConnection<A extends Address, To extends object = A
   /** The socket is connected: tells the handler and begins to receive. */
   begin(): void {
     this.enter('open')
+    this.begun = true
     this.ring.turn.schedule(this)
     this.handler.open?.(this)
   }
@@ -146,8 +147,12 @@ export abstract class MessageConnection<A extends Address, To extends object = A
     } else if (operation === Operation.Connect) {
       const isOver = this.#connecting?.ended(result, this.state === 'connecting') ?? true
       if (!isOver || this.state !== 'connecting') return
-      if (result < 0) this.destroy(systemError(result, 'connect'))
-      else this.begin()
+      if (result < 0) {
+        this.destroy(systemError(result, 'connect'))
+      } else {
+        this.ring.metrics.connected++
+        this.begin()
+      }
     } else {
       super.completeOther(operation, result)
     }

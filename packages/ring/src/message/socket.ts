@@ -60,6 +60,8 @@ implements MessageTransport<A, To>, OperationOwner, MessageReceiverOwner<A>, Mes
   readonly #settled = new SettledMessages()
   /** More may arrive. */
   protected awaitsMessages = true
+  /** It is a connection that has been open. */
+  protected begun = false
   #state: TransportState
   scheduled = false
   parked = false
@@ -438,7 +440,7 @@ implements MessageTransport<A, To>, OperationOwner, MessageReceiverOwner<A>, Mes
     this.#sender.discard(this.#error ?? closedError())
     this.ring.operations.release(this.slot)
     this.ring.members.delete(this)
-    this.ring.metrics.closed++
+    if (this.begun) this.ring.metrics.closed++
     this.unref()
     this.onClosed?.()
     while (!this.#settled.empty) guarded(() => { this.#tellSettled() })

@@ -37,6 +37,8 @@ export abstract class NodeStreamConnection implements Transport, ForwardingOrigi
   #ended = false
   /** The owner has ended it, and knows. */
   #endAsked = false
+  /** It has been open. */
+  #begun = false
   /** `end` has been told. */
   #endTold = false
   #needsDrain = false
@@ -208,6 +210,7 @@ export abstract class NodeStreamConnection implements Transport, ForwardingOrigi
   /** The socket is connected: tells the handler and begins to receive. */
   begin(): void {
     this.#enter('open')
+    this.#begun = true
     this.#tell((handler) => handler.open?.(this))
     if (!this.#isActive()) return
     this.socket.on('data', this.#received).on('end', this.#peerEnded)
@@ -216,9 +219,10 @@ export abstract class NodeStreamConnection implements Transport, ForwardingOrigi
 
   /** @param connect has the socket connect. */
   connect(connect: (socket: Socket) => void): void {
-    nodeSockets.metrics.connected++
     this.socket.once('connect', () => {
-      if (this.#state === 'connecting') this.begin()
+      if (this.#state !== 'connecting') return
+      nodeSockets.metrics.connected++
+      this.begin()
     })
     connect(this.socket)
   }
@@ -345,7 +349,7 @@ export abstract class NodeStreamConnection implements Transport, ForwardingOrigi
   #tellClosed(): void {
     this.#enter('closed')
     nodeSockets.members.delete(this)
-    nodeSockets.metrics.closed++
+    if (this.#begun) nodeSockets.metrics.closed++
     this.#send.discard()
     this.#forwarding?.closed(this.#error)
     if (this.#sources !== undefined) for (const source of this.#sources) source.targetClosed(this.#error)

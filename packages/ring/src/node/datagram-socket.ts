@@ -280,7 +280,6 @@ export abstract class NodeDatagramSocket implements MessageTransport<InternetAdd
     if (this.#state !== 'closing') this.#enter('closing')
     this.#enter('closed')
     nodeSockets.members.delete(this)
-    nodeSockets.metrics.closed++
     this.#batch.clear()
     const error = this.#error ?? closedError()
     for (const { callback } of [...this.#underWay, ...this.#waiting]) {

@@ -57,6 +57,8 @@ export abstract class StreamConnection implements
   /** Closing it waits for what the peer has not acknowledged: `SO_LINGER`, if that is not 0. */
   lingers = false
 
+  /** It has been open. */
+  #begun = false
   /** `end` has been told. */
   #endTold = false
 
@@ -375,13 +377,13 @@ export abstract class StreamConnection implements
   /** The socket is connected: tells the handler and begins to receive. */
   begin(): void {
     this.#enter('open')
+    this.#begun = true
     this.ring.turn.schedule(this)
     this.#tell((handler) => handler.open?.(this))
   }
 
   /** Asks the kernel to connect to `address`, a `sockaddr` as it wants it. */
   connect(address: Uint8Array): void {
-    this.ring.metrics.connected++
     this.#connecting = Connecting.begin(this.ring, this.#slot, this.fd, this.#sender.queue, address)
     if (this.#connecting === undefined) this.destroy(systemError(-Errno.ENOMEM, 'connect'))
   }
@@ -435,8 +437,12 @@ export abstract class StreamConnection implements
   #completeConnect(result: number): void {
     const isOver = this.#connecting?.ended(result, this.#state === 'connecting') ?? true
     if (!isOver || this.#state !== 'connecting') return
-    if (result < 0) this.destroy(systemError(result, 'connect'))
-    else this.begin()
+    if (result < 0) {
+      this.destroy(systemError(result, 'connect'))
+    } else {
+      this.ring.metrics.connected++
+      this.begin()
+    }
   }
 
   // ---------------------------------------------------------------- what is asked of the kernel
@@ -520,7 +526,7 @@ export abstract class StreamConnection implements
     this.#closing?.giveUpLastChance()
     this.ring.operations.release(this.#slot)
     this.ring.members.delete(this)
-    this.ring.metrics.closed++
+    if (this.#begun) this.ring.metrics.closed++
     this.unref()
     this.#receiver.discard()
     this.#forwarding?.closed(this.#error)
