@@ -1037,7 +1037,12 @@ describe('an application that is not changed, with @sheaf/tcp/register', () => {
   })
 })
 
-it.each(['process.pid', '0'])('what was written leaves before process.kill(%s) ends the process', async (pid) => {
+it.each([
+  ['process.kill(process.pid, \'SIGTERM\')', [null, 'SIGTERM']],
+  ['process.kill(0, \'SIGTERM\')', [null, 'SIGTERM']],
+  ['process.reallyExit(3)', [3, null]],
+  ['process.removeAllListeners().exit(3)', [3, null]],
+])('what was written leaves before %s ends the process', async (end, ended) => {
   const received: Buffer[] = []
   const server = createServer((socket) => socket.on('data', (data) => received.push(data)))
   onTestFinished(() => void server.close())
@@ -1051,11 +1056,11 @@ it.each(['process.pid', '0'])('what was written leaves before process.kill(%s) e
         client.write('nearly the last, ')
         process.kill(process.pid, 0)
         client.write('last')
-        process.kill(${pid}, 'SIGTERM')
+        ${end}
       }, 10)
     })`
   const child = spawn(process.execPath, [...asModule, '--eval', program], { detached: true, stdio: 'ignore' })
-  expect(await once(child, 'exit')).toEqual([null, 'SIGTERM'])
+  expect(await once(child, 'exit')).toEqual(ended)
   await vi.waitFor(() => expect(Buffer.concat(received).toString()).toBe('first, nearly the last, last'))
 })
 

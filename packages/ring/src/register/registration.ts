@@ -4,7 +4,7 @@ import { release } from 'node:os'
 import { isMainThread } from 'node:worker_threads'
 import { whyNoRing } from '@sheaf/ring'
 import { Patches } from './patches'
-import { replaceExecve, replaceKill } from './replace-kill'
+import { replaceEndings } from './replace-endings'
 import { replacePerformance } from './replace-performance'
 import { deepenStackTraces } from './stack-traces'
 
@@ -89,8 +89,7 @@ export class Registration {
     try {
       deepenStackTraces(patches)
       replacePerformance(patches)
-      replaceKill(patches)
-      replaceExecve(patches)
+      replaceEndings(patches)
       this.#install(patches)
       patches.publish()
     } catch (error) {
