@@ -3,7 +3,7 @@ import { once } from 'node:events'
 import { connect as nodeConnect } from 'node:net'
 import { openDescriptors, runProgram, until } from '@sheaf/ring/testing'
 import { describe, expect, it } from 'vitest'
-import { createRing, seqpacket, socketpair } from '../src/index'
+import { connect, createRing, seqpacket, socketpair } from '../src/index'
 import { server, testRing } from './support'
 
 const pairs = { stream: socketpair, seqpacket: seqpacket.socketpair }
@@ -74,6 +74,16 @@ interface Writer {
   resume(): void
   flush(): void
 }
+
+it.each([connect, seqpacket.connect])('closed while one connects, it has its memory back', async (connecting) => {
+  const ring = createRing()
+  const refused = expect(connecting({ path: '\0nobody listens here', ring }, {})).rejects.toMatchObject({
+    code: 'ERR_SHEAF_RING_CLOSED',
+  })
+  ring.close()
+  await refused
+  expect(ring.usage).toMatchObject({ members: 0, sendBlocks: 0 })
+})
 
 describe.each(['stream', 'seqpacket'] as const)('`open` of a pair: %s', (kind) => {
   it('that throws has both destroyed, and what it threw thrown', async () => {

@@ -97,10 +97,13 @@ function parseGroups(address: string): number[] {
   return [...head, ...new Array<number>(8 - head.length - tail.length).fill(0), ...tail]
 }
 
-/** As RFC 5952 and `inet_ntop` write it: the longest run of zeros shortened, IPv4-mapped addresses with their dots. */
+/** As RFC 5952 and `inet_ntop` write it: the longest run of zeros shortened, IPv4 addresses in it with their dots. */
 function formatGroups(groups: number[]): string {
-  const mapped = groups.slice(0, 5).every((group) => group === 0) && groups[5] === 0xffff
-  if (mapped) return `::ffff:${[groups[6] >> 8, groups[6] & 255, groups[7] >> 8, groups[7] & 255].join('.')}`
+  if (groups.slice(0, 5).every((group) => group === 0)) {
+    const ipv4 = [groups[6] >> 8, groups[6] & 255, groups[7] >> 8, groups[7] & 255].join('.')
+    if (groups[5] === 0xffff) return `::ffff:${ipv4}`
+    if (groups[5] === 0 && groups[6] !== 0) return `::${ipv4}`
+  }
   let best = { start: -1, length: 1 }
   for (let start = 0; start < 8; start++) {
     let length = 0

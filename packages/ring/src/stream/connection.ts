@@ -516,13 +516,13 @@ export abstract class StreamConnection implements
 
   /** The kernel holds nothing of this connection any more, and the descriptor is closed. */
   #finish(): void {
-    this.#connecting?.release()
     this.#sender.queue.discard()
     this.#tellClosed()
   }
 
   #tellClosed(): void {
     this.#enter('closed')
+    this.#connecting?.release()
     this.#closing?.giveUpLastChance()
     this.ring.operations.release(this.#slot)
     this.ring.members.delete(this)
