@@ -198,24 +198,30 @@ describe('a connection', () => {
     expect(first.closes).toBe(0)
   })
 
-  it('enters an async context of its own when asked', async () => {
-    const ring = testRing()
+  it.each(['ring', 'node'] as const)('enters an async context of its own when asked: %s', async (backend) => {
     const storage = new AsyncLocalStorage<string>()
     const seen: (string | undefined)[] = []
-    const listener = await server(ring, echo)
+    const seenByAccepted: (string | undefined)[] = []
+    const accepted = { ...echo, open: () => seenByAccepted.push(storage.getStore()) }
+    const listening = { host: loopback, port: 0, backend, asyncContext: true }
+    const listener = await storage.run('of the listener', () => listen(listening, accepted))
+    const to = { host: loopback, port: listener.address.port, backend }
     const handler = {
+      open: () => seen.push(storage.getStore()),
       data: () => seen.push(storage.getStore()),
       close: () => seen.push(storage.getStore()),
     }
     for (const asyncContext of [true, false]) {
-      const connection = await storage.run('mine', () => client(ring, listener, handler, { asyncContext }))
-      connection.write('x', () => seen.push(storage.getStore()))
+      const connection = await storage.run('mine', () => connect({ ...to, asyncContext }, handler))
+      storage.run('of the write', () => connection.write('x', () => seen.push(storage.getStore())))
       const before = seen.length
       await until(() => seen.length === before + 2, 'write and data')
       connection.destroy()
       await until(() => seen.length === before + 3, 'close')
     }
-    expect(seen).toEqual(['mine', 'mine', 'mine', undefined, undefined, undefined])
+    expect(seenByAccepted).toEqual([undefined, undefined])
+    expect(seen).toEqual([...new Array<string>(4).fill('mine'), ...new Array<undefined>(4).fill(undefined)])
+    await listener.close()
   })
 
   it('hands out chunks from which no other connection\'s data can be reached', async () => {

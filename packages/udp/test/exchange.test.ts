@@ -1,8 +1,11 @@
+import { AsyncLocalStorage } from 'node:async_hooks'
 import { createSocket } from 'node:dgram'
 import { once } from 'node:events'
 import fc from 'fast-check'
 import { describe, expect, expectTypeOf, it } from 'vitest'
-import type { BorrowedChunk, InternetAddress, MessageBatch, UdpHandler, UdpSocket } from '../src/index'
+import {
+  bind, type BorrowedChunk, type InternetAddress, type MessageBatch, type UdpHandler, type UdpSocket,
+} from '../src/index'
 import { addressOf, bound, connected, loopback, pattern, portOf, Received, testRing, until, untilIdle } from './support'
 
 /** Sizes of datagrams as programs have them, and the odd ones. */
@@ -393,3 +396,15 @@ it('thousands of sockets that get more than there are buffers try again no more 
   expect(ring.metrics.receivesArmed).toBeLessThan(6 * sockets.length)
   await untilIdle(ring, sockets.length)
 }, 30_000)
+
+it.each(['ring', 'node'] as const)('handlers and callbacks have nobody\'s async context: %s', async (backend) => {
+  const storage = new AsyncLocalStorage<string>()
+  const seen: unknown[] = []
+  const see = (): void => void seen.push(storage.getStore())
+  const socket = await storage.run('bind', () => bind({ host: loopback, backend }, { message: see, close: see }))
+  storage.run('send', () => socket.send('x', addressOf(socket), see))
+  await until(() => seen.length === 2, 'the datagram and the callback')
+  storage.run('close', () => { socket.close() })
+  await until(() => seen.length === 3, 'the close')
+  expect(seen).toEqual([undefined, undefined, undefined])
+})

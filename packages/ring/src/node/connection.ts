@@ -11,6 +11,7 @@ import { assertTransition } from '../stream/state'
 import { checkCallback, checkWrite } from '../stream/write-arguments'
 import { WriteCallbacks } from '../stream/write-callbacks'
 import type { Address, Chunk, StreamHandler, Transport, TransportState, WriteCallback } from '../transport'
+import { noContext } from './context'
 import { NodeSendQueue } from './send-queue'
 import { nodeSockets } from './sockets'
 import { scheduleForEndOfTurn, type Turning } from './turn'
@@ -26,7 +27,7 @@ export abstract class NodeStreamConnection implements Transport, ForwardingOrigi
   protected readonly socket: Socket
   readonly #send = new NodeSendQueue()
   readonly #allowHalfOpen: boolean
-  readonly #context: AsyncResource | undefined
+  readonly #context: AsyncResource
   #state: TransportState = 'connecting'
   scheduled = false
 
@@ -59,7 +60,7 @@ export abstract class NodeStreamConnection implements Transport, ForwardingOrigi
     this.handler = handler
     this.writableHighWaterMark = options.writableHighWaterMark ?? limits.writableHighWaterMark
     this.#allowHalfOpen = options.allowHalfOpen ?? false
-    this.#context = options.asyncContext === true ? new AsyncResource('SHEAFCONNECTION') : undefined
+    this.#context = options.asyncContext === true ? new AsyncResource('SHEAFCONNECTION') : noContext
     nodeSockets.members.add(this)
     socket.on('error', this.#failed).on('close', this.#closed)
   }
@@ -363,15 +364,13 @@ export abstract class NodeStreamConnection implements Transport, ForwardingOrigi
 
   #tell(what: (handler: StreamHandler) => void): void {
     guarded(() => {
-      if (this.#context === undefined) what(this.handler)
-      else this.#context.runInAsyncScope(what, undefined, this.handler)
+      this.#context.runInAsyncScope(what, undefined, this.handler)
     })
   }
 
   #call(callback: WriteCallback, error?: Error): void {
     guarded(() => {
-      if (this.#context === undefined) callback(error)
-      else this.#context.runInAsyncScope(callback, undefined, error)
+      this.#context.runInAsyncScope(callback, undefined, error)
     })
   }
 

@@ -1,6 +1,6 @@
 import type { RemoteInfo, Socket } from 'node:dgram'
 import { Errno } from '../abi'
-import { guarded, SheafError, systemError } from '../errors'
+import { SheafError, systemError } from '../errors'
 import { limits } from '../limits'
 import { afterAll, checkCallback, checkChunk, checkChunks, checkTo } from '../message/arguments'
 import { ReceivedBatch } from '../message/batch'
@@ -8,6 +8,7 @@ import { SettledMessages } from '../message/settled'
 import type { MessageSocketOptions } from '../message/socket'
 import { assertTransition } from '../stream/state'
 import type { InternetAddress, MessageHandler, MessageTransport, TransportState, WriteCallback } from '../transport'
+import { callOutside } from './context'
 import { nodeSockets } from './sockets'
 import { scheduleForEndOfTurn, type Turning } from './turn'
 
@@ -173,7 +174,7 @@ export abstract class NodeDatagramSocket implements MessageTransport<InternetAdd
 
   advance(): void {
     this.#submit()
-    guarded(() => {
+    callOutside(() => {
       this.#settled.tell(this.#tellError)
     })
     this.#tellReceived()
@@ -268,12 +269,12 @@ export abstract class NodeDatagramSocket implements MessageTransport<InternetAdd
       this.#batch.add(chunk, 0, chunk.byteLength, from, undefined)
       scheduleForEndOfTurn(this)
     } else {
-      guarded(() => handler.message?.(this, chunk, from))
+      callOutside(() => handler.message?.(this, chunk, from))
     }
   }
 
   readonly #failed = (error: Error): void => {
-    if (this.#state === 'open') guarded(() => this.handler.error?.(this, error))
+    if (this.#state === 'open') callOutside(() => this.handler.error?.(this, error))
   }
 
   readonly #closed = (): void => {
@@ -290,11 +291,11 @@ export abstract class NodeDatagramSocket implements MessageTransport<InternetAdd
     this.#bytesQueued = this.#messagesQueued = 0
     this.onClosed?.()
     while (!this.#settled.empty) {
-      guarded(() => {
+      callOutside(() => {
         this.#settled.tell(this.#tellError)
       })
     }
-    guarded(() => this.handler.close?.(this, this.#error))
+    callOutside(() => this.handler.close?.(this, this.#error))
   }
 
   #sender({ address, family, port }: RemoteInfo): InternetAddress {
@@ -316,7 +317,7 @@ export abstract class NodeDatagramSocket implements MessageTransport<InternetAdd
       const { handler } = this
       if (handler.messages !== undefined) {
         this.#keptBytes = 0
-        guarded(() => handler.messages?.(this, batch))
+        callOutside(() => handler.messages?.(this, batch))
         batch.clear()
         return
       }
@@ -324,7 +325,7 @@ export abstract class NodeDatagramSocket implements MessageTransport<InternetAdd
       const from = batch.from(0)
       batch.shift()
       this.#keptBytes -= keptBytes(chunk)
-      guarded(() => handler.message?.(this, chunk, from))
+      callOutside(() => handler.message?.(this, chunk, from))
     }
     if (batch.count === 0) batch.clear()
   }
@@ -334,7 +335,7 @@ export abstract class NodeDatagramSocket implements MessageTransport<InternetAdd
     if (this.#bytesQueued > this.writableHighWaterMark * limits.writableLowWaterFraction) return
     if (this.#messagesQueued > limits.messagesHighWaterMark * limits.writableLowWaterFraction) return
     this.#needsDrain = false
-    guarded(() => this.handler.drain?.(this))
+    callOutside(() => this.handler.drain?.(this))
   }
 
   #enter(state: TransportState): void {

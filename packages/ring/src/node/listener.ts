@@ -1,9 +1,9 @@
 import { createServer, type ListenOptions, type Server, type ServerOpts, type Socket } from 'node:net'
 import { whenAborted } from '../aborting'
-import { guarded } from '../errors'
 import { setImmediate } from '../timers'
 import type { Address, Listener, ListenerHandler } from '../transport'
 import type { NodeStreamConnection } from './connection'
+import { callOutside } from './context'
 import { nodeSockets } from './sockets'
 
 // As they are now: `@sheaf/tcp/register` may put Sheaf's in their place later.
@@ -72,9 +72,12 @@ export class NodeStreamListener implements Listener {
   readonly #accepted = (socket: Socket): void => {
     nodeSockets.metrics.accepted++
     this.#connections++
-    const connection = this.#accept(socket)
-    connection.onClosed = this.#connectionClosed
-    connection.begin()
+    // A context of the connection's own is what is entered here.
+    callOutside(() => {
+      const connection = this.#accept(socket)
+      connection.onClosed = this.#connectionClosed
+      connection.begin()
+    })
   }
 
   readonly #connectionClosed = (): void => {
@@ -83,7 +86,7 @@ export class NodeStreamListener implements Listener {
 
   readonly #failed = (error: Error): void => {
     nodeSockets.metrics.acceptPauses++
-    guarded(() => this.#handler.acceptError?.(error))
+    callOutside(() => this.#handler.acceptError?.(error))
   }
 }
 

@@ -1,0 +1,15 @@
+import { AsyncResource } from 'node:async_hooks'
+import { guarded } from '../errors'
+
+/**
+ * The async context of handlers and callbacks that have none of their own: nobody's, as on a ring. Node's sockets call
+ * in that of whoever made them, and the end of a turn comes in that of whoever was first to ask for it.
+ */
+export const noContext = new AsyncResource('SHEAFNODE', { requireManualDestroy: true })
+
+/** Calls what may call the application, in {@link noContext}. */
+export function callOutside(call: () => void): void {
+  guarded(() => {
+    noContext.runInAsyncScope(call)
+  })
+}
