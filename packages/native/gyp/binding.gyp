@@ -32,6 +32,7 @@
           'sources': [
             '../src/kernel/older_libraries.cc',
             '../src/kernel/owned_descriptors.cc',
+            '../src/kernel/owned_files.cc',
             '../src/kernel/probe.cc',
             '../src/kernel/ring.cc',
             '../src/kernel/system_calls.cc',

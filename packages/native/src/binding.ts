@@ -275,4 +275,12 @@ export interface SocketCalls {
   receive(fd: number, into: Uint8Array, flags: number): number
   /** The index of a network interface, or `-errno` (`-ENODEV`). */
   interfaceIndex(name: string): number
+  /**
+   * Has the file at `path` removed when this thread ends, also when a worker is terminated: unless another is in its
+   * place by then, or {@link disownFile} is called before.
+   * @returns what stands for the file, or `-errno` if there is none.
+   */
+  ownFile(path: string): number
+  /** @param file harmless if it stands for none. */
+  disownFile(file: number): void
 }

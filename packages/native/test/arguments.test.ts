@@ -45,6 +45,8 @@ const functions: readonly [owner: object, name: string, ...Parameter[]][] = [
   [sockets, 'dup', fd],
   [sockets, 'close', fd],
   [sockets, 'interfaceIndex', ['string', 'lo']],
+  [sockets, 'ownFile', ['string', '/no/such/file']],
+  [sockets, 'disownFile', ['integer', 0, -1, 2 ** 31]],
 ]
 
 const samples: Record<string, unknown> = {

@@ -30,12 +30,14 @@ process.on('exit', () => {
   for (const file of files) file.remove()
 })
 
-/** The file that binding a socket to a path makes. It goes when it is removed, and when the process exits. */
+/** The file that binding a socket to a path makes. It goes when it is removed, and when the process or thread ends. */
 export class SocketFile {
   readonly #path: string
   /** The same, whatever becomes of the working directory. */
   readonly #absolutePath: string
   #identity: FileIdentity | undefined
+  /** Leaves it to itself, as the end of the thread would remove it. */
+  #disown: (() => void) | undefined
 
   constructor(path: string) {
     this.#path = path
@@ -53,8 +55,16 @@ export class SocketFile {
       result = ring.sockets.bind(fd, address)
     }
     if (result < 0) throw systemError(result, syscall, this.#path)
-    if (!keepFile) this.made()
+    if (!keepFile) this.#madeBy(ring)
     if (mode !== undefined) chmodSync(this.#absolutePath, mode)
+  }
+
+  /** Where a worker is terminated, nothing of JavaScript runs any more. */
+  #madeBy({ sockets }: Ring): void {
+    this.made()
+    if (this.#identity === undefined) return
+    const file = sockets.ownFile(this.#absolutePath)
+    if (file >= 0) this.#disown = () => sockets.disownFile(file)
   }
 
   /**
@@ -76,6 +86,7 @@ export class SocketFile {
    */
   remove(): void {
     if (!files.delete(this)) return
+    this.#disown?.()
     try {
       if (this.#identity !== undefined && isSame(this.#identity, fileIdentity(this.#absolutePath))) {
         unlinkSync(this.#absolutePath)

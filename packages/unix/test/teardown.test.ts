@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { existsSync, readdirSync } from 'node:fs'
+import { existsSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { Worker } from 'node:worker_threads'
@@ -43,6 +43,28 @@ it('a process that exits right after write loses nothing of it', async () => {
   await until(() => closed, 'the close')
   expect(bytes).toBe(10_000)
 })
+
+it.each(['listen({ path }, {})', 'datagram.bind({ path }, {})', 'listen({ path }, {}).then((made) => made.close())'])(
+  'a worker that is terminated takes its file along, and no other that is in its place: %s', async (make) => {
+    const place = directory()
+    for (const name of ['its', 'replaced']) {
+      const path = join(place, name)
+      const worker = new Worker(`
+        const { parentPort, workerData: path } = require('node:worker_threads')
+        const { listen, datagram } = require('@sheaf/unix')
+        ${make}.then(() => parentPort.postMessage('made'))
+        setInterval(() => undefined, 1000)
+      `, { eval: true, execArgv: [], workerData: path })
+      await once(worker, 'message')
+      if (name === 'replaced') {
+        rmSync(path, { force: true })
+        writeFileSync(path, '')
+      }
+      await worker.terminate()
+      expect(existsSync(path)).toBe(name === 'replaced')
+    }
+  },
+)
 
 it('a process that ends with traffic in flight, or by an uncaught exception, takes its file along', async () => {
   const path = join(directory(), 's')

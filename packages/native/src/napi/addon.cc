@@ -53,6 +53,8 @@ void Addon::HookClosed() {
 void Addon::OnEnvironmentEnding(napi_async_cleanup_hook_handle /*handle*/, void* self) {
   auto* const addon = static_cast<Addon*>(self);
   addon->ending_ = true;
+  // Before the sockets are closed: afterwards a file could be another's.
+  addon->files_.RemoveAll();
   while (!addon->open_rings_.empty()) (*addon->open_rings_.begin())->CloseWithEnvironment();
   addon->descriptors_.CloseAll();
   if (addon->open_hooks_ == 0) addon->FinishEnding();

@@ -9,6 +9,7 @@
 #include <set>
 
 #include "kernel/owned_descriptors.h"
+#include "kernel/owned_files.h"
 #include "kernel/probe.h"
 #include "memory/region.h"
 
@@ -36,7 +37,8 @@ class Addon {
 
   /** Those of this thread. */
   kernel::OwnedDescriptors* descriptors() { return &descriptors_; }
-  /** Their bits for JavaScript: empty if it can't have them. */
+  kernel::OwnedFiles* files() { return &files_; }
+  /** The descriptors' bits for JavaScript: empty if it can't have them. */
   Napi::ArrayBuffer DescriptorBits(Napi::Env env);
 
   /** A ring has joined the loop; the environment may not end before `HookClosed`. */
@@ -50,6 +52,7 @@ class Addon {
   Napi::FunctionReference ring_constructor_;
   std::optional<kernel::ProbeResult> probe_;
   kernel::OwnedDescriptors descriptors_;
+  kernel::OwnedFiles files_;
   Napi::Reference<Napi::ArrayBuffer> descriptor_bits_;
   std::set<RingObject*> open_rings_;
   size_t open_hooks_ = 0;

@@ -216,6 +216,17 @@ Napi::Value InterfaceIndex(const Napi::CallbackInfo& info) {
   return Result(info, index == 0 ? -1 : static_cast<int>(index));
 }
 
+Napi::Value OwnFile(const Napi::CallbackInfo& info) {
+  std::string path;
+  if (!ReadString(info[0], "path", &path)) return {};
+  return Result(info, Addon::Of(info.Env())->files()->Add(path));
+}
+
+void DisownFile(const Napi::CallbackInfo& info) {
+  int file = 0;
+  if (Read(info[0], "file", 0, kMaxInt32, &file)) Addon::Of(info.Env())->files()->Remove(file);
+}
+
 }  // namespace
 
 Napi::Object SocketCalls(Napi::Env env) {
@@ -238,6 +249,8 @@ Napi::Object SocketCalls(Napi::Env env) {
   add("sendmmsg", Napi::Function::New<SendMessages>(env, "sendmmsg"));
   add("receive", Napi::Function::New<Receive>(env, "receive"));
   add("interfaceIndex", Napi::Function::New<InterfaceIndex>(env, "interfaceIndex"));
+  add("ownFile", Napi::Function::New<OwnFile>(env, "ownFile"));
+  add("disownFile", Napi::Function::New<DisownFile>(env, "disownFile"));
   return calls;
 }
 

@@ -151,6 +151,14 @@ export class SimulatedSocketCalls implements SocketCalls {
     return -Errno.ENODEV
   }
 
+  ownFile(): number {
+    return 0
+  }
+
+  disownFile(): void {
+    // A simulated thread never ends.
+  }
+
   #create(domain: number, type: number, protocol: number): Bound {
     const kind = type & typeMask
     if (kind === streamType) return new StreamSocket(this.#network, domain, kind, protocol)
