@@ -11,14 +11,16 @@ export function checkObject(name: string, value: unknown): void {
 }
 
 /**
- * The options as they are at the call, those that are inherited too: the caller may use its object for another call
- * before they are all read. @throws TypeError if they are no object.
+ * The options as they are at the call, those that are inherited and the getters of a class too: the caller may use its
+ * object for another call before they are all read. @throws TypeError if they are no object.
  */
 export function copyOptions<T extends object>(options: T): T {
   checkObject('options', options)
-  const copy: Partial<T> = {}
-  for (const name in options) copy[name] = options[name]
-  return copy as T
+  const names = new Set<string>()
+  for (let of: unknown = options; of !== null && of !== Object.prototype; of = Object.getPrototypeOf(of)) {
+    for (const name of Object.getOwnPropertyNames(of)) names.add(name)
+  }
+  return Object.fromEntries([...names].map((name) => [name, options[name as keyof T]])) as T
 }
 
 export function checkOption(name: string, value: unknown, type: 'boolean' | 'string' | 'function'): void {

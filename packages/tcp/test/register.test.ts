@@ -1230,6 +1230,49 @@ it.concurrent.each([
   expect(stock.at(-1)).toMatch(/uncaught thrown/)
 })
 
+it('parsers of HTTP that Node uses again go on, though a listener of somebody else\'s socket throws', async () => {
+  const { result } = await carried<string[]>(`
+    const https = require('https'), tls = require('tls'), { Duplex } = require('stream'), { once } = require('events')
+    result = []
+    process.on('uncaughtException', ({ message }) => result.push(message))
+    const options = ${tlsOptions()}
+    const server = https.createServer(options, (request, response) => {
+      if (request.url === '/throw') throw new Error('thrown')
+      response.end(request.url)
+    })
+    server.on('clientError', (error, socket) => socket.destroy()).listen(0, '127.0.0.1', async () => {
+      https.get({ port: server.address().port, rejectUnauthorized: false, agent: false }).on('error', () => undefined)
+      const [onSheaf] = await once(server, 'secureConnection')
+      await once(onSheaf, 'close')
+      await new Promise(setImmediate)
+      for (const path of ['/throw', '/first', '/second']) {
+        const ends = [0, 1].map(() => new Duplex({
+          read() {},
+          write(chunk, encoding, done) {
+            ends[1 - ends.indexOf(this)].push(chunk)
+            done()
+          },
+        }))
+        const secure = new tls.TLSSocket(ends[0], { isServer: true, ...options }).on('error', () => undefined)
+        secure.once('secure', () => server.emit('secureConnection', secure))
+        const client = tls.connect({ socket: ends[1], rejectUnauthorized: false }).on('error', () => undefined)
+        client.write('GET ' + path + ' HTTP/1.1\\r\\nHost: here\\r\\n\\r\\n')
+        if (path === '/throw') {
+          await once(process, 'uncaughtException')
+        } else {
+          const [answer] = await once(client, 'data')
+          result.push(String(answer).slice(-path.length))
+        }
+        secure.destroy()
+        await once(secure, 'close')
+        await new Promise(setImmediate)
+      }
+      process.exit()
+    })
+  `)
+  expect(result).toEqual(['thrown', '/first', '/second'])
+})
+
 describe('a second copy of Sheaf in the thread', () => {
   /** Installs copies of `packages` beside those of the workspace. @returns where a program finds them. */
   function installCopies(...packages: string[]): string {

@@ -16,15 +16,25 @@ interface Events {
 /** Node's parser of HTTP. */
 export interface Parser extends Record<number, Callback | null> {
   readonly constructor: Events & (new () => Parser)
+  readonly socket: object | null
   /** C++ gives it what the socket has received, past JavaScript. */
   readonly _consumed: boolean
 }
 
-/**
- * A parser that somebody has thrown at, who was told of what it had parsed: Node's then stops, and has failed when it
- * is given more. C++ has never heard of it.
- */
-const failed = new WeakMap<Parser, 'now' | 'before'>()
+interface Consumed {
+  /**
+   * Somebody has thrown who was told of what had been parsed: Node's parsers stop then, and have failed when they are
+   * given more. C++ has not heard of it.
+   */
+  failed?: 'now' | 'before'
+}
+
+/** The sockets: Node uses a parser again, for those that are not Sheaf's, too. */
+const consumed = new WeakMap<object, Consumed>()
+
+function consumedBy({ _consumed: consumes, socket }: Parser): Consumed | undefined {
+  return consumes && socket !== null ? consumed.get(socket) : undefined
+}
 
 /** Of a TLS socket. */
 interface Handle {
@@ -58,11 +68,12 @@ export function reportParsers(
 /**
  * Has what is thrown by those whom a parser tells be an `uncaughtException` at once, not on its way through the C++ of
  * a TLS socket: see {@link reportListeners}.
- * @param parser which is about to be given what the socket receives. It is used again for others.
+ * @param parser which is about to be given what the socket receives.
  */
 function reportParsing(parser: Parser): void {
   const { kOnMessageBegin, kOnHeaders, kOnHeadersComplete, kOnBody, kOnMessageComplete } = parser.constructor
-  failed.delete(parser)
+  if (parser.socket === null) return
+  consumed.set(parser.socket, {})
   for (const event of [kOnHeaders, kOnHeadersComplete, kOnBody, kOnMessageComplete]) {
     const { [event]: callback } = parser
     if (callback !== null) parser[event] = parsing(callback)
@@ -86,12 +97,13 @@ function parsing(callback: Callback): Callback {
   if (known !== undefined) return known
   // What C++ calls has nine parameters at most.
   const guarded: Callback = function (a, b, c, d, e, f, g, h, i) {
-    if (!this._consumed) return callback.call(this, a, b, c, d, e, f, g, h, i)
-    if (failed.has(this)) return undefined
+    const own = consumedBy(this)
+    if (own === undefined) return callback.call(this, a, b, c, d, e, f, g, h, i)
+    if (own.failed !== undefined) return undefined
     try {
       return callback.call(this, a, b, c, d, e, f, g, h, i)
     } catch (error) {
-      failed.set(this, 'now')
+      own.failed = 'now'
       reportThrown(error)
       return undefined
     }
@@ -103,13 +115,13 @@ function parsing(callback: Callback): Callback {
 
 function executing(callback: Callback): Callback {
   return function (parsedBytes) {
-    const failure = failed.get(this)
-    if (failure === 'now') {
-      failed.set(this, 'before')
+    const own = consumedBy(this)
+    if (own?.failed === 'now') {
+      own.failed = 'before'
       return
     }
     try {
-      callback.call(this, failure === undefined ? parsedBytes : stopped())
+      callback.call(this, own?.failed === undefined ? parsedBytes : stopped())
     } catch (error) {
       reportThrown(error)
     }
