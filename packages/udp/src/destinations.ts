@@ -34,7 +34,7 @@ export class Destinations {
 
   #add(to: Destination, known: Lane | undefined): Lane {
     const { address, port } = to
-    const target = checkDestination(to, this.#ipv6)
+    const target = checkDestination(to, this.#ipv6, true)
     const name = encodeSocketAddress(target, port, (zone) => {
       const index = zoneIndex(this.#ring.sockets, zone)
       return index < 0 ? noInterface : index
@@ -83,10 +83,13 @@ export function isSame(one: Pick<Lane, 'address' | 'port'>, other: Destination):
   return one.port === other.port && one.address === other.address
 }
 
-/** @returns the address as the socket sends to it. @throws TypeError, RangeError if `to` is no destination. */
-export function checkDestination({ address, port }: Destination, ipv6: boolean): string {
+/**
+ * @param allowZero for datagrams: one may come from port 0, and be answered, which is for the kernel to refuse.
+ * @returns the address as the socket sends to it. @throws TypeError, RangeError if `to` is no destination.
+ */
+export function checkDestination({ address, port }: Destination, ipv6: boolean, allowZero: boolean): string {
   if (typeof address !== 'string') throw invalidArgumentType('to.address', 'of type string', address)
-  checkPort('to.port', port, false)
+  checkPort('to.port', port, allowZero)
   if (familyOf(address) === undefined) throw invalidAddress(address)
   return ipv6 && !address.includes(':') ? `::ffff:${address}` : address
 }

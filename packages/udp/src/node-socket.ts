@@ -42,7 +42,7 @@ export class NodeUdpSocket extends NodeDatagramSocket implements UdpSocket {
   }
 
   async connect(to: Destination): Promise<void> {
-    const target = { address: checkDestination(to, this.#ipv6), port: to.port }
+    const target = { address: checkDestination(to, this.#ipv6, false), port: to.port }
     this.assertOpen()
     const before = this.remoteAddress
     this.flush()
@@ -93,7 +93,7 @@ export class NodeUdpSocket extends NodeDatagramSocket implements UdpSocket {
     }
     const last = this.#lastTo
     if (last === undefined || !isSame(last, to)) {
-      this.#lastTarget = { address: checkDestination(to, this.#ipv6), port: to.port }
+      this.#lastTarget = { address: checkDestination(to, this.#ipv6, true), port: to.port }
       this.#lastTo = { address: to.address, port: to.port }
     }
     return this.#lastTarget

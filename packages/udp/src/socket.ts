@@ -75,7 +75,7 @@ export class RingUdpSocket extends MessageSocket<InternetAddress, Destination> i
 
   /** As {@link connect}, but throws. @internal */
   connectNow(to: Destination): void {
-    const name = socketAddress(this.ring, checkDestination(to, this.#ipv6), to.port)
+    const name = socketAddress(this.ring, checkDestination(to, this.#ipv6, false), to.port)
     this.#reconnect(this.openDescriptor, name, to)
     this.#peer = new Lane(new Uint8Array(0))
   }

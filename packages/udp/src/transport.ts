@@ -1,6 +1,9 @@
 import type { InternetAddress, MessageHandler, MessageTransport } from '@sheaf/ring'
 
-/** Where a datagram goes: an IPv4 or IPv6 address in text form, not a host name, and a port. */
+/**
+ * Where a datagram goes: an IPv4 or IPv6 address in text form, not a host name, and a port. What comes from port 0
+ * can't be answered: that is an error of the answer (`EINVAL`), told to its callback or the handler.
+ */
 export interface Destination {
   readonly address: string
   readonly port: number

@@ -70,7 +70,7 @@ describe('arguments that are wrong are refused at the call', () => {
     expect(() => socket.send('x', to, 1 as never)).toThrow(code('ERR_INVALID_ARG_TYPE'))
     expect(() => socket.sendMany('x' as never, to)).toThrow(code('ERR_INVALID_ARG_TYPE'))
     expect(() => socket.sendMany(['x', 1 as never], to)).toThrow(code('ERR_INVALID_ARG_TYPE'))
-    expect(() => socket.send('x', { address: loopback, port: 0 })).toThrow(code('ERR_SOCKET_BAD_PORT'))
+    expect(() => socket.send('x', { address: loopback, port: -1 })).toThrow(code('ERR_SOCKET_BAD_PORT'))
     expect(() => socket.send('x', { address: 'localhost', port: 1 })).toThrow(code('ERR_INVALID_IP_ADDRESS'))
     expect(() => socket.send('x', { port: 1 } as never)).toThrow(code('ERR_INVALID_ARG_TYPE'))
     expect(() => socket.addMembership('239.1.2.3', 1 as never)).toThrow(code('ERR_INVALID_ARG_TYPE'))
@@ -124,6 +124,24 @@ describe('an error of one datagram', () => {
     expect(error.mock.calls[0]).toEqual([socket, expect.objectContaining(refused)])
     await expect(socket.connect(to)).rejects.toMatchObject({ code: 'ENODEV', syscall: 'if_nametoindex' })
     expect(socket.remoteAddress).toBeUndefined()
+  })
+
+  it.each(['ring', 'node'] as const)('to port 0, which one may come from, is one of them: %s', async (backend) => {
+    const error = vi.fn()
+    const received = new Received()
+    const target = await bind({ host: loopback, backend }, received)
+    const socket = await bind({ host: loopback, backend }, { error })
+    const to = { address: loopback, port: 0 }
+    const refused = { code: 'EINVAL', syscall: 'send', ...to }
+    socket.send('before', addressOf(target))
+    const told = new Promise((resolve) => socket.send('x', to, resolve))
+    socket.send('y', to)
+    socket.send('after', addressOf(target))
+    expect(await told).toMatchObject(refused)
+    await until(() => error.mock.calls.length === 1, 'the error')
+    expect(error.mock.calls[0]).toEqual([socket, expect.objectContaining(refused)])
+    await received.arrived(2)
+    for (const each of [socket, target]) each.destroy()
   })
 
   it('of sendMany is the first, and told once', async () => {

@@ -75,7 +75,7 @@ describe('UDP on Node\'s own sockets', () => {
       [undefined, 'ERR_SOCKET_DGRAM_NOT_CONNECTED'],
       [{ address: 1, port: 1 }, 'ERR_INVALID_ARG_TYPE'],
       [{ address: 'localhost', port: 1 }, 'ERR_INVALID_IP_ADDRESS'],
-      [{ address: loopback, port: 0 }, 'ERR_SOCKET_BAD_PORT'],
+      [{ address: loopback, port: -1 }, 'ERR_SOCKET_BAD_PORT'],
     ]
     for (const [to, code] of cases) {
       expect(() => socket.send('x', to as never)).toThrow(expect.objectContaining({ code }) as Error)

@@ -185,9 +185,11 @@ export abstract class NodeDatagramSocket implements MessageTransport<InternetAdd
 
   #queue(chunk: Uint8Array | string, to: NodeDestination | undefined, callback: WriteCallback | undefined): void {
     const bytes = Buffer.from(chunk)
-    if (this.#bytesQueued + bytes.byteLength > limits.messageQueueBytesMax) {
+    const isFull = this.#bytesQueued + bytes.byteLength > limits.messageQueueBytesMax
+    // Node throws for a port of 0.
+    if (isFull || to?.port === 0) {
       nodeSockets.metrics.messageErrors++
-      this.#settle(callback, systemError(-Errno.ENOBUFS, 'send', to?.address, to?.port))
+      this.#settle(callback, systemError(isFull ? -Errno.ENOBUFS : -Errno.EINVAL, 'send', to?.address, to?.port))
       return
     }
     this.#waiting.push({ bytes, to, callback })
