@@ -73,7 +73,8 @@ export type WriteCallback = (error?: Error) => void
 
 /**
  * What a stream's owner wants to be told. One object serves any number of connections: the connection comes along
- * as the first argument. A method that throws is an `uncaughtException`; the connection and the others go on.
+ * as the first argument. A method that throws is an `uncaughtException`; the connection and the others go on. Nobody
+ * waits for a promise that one returns.
  */
 export interface StreamHandler<T extends Transport = Transport> {
   /** The connection is established. Called once, before anything else. */
@@ -82,6 +83,7 @@ export interface StreamHandler<T extends Transport = Transport> {
    * Bytes arrived, in order. `chunk` is the receiver's own: it may be kept and changed. Its `buffer` holds nothing of
    * other connections; small chunks of one connection share one, which can't be transferred (a copy can). Descriptors
    * in `details` were sent with a write that begins in it; what comes in later chunks was written after that one.
+   * Without this method what arrives is dropped; who is to have another handler later is to be paused until then.
    */
   data?(transport: T, chunk: Chunk, details?: ReceivedDetails): void
   /** After a `write` that returned false: the queue is below the low-water mark again. */
@@ -106,7 +108,10 @@ export interface Transport {
   /** `write` returns false from this many queued bytes on. */
   readonly writableHighWaterMark: number
   readonly paused: boolean
-  /** Who is told what happens. Assigning another hands the connection over, from the next event on. */
+  /**
+   * Who is told what happens. Assigning another hands the connection over, from the next event on: what arrives before
+   * is told to the former.
+   */
   handler: StreamHandler
 
   /**
@@ -254,7 +259,7 @@ export interface MessageTransport<A extends Address = Address, To = A> {
   /**
    * Queues datagrams to one destination. @param callback once for all of them, with the first error if there was one.
    */
-  sendMany(chunks: Iterable<Uint8Array | string>, to?: To, callback?: WriteCallback): boolean
+  sendMany(chunks: Iterable<Uint8Array | string> & object, to?: To, callback?: WriteCallback): boolean
   /** Submits what is queued now, for whoever can't wait for the end of the turn. */
   flush(): void
   /** Sends what is queued, then closes. Harmless when repeated. */

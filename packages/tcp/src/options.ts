@@ -31,7 +31,7 @@ export interface TcpOptions extends StreamOptions {
 export interface ListenOptions extends TcpOptions, StreamListenOptions {
   /** Address or host name. Default `::`, which takes IPv4 as well, or `0.0.0.0` where there is no IPv6. */
   host?: string
-  /** 0 to 65535; 0 has the system choose. Not with `fd`. */
+  /** 0 to 65535; 0 has the system choose. Required, but for `fd`, with which it means nothing. */
   port?: number
   /** Shares the port with other sockets that say so, of this user (`SO_REUSEPORT`). Default false. */
   reusePort?: boolean

@@ -3,7 +3,7 @@
  * was made.
  */
 export interface TcpInfo {
-  /** The kernel's state name, as `ss` prints it. */
+  /** The kernel's name of the state: `ESTABLISHED`, `CLOSE_WAIT`, `FIN_WAIT1`, … */
   readonly state: string
   readonly retransmits: number
   readonly probes: number

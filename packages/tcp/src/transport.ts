@@ -47,7 +47,10 @@ export interface TcpConnection extends Transport {
    * such.
    */
   setCongestionControl(name: string): void
-  /** The IPv4 type of service, or IPv6 traffic class, of what is sent, 0 to 255. */
+  /**
+   * The IPv4 type of service, or IPv6 traffic class, of what is sent, 0 to 255. The lowest two bits are ECN, which the
+   * kernel keeps for itself: 255 is 252.
+   */
   setTypeOfService(value: number): void
   readonly typeOfService: number
   /** Mark for routing and filtering, 0 to 2^32-1. Needs `CAP_NET_ADMIN`. @throws SystemError `EPERM` */

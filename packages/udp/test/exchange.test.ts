@@ -268,6 +268,10 @@ describe('a batch', () => {
     expectTypeOf<Returned<'view'>>().toEqualTypeOf<BorrowedChunk>()
     expectTypeOf<Returned<'chunk'>>().not.toExtend<BorrowedChunk>()
     expectTypeOf<BorrowedChunk>().toExtend<Buffer>()
+    // A string is an iterable of strings.
+    type Chunks = Parameters<UdpSocket['sendMany']>[0]
+    expectTypeOf<string>().not.toExtend<Chunks>()
+    expectTypeOf<[string, Buffer]>().toExtend<Chunks>()
     await untilIdle(ring, 3)
   })
 

@@ -41,7 +41,7 @@ export interface FileOptions {
 export interface ListenAddressOptions extends FileOptions {
   /**
    * Where to listen: a path of at most 107 bytes, or an abstract name: a NUL byte and at most 107 more, which is in no
-   * file system and needs no permission. Not with `fd`.
+   * file system and needs no permission. Required, but for `fd`, with which it must not be given.
    */
   path?: string
 }

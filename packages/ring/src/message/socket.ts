@@ -170,7 +170,7 @@ implements MessageTransport<A, To>, OperationOwner, MessageReceiverOwner<A>, Mes
     return this.#writable()
   }
 
-  sendMany(chunks: Iterable<Uint8Array | string>, to?: To, callback?: WriteCallback): boolean {
+  sendMany(chunks: Iterable<Uint8Array | string> & object, to?: To, callback?: WriteCallback): boolean {
     const all = checkChunks(chunks)
     checkCallback(callback)
     checkTo(to)

@@ -119,7 +119,7 @@ export abstract class NodeDatagramSocket implements MessageTransport<InternetAdd
     return this.#writable()
   }
 
-  sendMany(chunks: Iterable<Uint8Array | string>, to?: NodeDestination, callback?: WriteCallback): boolean {
+  sendMany(chunks: Iterable<Uint8Array | string> & object, to?: NodeDestination, callback?: WriteCallback): boolean {
     checkCallback(callback)
     checkTo(to)
     const all = checkChunks(chunks)
