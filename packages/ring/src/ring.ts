@@ -252,9 +252,14 @@ export class Ring {
     if (this.#closed) return false
     const { submissions } = this
     if (submissions.completionsOverflowed) return true
-    if (this.completions.hasReceived(userDataLow(slot, Operation.Receive))) return true
+    if (this.completions.hasSomethingOf(userDataLow(slot, Operation.Receive))) return true
     if (armed && this.#tellsOfWork && submissions.pending === 0 && !submissions.workWaits) return false
     return this.sockets.receive(fd, peeked, MessageFlag.Peek | MessageFlag.DontWait) !== -Errno.EAGAIN
+  }
+
+  /** Whether the kernel has answered a connect that has been submitted, as far as is known. */
+  connectAnswered(slot: number): boolean {
+    return !this.#closed && this.completions.hasSomethingOf(userDataLow(slot, Operation.Connect))
   }
 
   /** The kernel leaves what it has to do to this thread, and says that there is something. */

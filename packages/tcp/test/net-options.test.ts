@@ -291,3 +291,43 @@ it.each([['a socket', net.Socket], ['one that inherits', class extends net.Socke
     expect(String(await once(socket, 'data'))).toBe('there and back')
   },
 )
+
+type Told = (...told: unknown[]) => void
+const unreachable = ['224.0.0.1', '224.0.0.2'].map((address) => ({ address, family: 4 }))
+
+it.each([
+  ['an address', { host: '224.0.0.1' }],
+  ['one from another', { host: '224.0.0.1', localAddress: '127.0.0.1' }],
+  ['several', {
+    host: 'several',
+    lookup: (_host: string, _options: object, done: Told) => process.nextTick(done, null, unreachable),
+  }],
+  ['a refusal', { host: '127.0.0.1', localAddress: '127.0.0.1' }],
+])('what connect fails with at once is told as by node:net: %s', async (_kind, options) => {
+  const outcomes = []
+  for (const { connect } of [stock, net]) {
+    const socket = closed(connect({ ...options, port: 1 } as never))
+    const told: unknown[] = []
+    const tell = (error: Error): void => {
+      told.push(Object.entries(error), error.message.replace(/:\d{4,}\)/, ':port)'))
+    }
+    socket.on('connectionAttemptFailed', (...[address, , , error]: unknown[]) => {
+      told.push(address)
+      tell(error as Error)
+    })
+    const [error] = await once(socket, 'error') as [Error]
+    tell(error)
+    if (error instanceof AggregateError) (error.errors as Error[]).forEach(tell)
+    outcomes.push(told)
+  }
+  expect(outcomes[1]).toEqual(outcomes[0])
+})
+
+it('out of descriptors, connect fails as with node:net', async () => {
+  const { sockets } = defaultRing()
+  const socket = vi.spyOn(sockets, 'socket').mockReturnValue(-constants.errno.EMFILE)
+  onTestFinished(() => socket.mockRestore())
+  const [error] = await once(closed(net.connect(1, '127.0.0.1')), 'error') as [Error]
+  expect(error).toMatchObject({ code: 'EMFILE', address: '127.0.0.1', port: 1 })
+  expect(error.message).toBe('connect EMFILE 127.0.0.1:1 - Local (undefined:undefined)')
+})

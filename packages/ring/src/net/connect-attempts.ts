@@ -1,7 +1,7 @@
 import { type BlockList, isIP } from 'node:net'
 import { timers } from '@sheaf/ring'
 import { Errno } from '../abi'
-import type { Endpoint } from './address-family'
+import type { Endpoint, SocketName } from './address-family'
 import { addressError, aggregateError, blockedAddress, connectionTimeout } from './errors'
 import type { Socket } from './socket'
 import type { SocketHandle } from './socket-handle'
@@ -20,6 +20,13 @@ function isConnecting(socket: Socket): boolean {
   return socket.connecting
 }
 
+/** As it is told of a call of `connect` that has failed. */
+function localOf(handle?: SocketHandle): string {
+  const name: SocketName = {}
+  handle?.getsockname(name)
+  return `${name.address}:${name.port}`
+}
+
 const anyAddress = { 4: '0.0.0.0', 6: '::' } as const
 
 /**
@@ -35,6 +42,8 @@ export class ConnectAttempts {
   #current = -1
   /** Of the attempt that is under way. */
   #handle: SocketHandle | undefined
+  /** Where it is from, if it may have failed within `connect`. */
+  #local: string | undefined
   #timer: NodeJS.Timeout | undefined
 
   /** @param handleFor gives the socket's handle, or a new one in its place for every attempt but the first. */
@@ -74,7 +83,7 @@ export class ConnectAttempts {
     }
     const opened = handle.fd === -1 ? handle.open(endpoint) : 0
     if (opened < 0) {
-      this.#fail(addressError(opened, 'connect', address, port), this.#several)
+      this.#fail(addressError(opened, 'connect', address, port, version === 0 ? undefined : localOf()), this.#several)
       return
     }
     if (!this.#bind(handle, endpoint)) return
@@ -82,6 +91,7 @@ export class ConnectAttempts {
     if (!socket.connecting) return
     if (this.#several) socket.autoSelectFamilyAttemptedAddresses?.push(`${address}:${port}`)
     const result = handle.connect(endpoint)
+    this.#local = version !== 0 && handle.connectAnswered ? localOf(handle) : undefined
     if (result < 0) {
       const name = socket._getsockname()
       this.#fail(addressError(result, 'connect', address, port, `${name.address}:${name.port}`), this.#several)
@@ -96,7 +106,11 @@ export class ConnectAttempts {
     timers.clearTimeout(this.#timer)
     this.#handle = undefined
     if (error === undefined) return true
-    this.#fail(error.errno === undefined ? error : this.#error(error.errno), true)
+    const { errno } = error
+    if (errno === undefined) this.#fail(error, true)
+    // libuv tells of a refusal later.
+    else if (this.#local === undefined || errno === -Errno.ECONNREFUSED) this.#fail(this.#error(errno), true)
+    else this.#fail(this.#errorWithin(errno, this.#local), this.#several)
     return false
   }
 
@@ -137,6 +151,12 @@ export class ConnectAttempts {
     this.#handle?.close()
     this.#handle = undefined
     if (isConnecting(this.#socket)) this.next()
+  }
+
+  /** Of a call of `connect`, of which Node tells less. */
+  #errorWithin(errno: number, local: string): Error {
+    const { address, port } = this.#endpoints[this.#current]
+    return addressError(errno, 'connect', address, port, local)
   }
 
   #error(errno: number): Error {

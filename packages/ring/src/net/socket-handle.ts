@@ -110,6 +110,11 @@ export class SocketHandle {
     return 0
   }
 
+  /** What {@link connect} asked for has been answered by now, which the owner is told later. */
+  get connectAnswered(): boolean {
+    return this.#connection?.connectAnswered === true
+  }
+
   /** As by a system call: of a TCP socket that has been connected meanwhile it says so once more, and only once. */
   #connectAgain(): number {
     if (this.#connecting) return -Errno.EALREADY

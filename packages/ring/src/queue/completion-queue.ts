@@ -156,10 +156,10 @@ export class CompletionQueue {
   }
 
   /**
-   * Looks, without taking anything, whether a request has received something, or its end.
+   * Looks, without taking anything, whether there is something to tell of a request.
    * @param low half of the user data of the request.
    */
-  hasReceived(low: number): boolean {
+  hasSomethingOf(low: number): boolean {
     const entries = this.#entries
     const { tail } = this
     for (let head = this.#head; head !== tail; head = (head + 1) | 0) {

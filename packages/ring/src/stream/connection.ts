@@ -268,6 +268,11 @@ export abstract class StreamConnection implements
     return !this.#receiver.keeps && (!this.#receiver.armed || this.ring.receivedNothing(this.#slot))
   }
 
+  /** See {@link Ring.connectAnswered}. */
+  get connectAnswered(): boolean {
+    return this.ring.connectAnswered(this.#slot)
+  }
+
   /** See {@link Ring.hasPendingReceive}. */
   get hasPendingReceive(): boolean {
     const { armed, ended, keeps } = this.#receiver
