@@ -253,8 +253,15 @@ it.each(['ring', 'node'] as const)('options are those at the call, which may cha
   }))
   Object.assign(listening, { writableHighWaterMark: 'many' })
   const ports = listeners.map(({ address }) => address.port)
-  // Options that are inherited count.
-  const options = Object.create({ host: loopback, backend, port: 0 }) as { host: string, port: number }
+  // Options that are inherited count, and getters.
+  class Options {
+    port = 0
+    readonly backend = backend
+    get host(): string {
+      return loopback
+    }
+  }
+  const options = Object.create(new Options()) as Options
   const connections = await Promise.all(ports.map((port) => {
     options.port = port
     const connection = connect(options, {})
