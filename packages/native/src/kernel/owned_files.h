@@ -1,8 +1,7 @@
 // The socket files that a thread has to remove before it ends.
 #pragma once
 
-#include <sys/types.h>
-
+#include <cstdint>
 #include <map>
 #include <string>
 
@@ -20,8 +19,9 @@ class OwnedFiles {
  private:
   struct File {
     std::string path;
-    dev_t device;
-    ino_t inode;
+    uint32_t device_major;
+    uint32_t device_minor;
+    uint64_t inode;
   };
 
   std::map<int, File> files_;
