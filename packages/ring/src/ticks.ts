@@ -16,17 +16,19 @@ export let ticking = false
 
 /**
  * Runs what waits for the end of the event that was just told, `process.nextTick` and promise callbacks, with no async
- * context entered: see {@link Turn.eventTold}.
+ * context entered: see {@link Turn.eventTold}. @returns whether nobody has thrown.
  */
-export function runTicks(): void {
+export function runTicks(): boolean {
   const within = ticking
   ticking = true
   try {
     ticks?.()
+    return true
   } catch (error) {
     // It has left its async context entered. Thrown on, the turn's call would end in another context than it began in,
     // for which Node aborts; reported here, all contexts are left first.
     reportThrown(error)
+    return false
   } finally {
     ticking = within
   }

@@ -292,6 +292,23 @@ it.each([['a socket', net.Socket], ['one that inherits', class extends net.Socke
   },
 )
 
+it('making a socket of a handle runs no ticks, and with options that are refused leaves it', async () => {
+  const port = await listening(stock.createServer((accepted) => accepted.resume()))
+  const theirs = stock.connect(port, '127.0.0.1')
+  await once(theirs, 'connect')
+  const { _handle: handle } = theirs as unknown as { _handle: { fd: number } }
+  Object.assign(theirs, { _handle: null })
+  const { fd } = handle
+  const refused: object = { handle, highWaterMark: -1 }
+  expect(() => new net.Socket(refused)).toThrow(expect.objectContaining({ code: 'ERR_INVALID_ARG_VALUE' }) as Error)
+  expect(handle.fd).toBe(fd)
+  let ticked = false
+  process.nextTick(() => { ticked = true })
+  const options: object = { handle }
+  closed(new net.Socket(options))
+  expect(ticked).toBe(false)
+})
+
 type Told = (...told: unknown[]) => void
 const unreachable = ['224.0.0.1', '224.0.0.2'].map((address) => ({ address, family: 4 }))
 

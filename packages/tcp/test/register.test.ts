@@ -184,6 +184,32 @@ describe('an application that is not changed, with @sheaf/tcp/register', () => {
     expect(result).toBeLessThan(2_000_000)
   })
 
+  it('leaves with the peer what a slow reader of TLS has not read', async () => {
+    const { result } = await carried<number>(`
+      const tls = require('tls')
+      const { metrics } = require('@sheaf/ring').defaultRing()
+      const { Worker } = require('worker_threads')
+      const client = (port) => {
+        const socket = require('tls').connect({ port, host: '127.0.0.1', rejectUnauthorized: false }, () => {
+          socket.on('error', () => undefined).write(Buffer.alloc(64_000_000))
+        })
+      }
+      result = 0
+      const server = tls.createServer(${tlsOptions()}, (socket) => {
+        socket.on('error', () => undefined).on('data', () => {
+          socket.pause()
+          result = Math.max(result, metrics.bytesRead - socket.bytesRead)
+          if (socket.bytesRead > 4_000_000) process.exit()
+          else setImmediate(() => socket.resume())
+        })
+      })
+      server.listen(0, '127.0.0.1', () => {
+        new Worker('(' + client + ')(' + server.address().port + ')', { eval: true })
+      })`)
+    expect(result).toBeGreaterThan(0)
+    expect(result).toBeLessThan(2_000_000)
+  })
+
   it.each([
     ['https', 'https', "get({ port, host: '127.0.0.1', rejectUnauthorized: false }, (response) => take(response))"],
     ['http2', 'http2', "connect('http://127.0.0.1:' + port).request({ ':path': '/' })"],
@@ -1214,8 +1240,8 @@ describe('unregister', () => {
 // Node 20 ended by SIGSEGV, or left the connection open.
 it.concurrent.each([
   'secureConnection', 'data', 'a write\'s callback', 'a tick of data', 'data of a client', 'a request of https',
-  'an upload of https', 'the end of an upload of https', 'clientError', 'an upgrade of https', 'an answer of https',
-  'a request of http2', 'a stream of http2', 'a request of http2 on TLS',
+  'an upload of https', 'a small upload of https', 'the end of an upload of https', 'clientError',
+  'an upgrade of https', 'an answer of https', 'a request of http2', 'a stream of http2', 'a request of http2 on TLS',
 ])('a process that survives what a listener throws does so on TLS and HTTP/2: %s', async (which) => {
   const program = join(import.meta.dirname, 'fixtures/listeners-throw.cjs')
   const runs = [[], ['--require', '@sheaf/tcp/register']].map(async (flags) => {

@@ -62,6 +62,10 @@ inline constexpr uint32_t kAsyncCancelOp = 1U << 5;   // 6.6
 inline constexpr uint64_t kMmapRings = 0;
 inline constexpr uint64_t kMmapSubmissions = 0x10000000;
 
+// Opcodes.
+inline constexpr uint8_t kReceiveMessage = 10;
+inline constexpr uint8_t kAccept = 13;
+
 // ProbeOp::flags.
 inline constexpr uint16_t kOpSupported = 1U << 0;
 

@@ -416,7 +416,15 @@ void Ring::AddUnreadDescriptors(OwnedDescriptors* owned) {
 }
 
 void Ring::CancelAtExit() {
-  if (std::this_thread::get_id() == thread_) CancelAll(kExitTimeoutMs);
+  if (std::this_thread::get_id() != thread_) return;
+  // What receives from connections may be many, of which each takes the kernel a look at all.
+  for (const uint8_t opcode : {abi::kAccept, abi::kReceiveMessage}) {
+    if (SyncCancel(abi::kAsyncCancelAll | abi::kAsyncCancelOp, opcode) != -EINVAL) continue;
+    // Before 6.6 one can't ask for these alone.
+    CancelAll(kExitTimeoutMs);
+    return;
+  }
+  RunTaskWork(NowMs() + kExitTimeoutMs);
 }
 
 bool Ring::Close(OwnedDescriptors* unread) {

@@ -102,7 +102,7 @@ class Ring {
    */
   int CancelAll(int64_t timeout_ms);
 
-  /** Cancels what runs, within `kExitTimeoutMs`, in the thread whose ring it is. */
+  /** Cancels what holds ports, in the thread whose ring it is: what accepts, and what receives datagrams. */
   void CancelAtExit();
 
   /**

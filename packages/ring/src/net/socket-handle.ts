@@ -430,12 +430,14 @@ export class SocketHandle {
   // ---------------------------------------------------------------- what the connection tells
 
   /** @internal */
-  connectionOpened(): void {
-    this.#opened?.(this)
+  connectionOpened(): boolean {
+    const opened = this.#opened
     this.#opened = undefined
-    if (!this.#connecting) return
+    opened?.(this)
+    if (!this.#connecting) return opened !== undefined
     this.#connecting = false
     callInScope(this.#resource, this.#events.connect, this.owner, this)
+    return true
   }
 
   /** @internal @returns whether something of the application's may have been called. */
@@ -512,8 +514,8 @@ let closedIn = -1
 /** One for all connections. */
 const connectionEvents: StreamHandler<StreamConnection> = {
   open(connection) {
-    (connection.attachment as SocketHandle).connectionOpened()
-    connection.ring.turn.eventTold()
+    // A socket that is made of a connection is nobody's event: its maker goes on.
+    if ((connection.attachment as SocketHandle).connectionOpened()) connection.ring.turn.eventTold()
   },
   data(connection, chunk) {
     const handle = connection.attachment as SocketHandle

@@ -462,10 +462,7 @@ function initialise(socket: Socket, given?: SocketOptions | number): object | un
   const options: SocketOptions = typeof given === 'number' ? { fd: given } : { ...given }
   checkOptions(options)
   const { fd, handle } = options
-  const isLeft = (fd !== undefined || Boolean(handle)) && isNodes(options)
-  const taken = !isLeft && isForeignHandle(handle) ? takeDescriptor(defaultRing(), handle) : undefined
-  // Node needs no other descriptor where there is none to be had.
-  if (isLeft || (taken !== undefined && taken < 0)) {
+  if ((fd !== undefined || Boolean(handle)) && isNodes(options)) {
     if (Object.getPrototypeOf(socket) === Socket.prototype) return new stockNet.Socket(options)
     setState(socket, undefined)
     becomeNodes(socket, Socket.prototype, options)
@@ -492,7 +489,7 @@ function initialise(socket: Socket, given?: SocketOptions | number): object | un
   if (given === undefined) markTransferable(socket)
   if (handle instanceof SocketHandle) setHandle(socket, handle)
   else if (kindOfBound(handle) !== undefined) adoptBound(socket, handle)
-  else if (taken !== undefined) adopt(socket, taken)
+  else if (isForeignHandle(handle)) adoptForeign(socket, handle)
   else if (fd !== undefined) adopt(socket, fd)
   if (own.handle !== null && options.readable !== false) {
     if (options.pauseOnCreate) (socket as { readableFlowing: boolean | null }).readableFlowing = false
@@ -500,6 +497,13 @@ function initialise(socket: Socket, given?: SocketOptions | number): object | un
   }
   if (options.signal) abortConnecting(socket, options.signal)
   return undefined
+}
+
+/** Makes the socket's handle of one of Node's. Where there is no other descriptor to be had, Node needs none. */
+export function adoptForeign(socket: Socket, handle: ForeignHandle): void {
+  const fd = takeDescriptor(defaultRing(), handle)
+  if (fd < 0) continueAsNodes(socket, handle)
+  else adopt(socket, fd)
 }
 
 function newState(socket: Socket, options: SocketOptions): SocketState {
@@ -539,7 +543,7 @@ function isLeftToNode(socket: Socket, { path }: NetOptions): boolean {
 }
 
 /** Makes Node's own socket of one that has no connection yet. @param handle Node's own, of the connection. */
-export function continueAsNodes(socket: Socket, handle?: ForeignHandle): void {
+function continueAsNodes(socket: Socket, handle?: ForeignHandle): void {
   const { allowHalfOpen, timeout } = socket
   const { _readableState, _writableState } = socket as unknown as Record<string, unknown>
   socket.off('end', refuseWritesAfterEnd)

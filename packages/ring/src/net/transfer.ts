@@ -1,11 +1,10 @@
 import { defaultRing } from '@sheaf/ring'
 import { notTransferable } from './errors'
-import { type ForeignHandle, isForeignHandle, takeDescriptor } from './foreign-handle'
-import { adopt } from './give-handle'
+import { type ForeignHandle, isForeignHandle } from './foreign-handle'
 import { ListenHandle } from './listen-handle'
 import { nodeListenHandle } from './node-handle'
 import { Server } from './server'
-import { continueAsNodes, handleOf, Socket } from './socket'
+import { adoptForeign, handleOf, Socket } from './socket'
 import {
   canBeTransferred, handlesSymbol, letMark, markTransferable, receiveSymbol, sendSymbol,
 } from './transfer-mode'
@@ -118,9 +117,7 @@ function sendSocket(this: Socket): { data: SentSocket, deserializeInfo: string }
 function receiveSocket(this: Socket, data: Partial<SentSocket> | undefined): void {
   if (!isForeignHandle(data?.handle)) throw notTransferable('net.Socket')
   this.allowHalfOpen = Boolean(data.allowHalfOpen)
-  const fd = takeDescriptor(defaultRing(), data.handle)
-  if (fd < 0) continueAsNodes(this, data.handle)
-  else adopt(this, fd)
+  adoptForeign(this, data.handle)
 }
 
 function sendServer(this: Server): { data: SentServer, deserializeInfo: string } {

@@ -21,12 +21,32 @@ export interface Parser extends Record<number, Callback | null> {
   readonly _consumed: boolean
 }
 
+/** What is told of an event of a parser. */
+interface Telling {
+  readonly event: Exclude<keyof Events, 'kOnMessageBegin' | 'kOnExecute'>
+  /** C++ runs the ticks after it. */
+  readonly ticks?: boolean
+  /** What a parser says that has failed as somebody has thrown there. */
+  readonly code: string
+  readonly reason: string
+}
+
+const completing = { code: 'HPE_CB_MESSAGE_COMPLETE', reason: '`on_message_complete` callback error' } as const
+const tellings: readonly Telling[] = [
+  { event: 'kOnHeaders', ticks: true, ...completing },
+  { event: 'kOnHeadersComplete', code: 'HPE_CB_HEADERS_COMPLETE', reason: 'User callback error' },
+  { event: 'kOnBody', ticks: true, code: 'HPE_JS_EXCEPTION', reason: 'JS Exception' },
+  { event: 'kOnMessageComplete', ...completing },
+]
+
 interface Consumed {
   /**
    * Somebody has thrown who was told of what had been parsed: Node's parsers stop then, and have failed when they are
    * given more. C++ has not heard of it.
    */
-  failed?: 'now' | 'before'
+  failed?: Telling
+  /** Of the chunk in which that was nothing more is told. */
+  givenMore: boolean
 }
 
 /** The sockets: Node uses a parser again, for those that are not Sheaf's, too. */
@@ -71,14 +91,15 @@ export function reportParsers(
  * @param parser which is about to be given what the socket receives.
  */
 function reportParsing(parser: Parser): void {
-  const { kOnMessageBegin, kOnHeaders, kOnHeadersComplete, kOnBody, kOnMessageComplete } = parser.constructor
-  if (parser.socket === null) return
-  consumed.set(parser.socket, {})
-  for (const event of [kOnHeaders, kOnHeadersComplete, kOnBody, kOnMessageComplete]) {
-    const { [event]: callback } = parser
-    if (callback !== null) parser[event] = parsing(callback)
+  const { constructor: indices, socket } = parser
+  if (socket === null) return
+  consumed.set(socket, { givenMore: false })
+  for (const telling of tellings) {
+    const index = indices[telling.event]
+    const { [index]: callback } = parser
+    if (callback !== null) parser[index] = parsing(callback, telling)
   }
-  parser[kOnMessageBegin] = reportExecuting
+  parser[indices.kOnMessageBegin] = reportExecuting
 }
 
 /** Called before anything else: what C++ calls last for each chunk is set when it consumes the socket already. */
@@ -92,7 +113,7 @@ function reportExecuting(this: Parser): void {
 /** What has been made of Node's functions, which are four. */
 const made = new WeakMap<Callback, Callback>()
 
-function parsing(callback: Callback): Callback {
+function parsing(callback: Callback, telling: Telling): Callback {
   const known = made.get(callback)
   if (known !== undefined) return known
   // What C++ calls has nine parameters at most.
@@ -100,13 +121,16 @@ function parsing(callback: Callback): Callback {
     const own = consumedBy(this)
     if (own === undefined) return callback.call(this, a, b, c, d, e, f, g, h, i)
     if (own.failed !== undefined) return undefined
+    let result: unknown
     try {
-      return callback.call(this, a, b, c, d, e, f, g, h, i)
+      result = callback.call(this, a, b, c, d, e, f, g, h, i)
     } catch (error) {
-      own.failed = 'now'
+      own.failed = telling
       reportThrown(error)
-      return undefined
     }
+    // What is thrown in them would be on its way through C++, too.
+    if (telling.ticks === true && !runTicks()) own.failed = telling
+    return result
   }
   made.set(callback, guarded)
   made.set(guarded, guarded)
@@ -116,12 +140,10 @@ function parsing(callback: Callback): Callback {
 function executing(callback: Callback): Callback {
   return function (parsedBytes) {
     const own = consumedBy(this)
-    if (own?.failed === 'now') {
-      own.failed = 'before'
-      return
-    }
     try {
-      callback.call(this, own?.failed === undefined ? parsedBytes : stopped())
+      if (own?.failed === undefined) callback.call(this, parsedBytes)
+      else if (own.givenMore) callback.call(this, parseError(own.failed))
+      else own.givenMore = true
     } catch (error) {
       reportThrown(error)
     }
@@ -130,8 +152,6 @@ function executing(callback: Callback): Callback {
 }
 
 /** As C++ makes it. */
-function stopped(): Error {
-  return Object.assign(new Error('Parse Error'), {
-    bytesParsed: 0, code: 'HPE_JS_EXCEPTION', reason: 'JS Exception',
-  })
+function parseError({ code, reason }: Telling): Error {
+  return Object.assign(new Error('Parse Error'), { bytesParsed: 0, code, reason })
 }

@@ -103,9 +103,13 @@ export class StreamEnd implements Receiver {
       this.#deliverLater()
       throw error
     }
-    if (this.#endArrived && this.#arrived.length === 0) {
+    if (this.#arrived.length > 0) return
+    if (this.#endArrived) {
       this.#endArrived = false
       this.#tellEnd()
+    } else {
+      const handle = handleOf(this.#socket)
+      if (handle?.reading === true) handle.readStart()
     }
   }
 
@@ -133,10 +137,14 @@ export class StreamEnd implements Receiver {
 
   // ---------------------------------------------------------------- what C++ asks for
 
+  /** More is received when all that has arrived has been given: who reads slowly begins anew for each piece. */
   readStart(): number {
-    const result = handleOf(this.#socket)?.readStart() ?? 0
+    const handle = handleOf(this.#socket)
+    if (handle === null) return 0
+    if (this.#arrived.length === 0) handle.readStart()
+    else handle.reading = true
     this.#deliverLater()
-    return result
+    return 0
   }
 
   readStop(): number {
