@@ -10,17 +10,30 @@ export function checkObject(name: string, value: unknown): void {
   if (typeof value !== 'object' || value === null) throw invalidArgumentType(name, 'of type object', value)
 }
 
+/** All options of functions that make sockets. */
+const optionNames = [
+  'allowHalfOpen', 'asyncContext', 'backend', 'backlog', 'broadcast', 'coalesce', 'dropCounter', 'family', 'fd', 'host',
+  'ipv6Only', 'keepAlive', 'keepFile', 'localAddress', 'localPort', 'lookup', 'mode', 'noDelay', 'packetInfo', 'path',
+  'pathMtuDiscovery', 'port', 'receiveBufferBytes', 'receiveCredentials', 'receiveDescriptors', 'receiveTypeOfService',
+  'removeStale', 'reuseAddress', 'reusePort', 'ring', 'sendBufferBytes', 'signal', 'timeout', 'timeToLive',
+  'timestamps', 'typeOfService', 'writableHighWaterMark',
+] as const
+type OptionName = typeof optionNames[number]
+
 /**
- * The options as they are at the call, those that are inherited and the getters of a class too: the caller may use its
- * object for another call before they are all read. @throws TypeError if they are no object.
+ * The options as they are at the call, wherever the object has them from: the caller may use it for another call before
+ * they are all read. What `T` has that is not listed above is an error of types.
+ * @throws TypeError if they are no object.
  */
-export function copyOptions<T extends object>(options: T): T {
+export function copyOptions<T extends object>(options: [Exclude<keyof T, OptionName>] extends [never] ? T : never): T {
   checkObject('options', options)
-  const names = new Set<string>()
-  for (let of: unknown = options; of !== null && of !== Object.prototype; of = Object.getPrototypeOf(of)) {
-    for (const name of Object.getOwnPropertyNames(of)) names.add(name)
+  const given = options as Partial<Record<OptionName, unknown>>
+  const copy: Partial<Record<OptionName, unknown>> = {}
+  for (const name of optionNames) {
+    const { [name]: value } = given
+    if (value !== undefined) copy[name] = value
   }
-  return Object.fromEntries([...names].map((name) => [name, options[name as keyof T]])) as T
+  return copy as T
 }
 
 export function checkOption(name: string, value: unknown, type: 'boolean' | 'string' | 'function'): void {

@@ -18,7 +18,7 @@ import type { TcpConnection } from './transport'
  *   there is none.
  */
 export async function connect(options: ConnectOptions, handler: StreamHandler<TcpConnection>): Promise<TcpConnection> {
-  const own = copyOptions(options)
+  const own = copyOptions<ConnectOptions>(options)
   checkConnectOptions(own, handler)
   const ring = ringFor(own)
   const host = own.host === undefined || own.host === '' ? 'localhost' : own.host

@@ -28,7 +28,7 @@ import type { TcpConnection, TcpListener } from './transport'
  *   where `backend` wants io_uring and there is none, with an `AbortError` if `signal` is aborted already.
  */
 export async function listen(options: ListenOptions, handler: ListenerHandler<TcpConnection>): Promise<TcpListener> {
-  const own = copyOptions(options)
+  const own = copyOptions<ListenOptions>(options)
   checkListenOptions(own, handler)
   const { signal } = own
   throwIfAborted(signal)

@@ -253,12 +253,16 @@ it.each(['ring', 'node'] as const)('options are those at the call, which may cha
   }))
   Object.assign(listening, { writableHighWaterMark: 'many' })
   const ports = listeners.map(({ address }) => address.port)
-  // Options that are inherited count, and getters.
+  // Options that are inherited count, and getters; what is none is not looked at.
   class Options {
     port = 0
     readonly backend = backend
     get host(): string {
       return loopback
+    }
+
+    get secret(): string {
+      throw new Error('not for you')
     }
   }
   const options = Object.create(new Options()) as Options

@@ -32,7 +32,7 @@ const udpProtocol = 17
  *   wants io_uring and there is none; with an `AbortError` if `signal` is aborted already.
  */
 export async function bind(options: BindOptions, handler: UdpHandler): Promise<UdpSocket> {
-  const own = copyOptions(options)
+  const own = copyOptions<BindOptions>(options)
   checkBindOptions(own, handler)
   const { host, family = 0, port = 0, signal } = own
   throwIfAborted(signal)
@@ -62,7 +62,7 @@ export async function bind(options: BindOptions, handler: UdpHandler): Promise<U
  *   (`ENETUNREACH`, `EACCES`, …).
  */
 export async function connect(options: ConnectOptions, handler: UdpHandler): Promise<UdpSocket> {
-  const own = copyOptions(options)
+  const own = copyOptions<ConnectOptions>(options)
   checkConnectOptions(own, handler)
   const { host, family = 0, lookup, signal } = own
   throwIfAborted(signal)

@@ -30,7 +30,7 @@ export async function connect(
   options: ConnectOptions,
   handler: StreamHandler<UnixConnection>,
 ): Promise<UnixConnection> {
-  const own = copyOptions(options)
+  const own = copyOptions<ConnectOptions>(options)
   checkConnectOptions(own, handler)
   const ring = ringForStream(own)
   const { path } = own

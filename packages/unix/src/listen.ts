@@ -15,7 +15,7 @@ import type { UnixConnection, UnixListener } from './transport'
  *   io_uring and there is none; with an `AbortError` if `signal` is aborted already.
  */
 export async function listen(options: ListenOptions, handler: ListenerHandler<UnixConnection>): Promise<UnixListener> {
-  const own = copyOptions(options)
+  const own = copyOptions<ListenOptions>(options)
   checkListenOptions(own, handler)
   throwIfAborted(own.signal)
   const ring = ringForStream(own)

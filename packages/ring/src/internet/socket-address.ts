@@ -17,9 +17,10 @@ export type ZoneLookup = (zone: string) => number
 
 /**
  * The family that an address in text form belongs to, or undefined if it is none. Zones are names of interfaces: that
- * one has `_` (`docker_gwbridge`) makes it none for Node.
+ * one has `_` (`docker_gwbridge`) makes it none for Node. What is no text is none.
  */
-export function familyOf(address: string): number | undefined {
+export function familyOf(address: unknown): number | undefined {
+  if (typeof address !== 'string') return undefined
   if (isIPv4(address)) return internetFamily
   const zoneAt = address.indexOf('%')
   const numeric = zoneAt === -1 || zoneAt === address.length - 1 ? address : address.slice(0, zoneAt)

@@ -101,16 +101,21 @@ export class StreamEnd implements Receiver {
       this.hasThrown = true
       if (nodeMajor < 22 && this.#servesSession) this.#socket.destroy()
       this.#deliverLater()
+      this.#receiveOn()
       throw error
     }
-    if (this.#arrived.length > 0) return
-    if (this.#endArrived) {
+    if (this.#endArrived && this.#arrived.length === 0) {
       this.#endArrived = false
       this.#tellEnd()
     } else {
-      const handle = handleOf(this.#socket)
-      if (handle?.reading === true) handle.readStart()
+      this.#receiveOn()
     }
+  }
+
+  /** Has more received, if it is wanted, when all that has arrived has been given. */
+  #receiveOn(): void {
+    const handle = handleOf(this.#socket)
+    if (this.#arrived.length === 0 && handle?.reading === true) handle.readStart()
   }
 
   /** C++ of Node 20 has left out a part of what it was to do, and its streams would wait for that for ever. */
@@ -137,7 +142,7 @@ export class StreamEnd implements Receiver {
 
   // ---------------------------------------------------------------- what C++ asks for
 
-  /** More is received when all that has arrived has been given: who reads slowly begins anew for each piece. */
+  /** Not if something has arrived that is to be given first: who reads slowly begins anew for each piece. */
   readStart(): number {
     const handle = handleOf(this.#socket)
     if (handle === null) return 0

@@ -65,7 +65,7 @@ const memberships: Call[] = [
   ['addSourceSpecificMembership', '127.0.0.1', '232.1.1.1', '127.0.0.1'],
   ['dropSourceSpecificMembership', '127.0.0.1', '232.1.1.1', '127.0.0.1'],
   ['addSourceSpecificMembership', '::1', '232.1.1.1'],
-  ['addMembership', '224.0.0.114', null], ['dropMembership', '224.0.0.114', null],
+  ['addMembership', '224.0.0.114', 5], ['addMembership', '224.0.0.114', null], ['dropMembership', '224.0.0.114', null],
   ['addSourceSpecificMembership', '127.0.0.1', '232.1.1.1', null],
   ['dropSourceSpecificMembership', '127.0.0.1', '232.1.1.1', null],
 ]

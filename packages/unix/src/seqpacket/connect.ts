@@ -21,7 +21,7 @@ export async function listen(
   options: ListenOptions,
   handler: SeqpacketHandler & Pick<ListenerHandler, 'acceptError'>,
 ): Promise<UnixListener> {
-  const own = copyOptions(options)
+  const own = copyOptions<ListenOptions>(options)
   checkListenOptions(own, handler)
   throwIfAborted(own.signal)
   const ring = ringOnlyFor(own, 'A Unix seqpacket socket')
@@ -36,7 +36,7 @@ export async function listen(
  * `connect` for streams does; with `ERR_SHEAF_UNSUPPORTED` where there is no io_uring.
  */
 export async function connect(options: ConnectOptions, handler: SeqpacketHandler): Promise<SeqpacketConnection> {
-  const own = copyOptions(options)
+  const own = copyOptions<ConnectOptions>(options)
   checkConnectOptions(own, handler)
   const ring = ringOnlyFor(own, 'A Unix seqpacket socket')
   const { path } = own
