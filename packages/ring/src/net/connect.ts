@@ -119,11 +119,16 @@ function checkTarget(options: NetOptions): InternetTarget {
   return {
     host: checkHost(options.host),
     port: portOf(port),
-    localAddress: orNone(localAddress),
+    localAddress: textOf(localAddress),
     localPort: orNone(localPort),
     autoSelectFamily: autoSelectFamily ?? getDefaultAutoSelectFamily(),
     attemptTimeoutMs: Math.max(timeout ?? getDefaultAutoSelectFamilyAttemptTimeout(), attemptTimeoutMsMin),
   }
+}
+
+/** What says an address when it is asked for its text is one. */
+function textOf(address: { toString(): string } | null | undefined): string | undefined {
+  return address ? address.toString() : undefined
 }
 
 /** Falsy ones are none. */

@@ -373,6 +373,16 @@ export const connectingOverTcp: Record<string, Scenario> = {
     }
   },
 
+  async 'a local address may be what has it for its text'(scene) {
+    const { connect, log, watch } = scene
+    const { port } = await portOn(scene, loopback)
+    const socket = watch('client', connect({ port, host: loopback, localAddress: [loopback] as never }))
+    await once(socket, 'connect')
+    log('client', socket.localAddress)
+    socket.destroy()
+    await scene.gone(socket)
+  },
+
   async 'a local address of the other family can\'t be had'(scene) {
     const { connect, watch } = scene
     for (const [host, localAddress] of [[loopback, loopback6], [loopback6, loopback]]) {
