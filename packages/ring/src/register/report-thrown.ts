@@ -33,8 +33,8 @@ export function reportListeners(handle: Handle): void {
 }
 
 /**
- * The same for what completes the requests of all handles that are beneath TLS sockets of Sheaf's. It is a change to
- * their prototype: with so many properties of its own V8 would keep those of a handle in a hash table.
+ * The same for what completes the requests of TLS sockets that are on connections of Sheaf's. It is a change to the
+ * prototype of all handles: with so many properties of its own V8 would keep those of a handle in a hash table.
  */
 export function reportCompletions(patches: Patches, prototype: Handle): void {
   for (const name of methods) patches.replace(prototype, name, completing(prototype[name] as Callback))

@@ -84,7 +84,7 @@ export class StreamEnd implements Receiver {
    * done before the body comes, also if both are in one chunk.
    */
   #deliverLater(): void {
-    if (this.#delivering || (this.#arrived.length === 0 && !this.#endArrived)) return
+    if (this.#delivering || !this.holds) return
     this.#delivering = true
     defaultRing().turn.afterwards(this.#deliver)
   }
