@@ -109,7 +109,9 @@ it('the agent of http takes nothing for an answer that has come meanwhile', asyn
 // A session of Node 20 is closed then.
 it('a session of HTTP/2 goes on when a listener has thrown at the last of what had come', async (context) => {
   expectWhere(context, await resultOf("process.versions.node.split('.')[0] >= 22", `
-    function client({ port, written }) {
+    async function client({ port, written }) {
+      const { once } = require('node:events')
+      const { parentPort } = require('node:worker_threads')
       const frame = (type, flags, id, body) => {
         const head = Buffer.alloc(9)
         head.writeUIntBE(body.length, 0, 3)
@@ -118,31 +120,39 @@ it('a session of HTTP/2 goes on when a listener has thrown at the last of what h
         return Buffer.concat([head, body])
       }
       const request = (id) => frame(1, 5, id, Buffer.from([0x83, 0x84, 0x86, 0x41, 1, 0x61]))
-      const { parentPort } = require('node:worker_threads')
+      const ping = (text) => frame(6, 0, 0, Buffer.from(text))
+      const unknown = frame(0xfa, 0, 0, Buffer.alloc(8000))
       const socket = require('node:net').connect(port, '127.0.0.1')
+      const answer = async (text) => {
+        let received = Buffer.alloc(0)
+        for (socket.resume(); !received.includes(text);) {
+          const [chunk] = await once(socket, 'data')
+          received = Buffer.concat([received.subarray(-100), chunk])
+        }
+        socket.pause()
+      }
       socket.write(Buffer.concat([
         Buffer.from('PRI * HTTP/2.0\\r\\n\\r\\nSM\\r\\n\\r\\n'),
         frame(4, 0, 0, Buffer.from([0, 4, 0x7f, 0xff, 0xff, 0xff])),
         frame(8, 0, 0, Buffer.from([0x7f, 0xff, 0, 0])),
-        request(1),
+        // From who has sent much the kernel takes more at once.
+        ...Array(500).fill(unknown),
+        ping('received'),
       ]))
-      parentPort.once('message', () => {
-        // Frames of a kind that nobody knows make more than one chunk of it.
-        const others = Array.from({ length: 20 }, () => frame(0xfa, 0, 0, Buffer.alloc(8000)))
-        socket.write(Buffer.concat([request(3), ...others, request(5)]), () => {
-          Atomics.store(written, 0, 1)
-          Atomics.notify(written, 0)
-        })
-        parentPort.once('message', () => {
-          const ping = frame(6, 0, 0, Buffer.from('question'))
-          let received = Buffer.alloc(0)
-          socket.on('data', (chunk) => {
-            received = Buffer.concat([received.subarray(-100), chunk])
-            if (received.includes('question')) parentPort.postMessage('answered')
-          })
-          socket.write(ping)
-        })
+      await answer('received')
+      socket.write(request(1))
+      await once(parentPort, 'message')
+      // More than one chunk.
+      socket.write(Buffer.concat([request(3), ...Array(20).fill(unknown), request(5)]), () => {
+        Atomics.store(written, 0, 1)
+        Atomics.notify(written, 0)
       })
+      await once(parentPort, 'message')
+      socket.resume()
+      await once(parentPort, 'message')
+      socket.write(ping('question'))
+      await answer('question')
+      parentPort.postMessage('answered')
     }
     async function main() {
       const written = new Int32Array(new SharedArrayBuffer(4))
@@ -150,16 +160,17 @@ it('a session of HTTP/2 goes on when a listener has thrown at the last of what h
       const server = require('node:http2').createServer().on('stream', (stream) => {
         stream.on('error', () => {})
         streams += 1
+        if (streams === 3) throw new Error('thrown')
         if (streams === 1) {
-          thread.postMessage('the rest')
+          thread.postMessage('write')
           Atomics.wait(written, 0, 0)
         }
-        if (streams === 3) throw new Error('thrown')
         stream.respond()
         stream.end(Buffer.alloc(streams === 2 ? 6_000_000 : 0))
+        if (streams === 2) setImmediate(() => setImmediate(() => thread.postMessage('read')))
       }).listen(0, '127.0.0.1')
       await once(server, 'listening')
-      process.once('uncaughtException', () => thread.postMessage('read'))
+      process.once('uncaughtException', () => thread.postMessage('ask'))
       const workerData = { port: server.address().port, written }
       const start = '(' + client + ')(require("node:worker_threads").workerData)'
       const thread = new Worker(start, { eval: true, workerData })

@@ -376,9 +376,14 @@ describe('a listener', () => {
 
   it('with ipv6Only leaves IPv4 to others', async () => {
     const ring = testRing()
-    const six = await server(ring, echo, { host: '::', ipv6Only: true })
-    const four = await server(ring, echo, { host: '0.0.0.0', port: six.address.port })
-    expect(four.address.port).toBe(six.address.port)
+    const onBoth = async (): Promise<number[]> => {
+      const six = await server(ring, echo, { host: '::', ipv6Only: true })
+      const four = await server(ring, echo, { host: '0.0.0.0', port: six.address.port })
+      return [six.address.port, four.address.port]
+    }
+    // Another program may have the port at IPv4, but not time and again.
+    const [six, four] = await onBoth().catch(onBoth).catch(onBoth)
+    expect(four).toBe(six)
   })
 
   it('shares its port with reusePort only', async () => {
