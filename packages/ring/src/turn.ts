@@ -24,6 +24,10 @@ export class Turn {
   readonly #wanted: Uint32Array
   readonly #pace: Pace
   #scheduled: Scheduled[] = []
+  /** See {@link awaitMore}. */
+  readonly #awaitingMore = new Set<Scheduled>()
+  /** The iteration in which the first of them came. */
+  #awaitingSince = 0
   #advanced = 0
   /** How many of them {@link sendScheduled} has had send. */
   #sentScheduled = 0
@@ -52,6 +56,30 @@ export class Turn {
     this.#scheduled.push(member)
     this.#wanted[Wish.Turn] = 1
     if (processEnds) this.#sendLast(member)
+  }
+
+  /**
+   * As {@link schedule}; but what `member` sends waits while the event loop has something else to do, for an iteration
+   * at most: more is likely to be written in that, and leaves along with it.
+   */
+  awaitMore(member: Scheduled): void {
+    if (processEnds) {
+      this.schedule(member)
+      return
+    }
+    if (this.#awaitingMore.size === 0) this.#awaitingSince = this.iteration
+    this.#awaitingMore.add(member)
+    this.wake()
+  }
+
+  /** Whether `member` is not to send yet. */
+  awaitsMore(member: Scheduled): boolean {
+    return this.#awaitingMore.size !== 0 && this.#awaitingMore.has(member)
+  }
+
+  #scheduleAwaiting(): void {
+    for (const member of this.#awaitingMore) this.schedule(member)
+    this.#awaitingMore.clear()
   }
 
   /** What is written while the process ends leaves at once, and whatever that has others send. */
@@ -83,6 +111,7 @@ export class Turn {
 
   /** Has what scheduled members have to send leave before whatever is submitted from now on. */
   sendScheduled(): void {
+    this.#scheduleAwaiting()
     // The one before the next is being advanced.
     const first = Math.max(this.#sentScheduled, this.#advanced - 1)
     for (let index = first; index < this.#scheduled.length; index++) this.#scheduled[index].sendWritten?.()
@@ -94,6 +123,7 @@ export class Turn {
    * something, and whatever they do then is to come after it, as it would with system calls of `node:net`.
    */
   sendNow(): void {
+    this.#scheduleAwaiting()
     // The one before the next is being advanced.
     for (let index = Math.max(this.#sentNow, this.#advanced - 1); index < this.#scheduled.length; index++) {
       const member = this.#scheduled[index]
@@ -236,6 +266,11 @@ export class Turn {
     const ring = this.#ring
     if (ring.closed) return
     const { pool, submissions, waiters } = ring
+    if (this.#awaitingMore.size !== 0) {
+      const waits = this.#wanted[Wish.Busy] !== 0 && this.iteration - this.#awaitingSince < 2
+      if (waits) this.#wanted[Wish.Again] = 1
+      else this.#scheduleAwaiting()
+    }
     this.#wanted[Wish.Turn] = this.#scheduled.length === 0 ? 0 : 1
     pool.publish()
     for (const waiter of waiters.release()) this.schedule(waiter)

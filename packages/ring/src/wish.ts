@@ -7,6 +7,8 @@ export const enum Wish {
   Sent,
   Events,
   Iterations,
+  Busy,
+  Again,
 }
 
-export const wishWords = 7
+export const wishWords = 9

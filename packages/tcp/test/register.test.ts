@@ -270,6 +270,41 @@ describe('an application that is not changed, with @sheaf/tcp/register', () => {
     expect(bytesRead).toBeGreaterThan(2 * result.bytes)
   })
 
+  const alwaysBusy = 'const next = () => { if (result === undefined) setImmediate(next) }; next()'
+
+  it.for([
+    ['http2', 'an idle event loop', ''],
+    ['http2', 'one that always has immediates', alwaysBusy],
+    ['http2 on TLS', 'an idle event loop', ''],
+  ])('has an answer of %s leave along with its end: %s', async ([kind, , also]) => {
+    const create = kind === 'http2' ? 'createServer(' : `createSecureServer(${tlsOptions()},`
+    const { result } = await carried<{ answers: string[], sends: number }>(`
+      const http2 = require('http2')
+      const { once } = require('events')
+      const server = http2.${create} (request, response) => response.end('answer'))
+      server.listen(0, '127.0.0.1', async () => {
+        const scheme = '${kind}' === 'http2' ? 'http' : 'https'
+        const session = http2.connect(scheme + '://127.0.0.1:' + server.address().port, { rejectUnauthorized: false })
+        const ask = async () => {
+          const request = session.request({ ':path': '/' })
+          let text = ''
+          for await (const chunk of request) text += chunk
+          return text
+        }
+        await ask()
+        ${also}
+        const { metrics } = require('@sheaf/ring').defaultRing()
+        const before = metrics.sends
+        const answers = [await ask(), await ask(), await ask(), await ask(), await ask()]
+        result = { answers, sends: metrics.sends - before }
+        session.close()
+        server.close()
+      })`)
+    expect(result.answers).toEqual(Array(5).fill('answer'))
+    // A question and an answer each.
+    expect(result.sends).toBeLessThanOrEqual(10)
+  })
+
   it('says over http2 why a session is destroyed, and sends what was written to a stream before it is', async () => {
     const { result } = await carried<unknown[]>(`
       const http2 = require('http2')

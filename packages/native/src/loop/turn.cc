@@ -146,6 +146,8 @@ void TurnHook::BeforeBlocking() {
   if (stopped_) return;
   yielded_ = false;
   __atomic_fetch_add(&wishes_->iterations, 1, __ATOMIC_RELAXED);
+  wishes_->busy = LoopIsBusy() ? 1 : 0;
+  if (std::exchange(wishes_->again, 0) != 0) wishes_->turn = 1;
   const uint64_t turns = turns_;
   if (Submit() && !stopped_) Signal();
   if (turns_ != turns) told_.turned();
@@ -164,6 +166,8 @@ bool TurnHook::Submit() {
       yielded_ = yielded_ || (ImmediatesFirst() && LoopIsBusy());
     }
     if (!HasWork() && !FindWork()) {
+      // To take it and give it again are two system calls, and the loop is about to come again.
+      if (signalled_ && wishes_->busy != 0) return false;
       ForgetSignal();
       if (Settle()) return false;
     }

@@ -53,6 +53,10 @@ struct Wishes {
   uint32_t events;
   /** The hook's: how often the loop has come to poll. */
   uint32_t iterations;
+  /** The hook's: not 0 if the loop has come to poll with something else to do, and does not block. */
+  uint32_t busy;
+  /** Not 0: it has some when the loop comes to poll again. */
+  uint32_t again;
 };
 
 /**

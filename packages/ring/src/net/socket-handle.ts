@@ -197,10 +197,12 @@ export class SocketHandle {
   }
 
   /**
-   * Writes chunks that nobody else has. @param done called when they are not read any more and there is room for more.
+   * Writes chunks that nobody else has.
+   * @param more see {@link StreamConnection.writeOwn}.
+   * @param done called when they are not read any more and there is room for more.
    */
-  writeOwn(chunks: readonly Uint8Array[], done: WriteDone): void {
-    if ((this.#connection as StreamConnection).writeOwn(chunks)) done()
+  writeOwn(chunks: readonly Uint8Array[], more: boolean, done: WriteDone): void {
+    if ((this.#connection as StreamConnection).writeOwn(chunks, more)) done()
     else this.#wait(done)
   }
 

@@ -28,7 +28,7 @@ export class StreamEnd implements Receiver {
     this.#stream = stream
     this.#socket = socket
     this.#user = user
-    this.#writes = new StreamWrites(stream, socket, user)
+    this.#writes = new StreamWrites(stream, socket, user, () => this.#servesSession)
     // What arrives when C++ has gone is the socket's own again: an HTTP/2 session that has closed waits for its end.
     stream.onread = (received) => {
       socket.push(received === undefined ? null : Buffer.from(received))
@@ -99,6 +99,7 @@ export class StreamEnd implements Receiver {
       }
     } catch (error) {
       this.hasThrown = true
+      // C++ of Node 20 has left out a part of what it was to do, and its streams would wait for that for ever.
       if (nodeMajor < 22 && this.#servesSession) this.#socket.destroy()
       this.#deliverLater()
       this.#receiveOn()
@@ -118,7 +119,6 @@ export class StreamEnd implements Receiver {
     if (this.#arrived.length === 0 && handle?.reading === true) handle.readStart()
   }
 
-  /** C++ of Node 20 has left out a part of what it was to do, and its streams would wait for that for ever. */
   get #servesSession(): boolean {
     return this.#user === 'http2' || this.secure?.alpnProtocol === 'h2'
   }

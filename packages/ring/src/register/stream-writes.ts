@@ -45,6 +45,7 @@ export class StreamWrites {
   readonly #stream: JsStream
   readonly #socket: Socket
   readonly #user: StreamUser
+  readonly #servesSession: () => boolean
   #write: Write | undefined
   /** C++ is asking for the write. */
   #asking = false
@@ -54,10 +55,12 @@ export class StreamWrites {
   #ending: Request | undefined
   #ended = false
 
-  constructor(stream: JsStream, socket: Socket, user: StreamUser) {
+  /** @param servesSession whether it is HTTP/2 that writes, perhaps by way of TLS. */
+  constructor(stream: JsStream, socket: Socket, user: StreamUser, servesSession: () => boolean) {
     this.#stream = stream
     this.#socket = socket
     this.#user = user
+    this.#servesSession = servesSession
   }
 
   // ---------------------------------------------------------------- what C++ asks for
@@ -75,9 +78,11 @@ export class StreamWrites {
     this.#lives()
     this.#asking = true
     try {
-      handle.writeOwn(chunks, this.#done)
-      // TLS has joined what there is. Of HTTP/2 more follows, which is to leave with it.
-      if (this.#user === 'tls') handle.answered()
+      // A stream of HTTP/2 ends in an iteration of the event loop that follows the one in which it was answered.
+      const more = this.#servesSession()
+      handle.writeOwn(chunks, more, this.#done)
+      // TLS has joined what there is.
+      if (!more) handle.answered()
     } catch (error) {
       this.#write = undefined
       // What is thrown here may be a listener's, on its way through C++.

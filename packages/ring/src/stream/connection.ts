@@ -158,11 +158,12 @@ export abstract class StreamConnection implements
 
   /**
    * Writes chunks whose memory somebody waits to have back: large ones are sent at once, while they are in the caches.
+   * @param more is likely to follow soon, and then leaves along with them.
    * @returns false if some of it is still to be read, or the queue is full: `drain` comes when neither is so; or if the
    * connection is closing: `close` comes.
    */
-  writeOwn(chunks: readonly Uint8Array[]): boolean {
-    return this.#state === 'open' ? this.#sender.writeOwn(chunks) : this.#refuseWrite(undefined)
+  writeOwn(chunks: readonly Uint8Array[], more: boolean): boolean {
+    return this.#state === 'open' ? this.#sender.writeOwn(chunks, more) : this.#refuseWrite(undefined)
   }
 
   /**
@@ -295,9 +296,13 @@ export abstract class StreamConnection implements
     this.#settleReference()
   }
 
-  /** Has what the owner asked for done. The process must not end before that for want of anything else. */
-  schedule(): void {
-    this.ring.turn.schedule(this)
+  /**
+   * Has what the owner asked for done. The process must not end before that for want of anything else.
+   * @param more see {@link writeOwn}.
+   */
+  schedule(more = false): void {
+    if (more) this.ring.turn.awaitMore(this)
+    else this.ring.turn.schedule(this)
     if (!this.#referenced) this.#settleReference()
   }
 
@@ -492,7 +497,7 @@ export abstract class StreamConnection implements
 
   #steer(): void {
     if (this.active) this.#receiver.steer()
-    if (this.active) this.#sender.steer()
+    if (this.active && !this.ring.turn.awaitsMore(this)) this.#sender.steer()
     if (this.#state === 'closing') this.#closing?.steer()
     this.#settleReference()
   }

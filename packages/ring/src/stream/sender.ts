@@ -37,8 +37,8 @@ export interface SenderOwner extends Scheduled {
   readonly reads: boolean
   /** Closing it is what sends the FIN: the peer has finished, and its owner knows. */
   readonly closesWhenFinished: boolean
-  /** Has {@link Scheduled.advance} called, and keeps the process until then. */
-  schedule(): void
+  /** See {@link StreamConnection.schedule}. */
+  schedule(more?: boolean): void
   call(callback: WriteCallback, error?: Error): void
   /** Tells that it may be written to again. */
   drained(): void
@@ -110,10 +110,10 @@ export class Sender {
   }
 
   /** See {@link StreamConnection.writeOwn}. */
-  writeOwn(chunks: readonly Uint8Array[]): boolean {
+  writeOwn(chunks: readonly Uint8Array[], more: boolean): boolean {
     for (const chunk of chunks) this.queue.write(chunk)
     if (this.queue.waiting) this.steer()
-    if (!this.#owner.scheduled) this.#owner.schedule()
+    if (more || !this.#owner.scheduled) this.#owner.schedule(more)
     if (this.#owner.active && this.#hasRoom) return true
     this.#needsDrain = true
     return false
