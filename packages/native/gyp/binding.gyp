@@ -30,6 +30,7 @@
         ['OS=="linux"', {
           'defines': ['_GNU_SOURCE'],
           'sources': [
+            '../src/kernel/exit_handler.cc',
             '../src/kernel/older_libraries.cc',
             '../src/kernel/owned_descriptors.cc',
             '../src/kernel/owned_files.cc',

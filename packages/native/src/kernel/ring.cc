@@ -7,14 +7,12 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
-#include <cstdlib>
 #include <cstring>
 #include <ctime>
-#include <mutex>
-#include <set>
 #include <string>
 #include <string_view>
 
+#include "kernel/exit_handler.h"
 #include "kernel/system_calls.h"
 
 namespace sheaf::kernel {
@@ -123,34 +121,6 @@ int64_t NowMs() {
   return static_cast<int64_t>(now.tv_sec) * 1000 + now.tv_nsec / 1'000'000;
 }
 
-/** The rings of all threads that are open. */
-struct OpenRings {
-  std::mutex mutex;
-  std::set<Ring*> rings;
-};
-
-void CancelRequestsAtExit();
-
-OpenRings& Open() {
-  // Never destroyed: it is used when the process ends.
-  static OpenRings* const open = [] {
-    std::atexit(CancelRequestsAtExit);
-    return new OpenRings;
-  }();
-  return *open;
-}
-
-/**
- * The kernel takes a ring apart some milliseconds after its process is gone, and what is armed in it holds its socket
- * until then: the port would be taken still, and answer, when whoever has waited for the process begins anew. Here only
- * rings of the main thread are left, which no environment has closed: those of workers end with them.
- */
-void CancelRequestsAtExit() {
-  OpenRings& open = Open();
-  const std::lock_guard lock(open.mutex);
-  for (Ring* const ring : open.rings) ring->CancelAtExit();
-}
-
 }  // namespace
 
 int Ring::Create(const RingOptions& options, std::shared_ptr<Ring>* ring) {
@@ -162,10 +132,7 @@ int Ring::Create(const RingOptions& options, std::shared_ptr<Ring>* ring) {
   made->restrictions_error_ = restrictions_error;
   const int result = made->MapQueues();
   if (result < 0) return result;
-  {
-    const std::lock_guard lock(Open().mutex);
-    Open().rings.insert(made.get());
-  }
+  CancelAtExit(made.get());
   *ring = std::move(made);
   return 0;
 }
@@ -299,6 +266,17 @@ int Ring::CancelAll(int64_t timeout_ms) {
   }
 }
 
+void Ring::CancelOperations(std::initializer_list<uint8_t> opcodes, int64_t timeout_ms) {
+  if (closed()) return;
+  for (const uint8_t opcode : opcodes) {
+    if (SyncCancel(abi::kAsyncCancelAll | abi::kAsyncCancelOp, opcode) != -EINVAL) continue;
+    // Before 6.6 one can't ask for these alone.
+    CancelAll(timeout_ms);
+    return;
+  }
+  RunTaskWork(NowMs() + timeout_ms);
+}
+
 int Ring::SyncCancel(uint32_t flags, uint8_t opcode) {
   abi::SyncCancel cancel{};
   cancel.fd = -1;
@@ -415,27 +393,12 @@ void Ring::AddUnreadDescriptors(OwnedDescriptors* owned) {
   }
 }
 
-void Ring::CancelAtExit() {
-  if (std::this_thread::get_id() != thread_) return;
-  // What receives from connections may be many, of which each takes the kernel a look at all.
-  for (const uint8_t opcode : {abi::kAccept, abi::kReceiveMessage}) {
-    if (SyncCancel(abi::kAsyncCancelAll | abi::kAsyncCancelOp, opcode) != -EINVAL) continue;
-    // Before 6.6 one can't ask for these alone.
-    CancelAll(kExitTimeoutMs);
-    return;
-  }
-  RunTaskWork(NowMs() + kExitTimeoutMs);
-}
-
 bool Ring::Close(OwnedDescriptors* unread) {
   if (closed()) return true;
   if (Unsubmitted() != 0) Enter(0, 0);
   const bool ended = CancelAll(kCloseTimeoutMs) == 0;
   AddUnreadDescriptors(unread);
-  {
-    const std::lock_guard lock(Open().mutex);
-    Open().rings.erase(this);
-  }
+  ForgetAtExit(this);
   close(fd_);
   fd_ = -1;
   rings_.reset();

@@ -3,9 +3,9 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <initializer_list>
 #include <memory>
 #include <optional>
-#include <thread>
 #include <vector>
 
 #include "kernel/abi.h"
@@ -54,11 +54,9 @@ struct MessageBuffers {
 
 /** How long closing a ring may wait for its requests to end. */
 inline constexpr int64_t kCloseTimeoutMs = 1000;
-/** How long the process may wait for that when it ends. */
-inline constexpr int64_t kExitTimeoutMs = 100;
 
 /**
- * A ring, owned and used by one thread. Nothing here blocks but `Enter` with `min_complete`, `CancelAll` and `Close`.
+ * A ring, owned and used by one thread. Nothing here blocks but `Enter` with `min_complete`, what cancels, and `Close`.
  * After `Close` only `closed()` and the numbers may be asked for; every call answers `-EBADF`.
  */
 class Ring {
@@ -101,9 +99,8 @@ class Ring {
    * @returns 0, `-ETIME` if some still run after `timeout_ms`, or another `-errno` (`-EINVAL` before 6.0).
    */
   int CancelAll(int64_t timeout_ms);
-
-  /** Cancels what holds ports, in the thread whose ring it is: what accepts, and what receives datagrams. */
-  void CancelAtExit();
+  /** Cancels the requests of these opcodes, or every one where the kernel can't be asked for these alone. */
+  void CancelOperations(std::initializer_list<uint8_t> opcodes, int64_t timeout_ms);
 
   /**
    * Cancels what runs, within `kCloseTimeoutMs`, and closes the descriptor. Harmless when repeated.
@@ -139,8 +136,6 @@ class Ring {
   [[nodiscard]] uint32_t* Word(uint32_t offset) const;
 
   int fd_;
-  /** Nobody else may ask the kernel for anything. */
-  std::thread::id thread_ = std::this_thread::get_id();
   abi::Params params_;
   std::optional<MessageBuffers> message_buffers_;
   int restrictions_error_ = 0;
