@@ -36,6 +36,7 @@
             '../src/kernel/owned_files.cc',
             '../src/kernel/probe.cc',
             '../src/kernel/ring.cc',
+            '../src/kernel/ring_setup.cc',
             '../src/kernel/system_calls.cc',
             '../src/loop/turn.cc',
             '../src/memory/region.cc',

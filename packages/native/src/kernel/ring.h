@@ -1,4 +1,4 @@
-// One io_uring: its set-up, its two mappings, and the calls on it. Knows nothing of the event loop or of JavaScript.
+// One io_uring: its two mappings, and the calls on it. Knows nothing of the event loop or of JavaScript.
 #pragma once
 
 #include <cstddef>
@@ -6,34 +6,13 @@
 #include <initializer_list>
 #include <memory>
 #include <optional>
-#include <vector>
 
 #include "kernel/abi.h"
 #include "kernel/owned_descriptors.h"
+#include "kernel/ring_setup.h"
 #include "memory/region.h"
 
 namespace sheaf::kernel {
-
-/** All that may be submitted to a ring. */
-struct Restrictions {
-  std::vector<uint8_t> opcodes;
-  /** `IOSQE_*` bits. */
-  uint8_t entry_flags = 0;
-};
-
-struct RingOptions {
-  uint32_t submission_entries;
-  uint32_t completion_entries;
-  /** Setup flags to have where the kernel allows. */
-  uint32_t optional_flags;
-  /** To be in force where the kernel allows. */
-  std::optional<Restrictions> restrictions;
-};
-
-/** The setup flags that may be asked for: those that change neither the layout of the queues nor who fills them. */
-inline constexpr uint32_t kAllowedSetupFlags = abi::kSetupCqSize | abi::kSetupClamp | abi::kSetupSubmitAll |
-                                               abi::kSetupCoopTaskrun | abi::kSetupTaskrunFlag |
-                                               abi::kSetupSingleIssuer | abi::kSetupDeferTaskrun | abi::kSetupNoSqArray;
 
 /**
  * Set in the user data of requests whose result is a descriptor, or which receive messages that may have descriptors in
