@@ -586,9 +586,7 @@ export abstract class StreamConnection implements
   }
 
   #tellEnd(): void {
-    if (this.#endTold || !this.#receiver.endReached) return
-    // The kernel has told the send of a reset, and of that what receives is told an end.
-    if (this.#sender.queue.cutShort || (this.#sender.failure !== 0 && !this.underSocket)) return
+    if (this.#endTold || !this.#receiver.endReached || this.#sender.hasHeardOfError) return
     this.#endTold = true
     this.#forwarding?.ended()
     try {

@@ -53,11 +53,6 @@ export class SendQueue implements BlockHolder {
   #flightWaits: SendWaits = 0
   /** `-errno` if sending in place has failed: the connection has. */
   failure = 0
-  /**
-   * What waited in the kernel for room has come back short: the connection may have failed. The kernel tells of that
-   * once, and has told this request, which answers with what it had sent; whoever receives is told an end.
-   */
-  cutShort = false
   /** Blocks of send memory that have bytes of this connection. */
   blocks = 0
 
@@ -199,36 +194,50 @@ export class SendQueue implements BlockHolder {
     return true
   }
 
-  /** A send completion that is not an error. */
-  complete(result: number, flags: number): void {
-    const metrics = this.#ring.metrics
+  /** A send completion that is not an error. @returns whether it is short, though it waited in the kernel for room. */
+  complete(result: number, flags: number): boolean {
+    const { metrics } = this.#ring
     metrics.sends++
     metrics.bytesWritten += result
     this.sentBytes += result
     const block = this.#flightBlock
-    if (block === undefined) {
-      this.#completeGroup(result, flags)
-      return
-    }
+    const isShort = block === undefined ? this.#completeGroup(result, flags) : this.#completeFlight(block, result)
+    return isShort && this.#flightWaits === 0
+  }
+
+  #completeFlight(block: SendBlock, result: number): boolean {
+    const { metrics } = this.#ring
     metrics.sendBuffers++
     countBundle(metrics.sendBundles, 1)
     this.#flying = false
     this.#flightStart += result
-    // What descriptors go along with never waits for more room.
-    this.#setCutShort(this.#flightStart !== this.#flightEnd && this.#flightDescriptors === undefined)
-    this.#flightDescriptors?.close()
+    const descriptors = this.#flightDescriptors
     this.#flightDescriptors = undefined
+    descriptors?.close()
     if (this.#flightStart === this.#flightEnd) {
       this.#flightBlock = undefined
       this.#ring.sendMemory.release(block)
-    } else {
-      // A socket that is failing, or a request that was cancelled: if there is a next attempt it says why.
-      metrics.shortSends++
+      return false
     }
+    // A socket that is failing, or a request that was cancelled: if there is a next attempt it says why.
+    metrics.shortSends++
+    // What descriptors go along with never waits for more room.
+    return descriptors === undefined
   }
 
-  #setCutShort(isShort: boolean): void {
-    this.cutShort = isShort && this.#flightWaits === 0
+  #completeGroup(result: number, flags: number): boolean {
+    const group = this.#group
+    invariant(group !== undefined, 'a send completion for a connection that sends nothing')
+    if ((flags & CompletionFlag.Buffer) !== 0) {
+      invariant(flags >>> bufferIdShift === group.firstId, 'a send completion names another buffer than the next')
+    }
+    group.sent(result)
+    const metrics = this.#ring.metrics
+    metrics.sendBuffers += group.covered
+    if (group.covered !== 0) countBundle(metrics.sendBundles, group.covered)
+    const ended = (flags & CompletionFlag.More) === 0
+    if (!ended && group.completions === 1) metrics.chainedBundles++
+    return (ended && this.#requestEnded(group)) || group.splitsSpan
   }
 
   /**
@@ -261,22 +270,6 @@ export class SendQueue implements BlockHolder {
     if (group === undefined) return
     group.abandon()
     this.#ring.groups.give(group)
-  }
-
-  #completeGroup(result: number, flags: number): void {
-    const group = this.#group
-    invariant(group !== undefined, 'a send completion for a connection that sends nothing')
-    if ((flags & CompletionFlag.Buffer) !== 0) {
-      invariant(flags >>> bufferIdShift === group.firstId, 'a send completion names another buffer than the next')
-    }
-    group.sent(result)
-    const metrics = this.#ring.metrics
-    metrics.sendBuffers += group.covered
-    if (group.covered !== 0) countBundle(metrics.sendBundles, group.covered)
-    const ended = (flags & CompletionFlag.More) === 0
-    if (!ended && group.completions === 1) metrics.chainedBundles++
-    const isShort = (ended && this.#requestEnded(group)) || group.splitsSpan
-    this.#setCutShort(isShort)
   }
 
   #requestEnded(group: SendGroup): boolean {

@@ -59,6 +59,11 @@ export class Sender {
   finished = false
   /** `-errno` of a send that has failed, of which the receive may be about to say more. */
   failure = 0
+  /**
+   * What waited in the kernel for room has come back short: the connection may have failed. The kernel tells of that
+   * once, and has told this request, which answers with what it had sent; whoever receives is told an end.
+   */
+  #cutShort = false
   /** What is in flight may end as cancelled, to be sent in another way; and the kernel still looks for it. */
   #recalling = false
   #recallPending = false
@@ -267,7 +272,7 @@ export class Sender {
     const { queue } = this
     const failed = result < 0 && !this.#isToSendAgain(result)
     try {
-      if (result >= 0) queue.complete(result, flags)
+      if (result >= 0) this.#cutShort = queue.complete(result, flags)
       else if (failed) this.#fail(result, queue.completeEmpty(flags, false))
       else this.#completeEmpty(result, flags)
     } catch (error) {
@@ -279,10 +284,9 @@ export class Sender {
   }
 
   #completeEmpty(result: number, flags: number): void {
-    const { queue } = this
-    queue.completeEmpty(flags, true)
+    this.queue.completeEmpty(flags, true)
     if (result !== -Errno.EAGAIN) return
-    queue.cutShort = false
+    this.#cutShort = false
     if (this.#owner.active && this.#roomWait === undefined) this.#waitForRoom()
   }
 
@@ -311,9 +315,14 @@ export class Sender {
     else this.#owner.reset(this.failureError(result, readFirst && isReset ? failedCall : 'write'))
   }
 
+  /** The kernel has told a send of an error, or may have, and of that what receives is told an end. */
+  get hasHeardOfError(): boolean {
+    return this.#cutShort || (this.failure !== 0 && !this.#owner.underSocket)
+  }
+
   /** What the owner is told of `-errno`. After what was cut short a broken pipe is what is left of another error. */
   failureError(result: number, call: string): Error {
-    const isReset = result === -Errno.EPIPE && this.queue.cutShort
+    const isReset = result === -Errno.EPIPE && this.#cutShort
     return isReset ? systemError(-Errno.ECONNRESET, 'read') : systemError(result, call)
   }
 
