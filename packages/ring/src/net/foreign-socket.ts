@@ -1,5 +1,11 @@
 import { stockNet } from '@sheaf/ring'
+import type { NetOptions } from './arguments'
 import { construct } from './callable-class'
+import { familyOfKind } from './families'
+import type { ForeignHandle } from './foreign-handle'
+import type { Socket } from './socket'
+import { setState, state } from './socket-state'
+import { refuseWritesAfterEnd } from './untimely-writes'
 
 /**
  * Makes Node's own socket of an instance of a class that inherits from Sheaf's: for the handles that such a class is
@@ -31,4 +37,23 @@ function isOverridden(name: string | symbol, prototype: object, methods: object)
     holder = Object.getPrototypeOf(holder) as object | null
   }
   return false
+}
+
+/** What nobody here can connect: a path where `@sheaf/unix` is not installed. */
+export function isLeftToNode(socket: Socket, { path }: NetOptions): boolean {
+  const { handle, boundPath } = socket[state]
+  return handle === null && boundPath === undefined && familyOfKind(path ? 'pipe' : 'tcp') === undefined
+}
+
+/** As {@link becomeNodes}, of a socket that has no connection yet. @param handle Node's own, of the connection. */
+export function continueAsNodes(socket: Socket, methods: object, handle?: ForeignHandle): void {
+  const { allowHalfOpen, timeout } = socket
+  const { _readableState, _writableState } = socket as unknown as Record<string, unknown>
+  socket.off('end', refuseWritesAfterEnd)
+  socket[state].idle.set(0)
+  setState(socket, undefined)
+  becomeNodes(socket, methods, { allowHalfOpen, handle })
+  // What has been asked of the stream by now: its encoding, whether it flows, and where to.
+  Object.assign(socket, { _readableState, _writableState })
+  if (timeout !== undefined) socket.setTimeout(timeout)
 }

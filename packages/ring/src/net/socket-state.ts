@@ -1,7 +1,9 @@
 import type { ConnectAttempts } from './connect-attempts'
-import type { IdleTimer } from './idle-timer'
-import type { ReadBuffer } from './read-buffer'
+import { IdleTimer } from './idle-timer'
+import { isOnReadOptions, ReadBuffer } from './read-buffer'
+import type { Socket } from './socket'
 import type { SocketHandle } from './socket-handle'
+import type { SocketOptions } from './socket-options'
 
 /** What is given what a connection receives, in place of its socket's stream. */
 export interface Receiver {
@@ -41,3 +43,29 @@ export interface SocketState {
 
 /** Where a socket has it. */
 export const state = Symbol('state')
+
+export function newState(socket: Socket, options: SocketOptions): SocketState {
+  return {
+    handle: null,
+    attempts: undefined,
+    idle: new IdleTimer(socket),
+    queuedAtTimeout: 0,
+    readBuffer: isOnReadOptions(options.onread) ? new ReadBuffer(options.onread, socket) : undefined,
+    receiver: undefined,
+    shown: undefined,
+    boundPath: undefined,
+    noDelay: Boolean(options.noDelay),
+    keepAlive: Boolean(options.keepAlive),
+    keepAliveDelaySeconds: Math.trunc((options.keepAliveInitialDelay ?? 0) / 1000),
+    keepAliveIntervalSeconds: undefined,
+    keepAliveProbes: undefined,
+    typeOfService: options.typeOfService,
+    bytesRead: 0,
+    bytesWritten: 0,
+  }
+}
+
+/** @param own undefined for one of Node's. */
+export function setState(socket: Socket, own: SocketState | undefined): void {
+  ;(socket as unknown as { [state]: SocketState | undefined })[state] = own
+}
