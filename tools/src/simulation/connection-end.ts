@@ -65,13 +65,16 @@ export class ConnectionEnd implements StreamHandler {
   readonly #opened: (end: ConnectionEnd) => void
   /** It has been told something. */
   readonly #reacts: () => void
+  readonly #peerFinished: (transport: Transport) => boolean | undefined
   /** What did not hold when this was told something: not thrown into the code under test. */
   readonly #violations: unknown[]
 
   constructor(
     link: Link, flow: Flow, violations: unknown[], opened: (end: ConnectionEnd) => void, reacts: () => void,
+    peerFinished: (transport: Transport) => boolean | undefined,
   ) {
     this.link = link
+    this.#peerFinished = peerFinished
     this.#reacts = reacts
     this.sends = flow
     this.#violations = violations
@@ -115,8 +118,9 @@ export class ConnectionEnd implements StreamHandler {
     this.#reacts()
   }
 
-  end(): void {
+  end(transport: Transport): void {
     this.#require(this.#told === 'open' && !this.ended, 'end is told once, between open and close', this.#told)
+    this.#require(this.#peerFinished(transport) !== false, 'an end is told of a peer that has finished')
     this.ended = true
     this.#reacts()
   }

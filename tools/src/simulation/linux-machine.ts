@@ -34,6 +34,10 @@ export class LinuxMachine implements Machine {
     return performance.now()
   }
 
+  peerFinished(): undefined {
+    // It does not say.
+  }
+
   begin(): void {
     // Time passes by itself.
   }

@@ -1,5 +1,5 @@
 import type { SocketCalls } from '@sheaf/native'
-import type { Ring } from '@sheaf/ring'
+import type { Ring, Transport } from '@sheaf/ring'
 
 /** A kernel, simulated or Linux, with two rings in it and the event loop over them: what a program runs on. */
 export interface Machine {
@@ -9,6 +9,8 @@ export interface Machine {
   readonly nowMs: number
   /** Datagrams that the kernel has not kept, if it can be asked. */
   readonly datagramsLost: number | undefined
+  /** Whether the other end has sent its FIN, and it has arrived, if the machine can be asked. */
+  peerFinished(transport: Transport): boolean | undefined
   begin(): void
   /** Closes the rings, whatever is in them. */
   end(): void

@@ -1,6 +1,8 @@
 import type { SocketCalls } from '@sheaf/native'
-import type { Ring, RingOptions } from '@sheaf/ring'
-import { createRingOn, SimulatedKernel, SimulatedLoop, type Temperament, VirtualClock } from '@sheaf/ring/testing'
+import type { Ring, RingOptions, Transport } from '@sheaf/ring'
+import {
+  createRingOn, SimulatedKernel, SimulatedLoop, StreamSocket, type Temperament, VirtualClock,
+} from '@sheaf/ring/testing'
 import type { Machine } from './machine'
 import { Thrown } from './reactions'
 import { check } from './violation'
@@ -37,6 +39,12 @@ export class SimulatedMachine implements Machine {
 
   get datagramsLost(): number {
     return this.#kernel.datagramsLost
+  }
+
+  peerFinished(transport: Transport): boolean {
+    const { fd } = transport as Transport & { readonly fd: number }
+    const socket = this.#kernel.descriptors.get(fd)?.socket
+    return socket instanceof StreamSocket && socket.peerFinished
   }
 
   begin(): void {

@@ -232,7 +232,7 @@ class StreamWorld extends World<Step> {
   #newEnd(link: Link): ConnectionEnd {
     const end = new ConnectionEnd(link, new Flow(this.#flows++), this.#violations, (opened) => {
       this.#opened(opened)
-    }, this.#reactions.told)
+    }, this.#reactions.told, (transport) => this.machine.peerFinished(transport))
     end.pausesEvery = this.#program.pausesEvery
     end.resumes = this.#program.resumes
     this.#ends.push(end)

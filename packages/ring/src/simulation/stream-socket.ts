@@ -73,6 +73,11 @@ export class StreamSocket extends SimulatedSocket {
     return this.error !== 0 || this.#broken || (this.#finSent && this.#finArrived)
   }
 
+  /** The other end has finished, and nobody could say otherwise. */
+  get peerFinished(): boolean {
+    return this.#finArrived
+  }
+
   /** Bytes that can be read (`SO_INQ`). */
   get readable(): number {
     return this.#received.sizeBytes
