@@ -244,6 +244,14 @@ export class Ring {
   }
 
   /**
+   * Whether something has completed of which nobody has been told: that may be a send which the kernel has told of a
+   * reset, and whoever receives after that by a call is told of an end.
+   */
+  get mayTellOfReset(): boolean {
+    return !this.completions.empty || this.submissions.completionsOverflowed
+  }
+
+  /**
    * Whether something, or the end, has come to a stream that it has not been told of. Of a reset it may be told as of
    * an end then: who asks has no further use for the stream.
    * @param armed a receive is, and so the kernel says when something has come.

@@ -37,6 +37,11 @@ export class CompletionQueue {
     this.#stopped = true
   }
 
+  /** Nothing is there that has not been handed over. */
+  get empty(): boolean {
+    return this.#head === this.tail
+  }
+
   /** Where what is there by now ends. */
   get tail(): number {
     return Atomics.load(this.#tailWord, 0)

@@ -267,24 +267,30 @@ export class Receiver implements DirectReader {
     this.ring.turn.endEvent()
     if (!this.#direct) return false
     const isNext = this.owner.active && this.#kept === undefined && this.forwarding === undefined
-    if (isNext && this.#wanted) this.#receiveChunk()
-    else this.#endDirect()
-    return this.#direct
+    if (isNext && this.#wanted) return this.#receiveChunk()
+    this.#endDirect()
+    return false
   }
 
-  #receiveChunk(): void {
+  /** @returns whether there may be more. */
+  #receiveChunk(): boolean {
     const { directReceives, metrics } = this.ring
     const received = directReceives.receive(this.owner.fd, this.slab)
+    if (received === 0 && this.ring.mayTellOfReset) {
+      this.ring.turn.afterwards(() => directReceives.add(this))
+      return false
+    }
     if (typeof received === 'number') {
       this.#endDirect()
       if (received === 0) this.end()
       else if (received !== -Errno.EAGAIN) this.#failure = received
-      return
+      return false
     }
     metrics.directReceives++
     metrics.bytesRead += received.byteLength
     if (received.byteLength !== directReceives.chunkBytes) this.#endDirect()
     this.deliver(received, undefined)
+    return this.#direct
   }
 
   #endDirect(): void {
