@@ -192,6 +192,8 @@ export const mutations: readonly Mutation[] = [
   mutation('what a cancellation has missed is left in the kernel', cancellation,
     '    if (found < this.#sought) this.#sought = 0\n', ''),
   mutation('an interrupted send fails its connection', sender, 'result === -Errno.EINTR || ', ''),
+  mutation('what a reset has cut short is told as an end', sender,
+    'return this.#cutShort || (this.failure !== 0 && !this.#owner.underSocket)', 'return false'),
   mutation('drain is told while the queue is full', sender,
     'if (queue.waiting || queue.queuedBytes > lowWaterMark) return', ''),
   mutation('a spilled buffer is recycled twice', forwarding,
