@@ -170,3 +170,26 @@ it('the interface by which multicast leaves is that of both families', async (co
   `, 0, wrapper)
   expect(ended).toMatchObject({ code: 0, errors: '', output: 'by the other\n' })
 })
+
+it('a socket of dgram is closed although the network takes hardly anything', async (context) => {
+  const wrapper = namespaceWith(
+    context,
+    'ip link add d0 type veth peer name d1',
+    'ip addr add 10.77.0.1/24 dev d0',
+    'ip link set d0 up',
+    'ip link set d1 up',
+    'ip neigh add 10.77.0.2 lladdr 02:00:00:00:00:02 dev d0',
+    // A datagram a second.
+    'tc qdisc add dev d0 root tbf rate 8kbit burst 4kb limit 100mb',
+  )
+  const ended = await run(`
+    import dgram from '@sheaf/udp/dgram'
+    const socket = dgram.createSocket('udp4')
+    await new Promise((resolve) => socket.bind(0, resolve))
+    for (let count = 1000; count > 0; count--) socket.send(Buffer.alloc(1000), 9999, '10.77.0.2')
+    await new Promise((resolve) => setImmediate(resolve))
+    const queued = socket.getSendQueueCount()
+    socket.close(() => console.log(queued > 0, 'closed'))
+  `, 0, wrapper)
+  expect(ended).toMatchObject({ code: 0, errors: '', output: 'true closed\n' })
+})

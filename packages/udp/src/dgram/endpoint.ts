@@ -2,7 +2,7 @@ import { fstatSync } from 'node:fs'
 import { isatty } from 'node:tty'
 import {
   decodeSocketAddress, defaultRing, encodeSocketAddress, familyOf, type InternetAddress, internet6Family,
-  internetFamily, type Ring, socketAddressBytesMax, systemError, type WriteCallback,
+  internetFamily, type Ring, socketAddressBytesMax, systemError, timers, type WriteCallback,
 } from '@sheaf/ring'
 import { RingUdpSocket } from '../socket'
 import type { Destination, UdpHandler } from '../transport'
@@ -13,6 +13,9 @@ const invalid = -22
 const familyNotSupported = -97
 const datagramType = 2
 const udpProtocol = 17
+
+/** What was sent has until then to leave when a socket is closed, in milliseconds. */
+const lingerMs = 100
 
 /** Level and name. */
 const option = {
@@ -52,6 +55,7 @@ export class Endpoint {
   /** Datagrams with a callback that were sent while not referenced. */
   #pending = 0
   #closing = false
+  #linger: NodeJS.Timeout | undefined
 
   constructor(owner: EndpointOwner, ipv6: boolean) {
     this.#owner = owner
@@ -223,16 +227,18 @@ export class Endpoint {
     if (this.#pending === 0) this.#transport?.unref()
   }
 
-  /** Lets what was sent leave, then closes; the owner is told, but not at once. */
+  /** Lets what was sent leave, if the network takes it soon, then closes; the owner is told, but not at once. */
   close(): void {
     this.#closing = true
-    if (this.#transport === undefined) {
+    const transport = this.#transport
+    if (transport === undefined) {
       this.#drop()
       process.nextTick(() => this.#owner.closed(undefined))
     } else {
       // The event comes even if nothing else keeps the process alive.
       this.ref()
-      this.#transport.closeNow()
+      transport.closeNow()
+      if (transport.messagesQueued !== 0) this.#linger = timers.setTimeout(() => { transport.destroy() }, lingerMs)
     }
   }
 
@@ -256,6 +262,7 @@ export class Endpoint {
     },
     close: (_transport, error) => {
       this.#fd = -1
+      timers.clearTimeout(this.#linger)
       this.#owner.closed(error)
     },
   }
