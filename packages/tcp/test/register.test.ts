@@ -1278,18 +1278,30 @@ it.concurrent.each([
   'an upload of https', 'a small upload of https', 'the end of an upload of https', 'clientError',
   'an upgrade of https', 'an answer of https', 'a request of http2', 'a stream of http2', 'a request of http2 on TLS',
 ])('a process that survives what a listener throws does so on TLS and HTTP/2: %s', async (which) => {
-  const program = join(import.meta.dirname, 'fixtures/listeners-throw.cjs')
-  const runs = [[], ['--require', '@sheaf/tcp/register']].map(async (flags) => {
-    const words = [...flags, program, which, directory]
+  const [stock, sheaf] = await stockAndSheaf('listeners-throw.cjs', which)
+  expect(sheaf).toEqual(stock)
+  expect(stock.at(-1)).toMatch(/uncaught thrown/)
+})
+
+it.concurrent.each([
+  ['http', 'once'], ['http', 'remoteSettings'], ['https', 'once'], ['https', 'remoteSettings'],
+])('what each of several listeners of HTTP/2 throws is told: %s, asked at %s', async (scheme, asksAt) => {
+  const [stock, sheaf] = await stockAndSheaf('sessions-throw.cjs', scheme, asksAt)
+  expect(sheaf).toEqual(stock)
+  for (const name of ['stream', 'tick', 'data', 'end']) expect(stock.at(-1)).toContain(`uncaught /${name}\n`)
+  expect(stock.at(-1)).toMatch(/good body\n.*good body\n/s)
+})
+
+/** How a program ended, and what it has printed, without Sheaf and with it. */
+function stockAndSheaf(program: string, ...given: string[]): Promise<unknown[][]> {
+  return Promise.all([[], ['--require', '@sheaf/tcp/register']].map(async (flags) => {
+    const words = [...flags, join(import.meta.dirname, 'fixtures', program), directory, ...given]
     const child = spawn(process.execPath, words, { stdio: ['ignore', 'pipe', 'inherit'] })
     let output = ''
     child.stdout.on('data', (chunk: Buffer) => { output += chunk.toString() })
     return [...await once(child, 'close') as unknown[], output]
-  })
-  const [stock, sheaf] = await Promise.all(runs)
-  expect(sheaf).toEqual(stock)
-  expect(stock.at(-1)).toMatch(/uncaught thrown/)
-})
+  }))
+}
 
 it('parsers of HTTP that Node uses again go on, though a listener of somebody else\'s socket throws', async () => {
   const { result } = await carried<string[]>(`

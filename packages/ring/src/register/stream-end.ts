@@ -3,6 +3,7 @@ import { defaultRing, nodeMajor } from '@sheaf/ring'
 import { handleOf, type Receiver, type Socket } from '@sheaf/ring/net'
 import type { JsStream, Request } from './js-stream'
 import { StreamWrites, type StreamUser } from './stream-writes'
+import { reportingOfSession } from './thrown-in-session'
 
 /**
  * The JavaScript side of a stream: what C++ writes goes to the connection, and what that receives goes to C++, past the
@@ -28,7 +29,7 @@ export class StreamEnd implements Receiver {
     this.#stream = stream
     this.#socket = socket
     this.#user = user
-    this.#writes = new StreamWrites(stream, socket, user, () => this.#servesSession)
+    this.#writes = new StreamWrites(stream, socket, user, this.#servesSession)
     // What arrives when C++ has gone is the socket's own again: an HTTP/2 session that has closed waits for its end.
     stream.onread = (received) => {
       socket.push(received === undefined ? null : Buffer.from(received))
@@ -100,7 +101,7 @@ export class StreamEnd implements Receiver {
     } catch (error) {
       this.hasThrown = true
       // C++ of Node 20 has left out a part of what it was to do, and its streams would wait for that for ever.
-      if (nodeMajor < 22 && this.#servesSession) this.#socket.destroy()
+      if (nodeMajor < 22 && this.#servesSession()) this.#socket.destroy()
       this.#deliverLater()
       this.#receiveOn()
       throw error
@@ -119,9 +120,12 @@ export class StreamEnd implements Receiver {
     if (this.#arrived.length === 0 && handle?.reading === true) handle.readStart()
   }
 
-  get #servesSession(): boolean {
-    return this.#user === 'http2' || this.secure?.alpnProtocol === 'h2'
+  /** As long as TLS has not agreed on what it carries, a session may begin along with the end of the handshake. */
+  get #mayServeSession(): boolean {
+    return this.secure?.alpnProtocol === null || this.#servesSession()
   }
+
+  readonly #servesSession = (): boolean => this.#user === 'http2' || this.secure?.alpnProtocol === 'h2'
 
   #tellEnd(): void {
     this.#stream.emitEOF()
@@ -134,7 +138,9 @@ export class StreamEnd implements Receiver {
   #give(chunk: Uint8Array): void {
     this.#writes.hold()
     try {
-      this.#stream.readBuffer(chunk)
+      const give = (): void => { this.#stream.readBuffer(chunk) }
+      if (this.#mayServeSession) reportingOfSession(give, this.#servesSession)
+      else give()
     } finally {
       this.#writes.finish()
     }
