@@ -48,7 +48,7 @@ function callReporting(callback: Call, parameters: readonly unknown[]): void {
 /** Streams of HTTP/2, whose class is not exported, have been met. */
 let guarded = false
 
-/** What a stream receives it tells at once, if somebody listens. The change to its class stays: else it does nothing. */
+/** What a stream receives it tells at once, if somebody listens. The change to its class stays, and is none else. */
 function guardStreams(made: Duplex): void {
   if (guarded) return
   const streams = Object.getPrototypeOf(Object.getPrototypeOf(made)) as { emit: Call }
