@@ -73,11 +73,10 @@ export const limits = {
    */
   advancesPerMember: 8,
   /**
-   * What one connection sends within a turn of the event loop, by system calls of its own: a peer that takes all that
-   * is written as fast as it is written must not have the loop to itself. It is more than the kernel keeps for a peer
-   * that does not read.
+   * What connections send within a turn, by system calls of their own: peers that take all that is written as fast as
+   * it is written must not have the loop to themselves. It is more than a kernel sends to a peer that does not read.
    */
-  sendBytesPerTurn: 16 * 1024 * 1024,
+  sendBytesPerTurn: 8 * 1024 * 1024,
   /** What `write` calls full, as `node:net` sockets do by default on 64-bit systems since Node 20. */
   writableHighWaterMark: 64 * 1024,
   /** `drain` comes when the queue is below this part of the high-water mark: fewer, larger refills. */

@@ -35,6 +35,8 @@ export class Turn {
   #sentNow = 0
   /** Those who have something to send while the process ends: see {@link finish}. */
   readonly #last = new Set<Scheduled>()
+  /** `metrics.bytesWritten` when it began. */
+  #writtenBefore = 0
   #advancesFirst = false
   #prompt = false
   /** What waits for the end of an event is still to run: see {@link eventTold}. */
@@ -153,6 +155,11 @@ export class Turn {
     return this.#wanted[Wish.Iterations]
   }
 
+  /** All connections have sent as much within it, by system calls of their own, as they may. */
+  get sentEnough(): boolean {
+    return this.#ring.metrics.bytesWritten - this.#writtenBefore >= limits.sendBytesPerTurn
+  }
+
   /** Whether what answers what is being told is to leave at once, and not with the turn: see {@link Pace}. */
   get prompt(): boolean {
     return this.#prompt
@@ -202,6 +209,7 @@ export class Turn {
   readonly run = (): (() => void) | undefined => {
     const { completions, directReceives, metrics, submissions } = this.#ring
     metrics.turns++
+    this.#writtenBefore = metrics.bytesWritten
     // Something may run the event loop within a handler.
     const outer = turning
     // eslint-disable-next-line @typescript-eslint/no-this-alias -- it is the current turn, not a way around scoping

@@ -44,6 +44,9 @@ constexpr bool kLockedOrIsFullBarrier = true;
 constexpr bool kLockedOrIsFullBarrier = false;
 #endif
 
+/** A turn that has taken so long, in nanoseconds, is the last before the loop's other handles have theirs. */
+constexpr uint64_t kLongTurn = 1'000'000;
+
 /** An enter found no room or no memory for now. */
 bool IsBusy(int entered) {
   return entered == -EBUSY || entered == -EAGAIN;
@@ -239,7 +242,8 @@ void TurnHook::TakeSignals() {
 
 /**
  * One turn: submit, reap and dispatch until nothing is left, or the loop has something to do before it would block, or
- * `max_rounds` are over, so that the loop's other handles get theirs. What is left comes before the loop blocks.
+ * `max_rounds` or `kLongTurn` are over, so that the loop's other handles get theirs. What is left comes before the loop
+ * blocks.
  * @param forced enter once even if there seems to be nothing to do.
  */
 void TurnHook::Run(bool forced) {
@@ -250,8 +254,10 @@ void TurnHook::Run(bool forced) {
     if (!TakeTurn()) return;
     dispatched = dispatched || ImmediatesFirst();
   }
+  const uint64_t began = uv_hrtime();
   for (uint32_t round = 0; round < max_rounds_; round++) {
     if (!forced && !HasWork()) return;
+    if (round != 0 && uv_hrtime() - began > kLongTurn) return;
     if (forced || ring_->Unsubmitted() != 0 || ring_->KernelHasMore()) {
       forced = false;
       const int entered = Enter();

@@ -45,9 +45,6 @@ export class SendQueue implements BlockHolder {
   /** Bytes put where the kernel can be shown them, and bytes that it has taken, since the connection was made. */
   #placedBytes = 0
   sentBytes = 0
-  /** What had been sent when the ring's turn of that number began. */
-  #sentBeforeTurn = 0
-  #turn = 0
   /** Of what is submitted from now on, and of what is in flight. */
   waits: SendWaits = 0
   #flightWaits: SendWaits = 0
@@ -83,16 +80,6 @@ export class SendQueue implements BlockHolder {
   /** What is in flight waits in the kernel for as long as there is no room. */
   get flightWaits(): boolean {
     return this.inFlight && this.#flightWaits === 0
-  }
-
-  /** It has sent as much in this turn as one connection may. */
-  get sentEnough(): boolean {
-    const { turns } = this.#ring.metrics
-    if (this.#turn !== turns) {
-      this.#turn = turns
-      this.#sentBeforeTurn = this.sentBytes
-    }
-    return this.sentBytes - this.#sentBeforeTurn >= limits.sendBytesPerTurn
   }
 
   write(chunk: Uint8Array): void {
@@ -340,7 +327,7 @@ export class SendQueue implements BlockHolder {
    */
   #sendInPlace(chunk: Uint8Array, behind: Uint8Array): number {
     const { metrics, sockets } = this.#ring
-    if (this.sentEnough || this.failure !== 0) return 0
+    if (this.#ring.turn.sentEnough || this.failure !== 0) return 0
     const before = this.#end - this.#start
     const open = before === 0 ? nothing : (this.#block as SendBlock).bytes.subarray(this.#start, this.#end)
     const sent = sockets.send(this.#fd, open, chunk, behind, MessageFlag.DontWait | MessageFlag.NoSignal)

@@ -163,7 +163,7 @@ export class Sender {
    * a `net.Socket` has left. Nobody is told of anything in it. @returns whether there is room for more.
    */
   #sendNow(): boolean {
-    if (this.queue.sentEnough) return false
+    if (this.#ring.turn.sentEnough) return false
     this.#metByWrite = true
     this.steer()
     if (this.queue.inFlight) this.#ring.reap()
