@@ -48,8 +48,19 @@ export const limits = {
   sendBlockBytes: 16 * 1024,
   /** Send memory is mapped in steps of this many blocks (1 MB) and kept. */
   sendBlocksPerRegion: 64,
-  /** Send memory of one ring: 256 MB. Past it writes wait in JavaScript memory, and nothing is lost. */
-  sendRegionsMax: 256,
+  /**
+   * Send memory of all streams of a ring: 256 MB; of its UDP sockets as much, and of its Unix messages. What a stream
+   * writes past it waits in JavaScript memory, and is sent from there by system calls; datagrams fail with `ENOBUFS`.
+   */
+  sendBlocksMax: 16384,
+  /**
+   * Part of it that only those get a block of who have none: peers that do not read hold what they are sent. So much
+   * is enough for 4096 connections, and a block each keeps them busy.
+   */
+  sendReserveFraction: 1 / 4,
+  /** Room for any socket address that is connected to, in memory that nothing else needs. */
+  addressBytes: 128,
+  addressesPerRegion: 256,
   /**
    * Send memory of one connection: 256 KB, which keep a 10G link busy for 200 µs. What is written beyond waits in
    * JavaScript memory.
@@ -123,7 +134,10 @@ export const limits = {
   messagePiecesMax: 72,
   /** Requests of datagrams are mapped in steps of this many and kept. */
   messageRequestsPerRegion: 64,
-  /** Requests that all sockets of a ring may have queued: 22 MB. Past it sending fails with `ENOBUFS`. */
+  /**
+   * Requests that all sockets of a ring may have queued: 22 MB. Past it sending fails with `ENOBUFS`; and when only
+   * `sendReserveFraction` of them is left, that of Unix messages to a destination that has one.
+   */
   messageRequestsMax: 16384,
   /** What `send` calls full: about a default send buffer of the kernel (`net.core.wmem_default`). */
   messageHighWaterMark: 256 * 1024,

@@ -31,6 +31,11 @@ export interface RingOptions {
   mergeAdjacent?: boolean
   receiveMethod?: ReceiveMethod
   sendMethod?: SendMethod
+  /**
+   * Blocks of 16 KB that the send memory of streams may grow to, 1 to 65536, and that of UDP sockets, and that of Unix
+   * messages. What streams write past it is sent by system calls; messages fail with `ENOBUFS`. Default 16384.
+   */
+  sendBlocksMax?: number
   /** Entries of a leased buffer group: a power of two, 1 to 32768. */
   groupEntries?: number
   /** Completions are dispatched for at most this many rounds before the event loop's other handles have their turn. */
@@ -122,6 +127,7 @@ export function resolveRingOptions(options: RingOptions = {}): ResolvedRingOptio
     mergeAdjacent: options.mergeAdjacent ?? true,
     receiveMethod: oneOf('receiveMethod', options.receiveMethod, 'bundle', ['bundle', 'single', 'recvmsg']),
     sendMethod: oneOf('sendMethod', options.sendMethod, 'bundle', ['bundle', 'sendmsg', 'single']),
+    sendBlocksMax: integer('sendBlocksMax', options.sendBlocksMax, limits.sendBlocksMax, 1, 65536),
     groupEntries: powerOfTwo('groupEntries', options.groupEntries, limits.groupEntries, limits.bufferRingEntriesMax),
     roundsPerTurn: integer('roundsPerTurn', options.roundsPerTurn, limits.roundsPerTurn, 1, 1024),
     busyPollMicroseconds: integer(

@@ -9,8 +9,8 @@ import { limits } from './limits'
 import { type BufferWaiter, BufferWaiters } from './memory/buffer-waiters'
 import { GroupPool } from './memory/group-pool'
 import { receiveGroup, ReceivePool } from './memory/receive-pool'
-import { SendMemory } from './memory/send-memory'
-import { internetMessages, localMessages, MessageShare } from './message/share'
+import { SendMemory, type SendMemoryOptions } from './memory/send-memory'
+import { internetMessages, localMessages, MessageShare, type MessageShareOptions } from './message/share'
 import { Metrics } from './metrics'
 import { whenProcessEnds } from './process-end'
 import { type ReceiveMethod, type ResolvedRingOptions, resolveRingOptions, type RingOptions } from './options'
@@ -62,7 +62,10 @@ export class Ring {
   readonly waiters: BufferWaiters<BufferWaiter & Scheduled>
   /** Streams that are received from without buffers of the pool. */
   readonly directReceives: DirectReceives
+  /** Of streams. */
   readonly sendMemory: SendMemory
+  /** What connects are shown of where to: nothing that a peer holds keeps others from connecting. */
+  readonly addresses: SendMemory
   readonly groups: GroupPool
   /** Connections and listeners that are not closed. */
   readonly members = new Set<RingMember>()
@@ -72,6 +75,7 @@ export class Ring {
   /** Socket calls that have no opcode. */
   readonly sockets: SocketCalls
   readonly #native: NativeRing
+  readonly #sendBlocks: SendMemoryOptions
   #internetMessages: MessageShare | undefined
   #localMessages: MessageShare | undefined
   readonly completions: CompletionQueue
@@ -109,8 +113,13 @@ export class Ring {
     })
     const poolBytes = options.receiveBuffers * options.receiveBufferBytes
     this.directReceives = new DirectReceives(binding.sockets, wanted, poolBytes)
-    this.sendMemory = new SendMemory(native, (waiter) => {
-      this.turn.schedule(waiter)
+    const { addressBytes, addressesPerRegion, operationSlotsMax, sendBlockBytes, sendBlocksPerRegion } = limits
+    this.#sendBlocks = {
+      blockBytes: sendBlockBytes, blocksPerRegion: sendBlocksPerRegion, blocksMax: options.sendBlocksMax,
+    }
+    this.sendMemory = new SendMemory(native, this.#sendBlocks)
+    this.addresses = new SendMemory(native, {
+      blockBytes: addressBytes, blocksPerRegion: addressesPerRegion, blocksMax: operationSlotsMax,
     })
     this.groups = new GroupPool(native, this, this.metrics, sendMethod, options.groupEntries)
     const header = native.createRegion(1)
@@ -168,14 +177,18 @@ export class Ring {
 
   /** What the UDP sockets of the ring share; made for the first of them. */
   get internetMessages(): MessageShare {
-    this.#internetMessages ??= new MessageShare(this.#native, this, internetMessages)
+    this.#internetMessages ??= this.#messageShare(internetMessages)
     return this.#internetMessages.open()
   }
 
   /** What the Unix datagram and seqpacket sockets of the ring share; made for the first of them. */
   get localMessages(): MessageShare {
-    this.#localMessages ??= new MessageShare(this.#native, this, localMessages)
+    this.#localMessages ??= this.#messageShare(localMessages)
     return this.#localMessages.open()
+  }
+
+  #messageShare(options: MessageShareOptions): MessageShare {
+    return new MessageShare(this.#native, this, new SendMemory(this.#native, this.#sendBlocks), options)
   }
 
   /** @throws SheafError `ERR_SHEAF_RING_CLOSED` */
@@ -188,7 +201,8 @@ export class Ring {
       operationSlots: this.operations.size,
       receiveBuffersHeld:
         this.pool.held + (this.#internetMessages?.pool.held ?? 0) + (this.#localMessages?.pool.held ?? 0),
-      sendBlocks: this.sendMemory.used,
+      sendBlocks: this.sendMemory.used + this.addresses.used
+        + (this.#internetMessages?.sendMemory.used ?? 0) + (this.#localMessages?.sendMemory.used ?? 0),
       messageRequests: (this.#internetMessages?.used ?? 0) + (this.#localMessages?.used ?? 0),
       groups: this.groups.leased,
       members: this.members.size,

@@ -2,30 +2,34 @@ import { expect, it } from 'vitest'
 import { limits, type Ring } from '../src/index'
 import { GroupPool } from '../src/memory/group-pool'
 import { localMessages, MessageShare } from '../src/message/share'
-import { SendMemory } from '../src/memory/send-memory'
-import type { Scheduled } from '../src/turn'
+import { type SendBlock, SendMemory } from '../src/memory/send-memory'
 import { Kernel, watchRegions } from './kernel'
 
-it('send memory ends at sendRegionsMax; who waits for it is told of each block that comes back, in order', () => {
-  const told: Scheduled[] = []
-  const memory = new SendMemory(new Kernel().native, (waiter) => told.push(waiter))
-  const holder = { blocks: 0 }
-  const blocks = Array.from({ length: limits.sendRegionsMax * limits.sendBlocksPerRegion }, () => {
-    const block = memory.acquire(holder)
-    if (block === undefined) throw new Error('less than the bound')
-    return block
+it('send memory ends at its bound, and who has some of it leaves a quarter to those who have none', () => {
+  const blocksMax = 2 * limits.sendBlocksPerRegion + 8
+  const memory = new SendMemory(new Kernel().native, {
+    blockBytes: limits.sendBlockBytes, blocksPerRegion: limits.sendBlocksPerRegion, blocksMax,
   })
-  expect(memory.acquire(holder)).toBeUndefined()
-  const waiters = [1, 2, 3].map(() => ({ scheduled: false, advance: () => undefined }))
-  for (const waiter of waiters) expect(memory.wait(waiter)).toBe(true)
-  memory.leave(waiters[1])
+  const blocks: SendBlock[] = []
+  const acquire = (holder = { blocks: 0 }): boolean => {
+    const block = memory.acquire(holder)
+    if (block !== undefined) blocks.push(block)
+    return block !== undefined
+  }
+  const first = { blocks: 0 }
+  while (acquire(first));
+  expect([first.blocks, memory.used]).toEqual([blocksMax * 3 / 4, blocksMax * 3 / 4])
+  while (acquire());
+  expect(memory.used).toBe(blocksMax)
+  const ends = blocks.map(({ address }) => address).sort((one, other) => one - other)
+  expect(ends.every((address, at) => at === 0 || address - ends[at - 1] >= limits.sendBlockBytes)).toBe(true)
+  const { scratch } = memory
+  expect(scratch?.bytes.byteLength).toBe(limits.sendBlockBytes)
+  expect([memory.scratch === scratch, blocks.includes(scratch as SendBlock)]).toEqual([true, false])
   memory.release(blocks[0])
-  expect(told).toEqual([waiters[0]])
-  expect(memory.acquire(holder)).toBe(blocks[0])
-  for (const block of blocks) memory.release(block)
-  expect(told).toEqual([waiters[0], waiters[2]])
-  expect(memory.used).toBe(0)
-  expect(memory.wait(waiters[0])).toBe(false)
+  expect([acquire(first), acquire()]).toEqual([false, true])
+  for (const block of blocks.slice(1)) memory.release(block)
+  expect([memory.used, first.blocks]).toEqual([0, 0])
 })
 
 it('groups end at groupsMax, and one that is given back is leased again', () => {
@@ -58,7 +62,7 @@ it('buffers for messages that the kernel refuses take memory once, however often
   const { native, metrics } = new Kernel()
   const regions = watchRegions(native)
   const register = native.registerBufferRing.bind(native)
-  const share = new MessageShare(native, { metrics } as unknown as Ring, localMessages)
+  const share = new MessageShare(native, { metrics } as unknown as Ring, undefined as never, localMessages)
   const made = regions.length
   native.registerBufferRing = () => -12
   for (let time = 0; time < 10; time++) expect(() => share.open()).toThrow(/locked memory/)

@@ -1,5 +1,6 @@
 import { readSync } from 'node:fs'
 import { describe, expect, it } from 'vitest'
+import { limits } from '../src/limits'
 import { BufferRing } from '../src/memory/buffer-ring'
 import { BundleGroup, SingleBufferGroup } from '../src/memory/bundle-group'
 import { ReceivePool } from '../src/memory/receive-pool'
@@ -25,7 +26,9 @@ function make(kind: 'bundle' | 'single' | 'sendmsg'): Made {
     bufferBytes: 4, buffers: 16, buffersMax: 16, reserveFraction: 0,
   }).open()
   Buffer.from(pool.memory.buffer).write('aaaabbbbccccddddeeeeffffgggghhhh')
-  const sendMemory = new SendMemory(kernel.native, () => undefined)
+  const sendMemory = new SendMemory(kernel.native, {
+    blockBytes: limits.sendBlockBytes, blocksPerRegion: 4, blocksMax: 16,
+  })
   const owners = { pool, sendMemory }
   if (kind === 'sendmsg') {
     const region = kernel.native.createRegion(vectorGroupBytes)

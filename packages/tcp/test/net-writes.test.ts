@@ -2,6 +2,7 @@ import { once } from 'node:events'
 import nodeNet, { type AddressInfo, type Socket } from 'node:net'
 import { Worker } from 'node:worker_threads'
 import { defaultRing } from '@sheaf/ring'
+import { pattern, takeSendMemory } from '@sheaf/ring/testing'
 import { expect, it, onTestFinished } from 'vitest'
 import net from '../src/net'
 
@@ -85,4 +86,37 @@ it('of what is written at once, nothing is said to be sent when the peer goes me
   await Promise.all([once(peer, 'exit'), once(server, 'close')])
   expect(told).toHaveLength(writes)
   expect(told).not.toContain(undefined)
+})
+
+it('what is written while others have all send memory arrives, and is told as ever', async () => {
+  onTestFinished(takeSendMemory(defaultRing()))
+  const chunks = Array.from({ length: 2000 }, (_, index) => pattern([100, 9000, 20_000, 1][index % 4], index))
+  const told: unknown[] = []
+  let drains = 0
+  const server = net.createServer((socket) => {
+    const go = (): void => {
+      while (next < chunks.length) {
+        if (!socket.write(chunks[next++], (error) => told.push(error))) {
+          socket.once('drain', go)
+          return
+        }
+      }
+      socket.end()
+    }
+    let next = 0
+    socket.on('drain', () => { drains++ })
+    go()
+  })
+  server.listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const { port } = server.address() as AddressInfo
+  const client = net.connect(port, '127.0.0.1')
+  await once(client, 'connect')
+  const received: Buffer[] = []
+  for await (const chunk of client) received.push(chunk as Buffer)
+  expect(Buffer.concat(received).equals(Buffer.concat(chunks))).toBe(true)
+  expect(drains).toBeGreaterThan(0)
+  expect(told.length).toBe(chunks.length)
+  expect(told.filter((error) => error instanceof Error)).toEqual([])
+  server.close()
 })

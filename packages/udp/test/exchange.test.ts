@@ -2,6 +2,7 @@ import { AsyncLocalStorage } from 'node:async_hooks'
 import { createSocket } from 'node:dgram'
 import { once } from 'node:events'
 import fc from 'fast-check'
+import { takeSendMemory } from '@sheaf/ring/testing'
 import { describe, expect, expectTypeOf, it } from 'vitest'
 import {
   bind, type BorrowedChunk, type InternetAddress, type MessageBatch, type UdpHandler, type UdpSocket,
@@ -411,4 +412,19 @@ it.each(['ring', 'node'] as const)('handlers and callbacks have nobody\'s async 
   storage.run('close', () => { socket.close() })
   await until(() => seen.length === 3, 'the close')
   expect(seen).toEqual([undefined, undefined, undefined])
+})
+
+it('peers of streams that do not read, and have all send memory, keep no datagram from being sent', async () => {
+  const ring = testRing({ sendBlocksMax: 4 })
+  takeSendMemory(ring)
+  const received = new Received()
+  const receiver = await bound(ring, received)
+  const sender = await connected(ring, receiver)
+  const told: (Error | undefined)[] = []
+  for (const size of [1, 20_000, 100]) sender.send(Buffer.alloc(size), (error) => told.push(error))
+  await received.arrived(3)
+  await until(() => told.length === 3, 'the callbacks')
+  expect([told, received.chunks.map(({ byteLength }) => byteLength)]).toEqual([
+    [undefined, undefined, undefined], [1, 20_000, 100],
+  ])
 })

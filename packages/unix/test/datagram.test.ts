@@ -1,7 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises'
-import { until, untilIdle } from '@sheaf/ring/testing'
+import { takeSendMemory, until, untilIdle } from '@sheaf/ring/testing'
 import { describe, expect, it } from 'vitest'
-import { datagram } from '../src/index'
+import { datagram, seqpacket } from '../src/index'
 import { testRing } from './support'
 
 let names = 0
@@ -32,6 +32,33 @@ describe('a send buffer full of what one receiver does not read', () => {
     await until(() => texts.includes('other') && sender.messagesQueued === 0, 'all to be sent')
     for (const socket of [reader, second, sender]) socket.close()
     await untilIdle(ring)
+  })
+})
+
+describe.each([['datagram', datagram], ['seqpacket', seqpacket]])('little send memory: %s', (_name, family) => {
+  it('who does not read leaves others some of it', async () => {
+    const ring = testRing({ sendBlocksMax: 8 })
+    takeSendMemory(ring)
+    const texts: string[] = []
+    const pair = (received: (text: string) => void) =>
+      family.socketpair({ ring }, {}, { message: (_socket: unknown, chunk: Buffer) => { received(String(chunk)) } })
+    const stalled = pair(() => undefined)
+    const [sender] = pair((text) => texts.push(text))
+    stalled[1].pause()
+    let refused: Error | undefined
+    await until(() => {
+      stalled[0].send(Buffer.alloc(2000), (error) => { refused ??= error })
+      return refused !== undefined
+    }, 'all that it may have to be in use')
+    expect(refused).toMatchObject({ code: 'ENOBUFS', syscall: 'send' })
+    // More than a block, which it has none of.
+    const long = 'x'.repeat(20_000)
+    for (const text of ['one', long]) {
+      const error = await new Promise((resolve) => sender.send(text, resolve))
+      expect(error).toBeUndefined()
+    }
+    await until(() => texts.length === 2, 'both')
+    expect(texts).toEqual(['one', long])
   })
 })
 

@@ -4,7 +4,7 @@ import { closeSync, existsSync, fstatSync, openSync, readFileSync, writeFileSync
 import { createConnection, createServer } from 'node:net'
 import { join } from 'node:path'
 import type { Ring, SocketKind, WriteCallback } from '@sheaf/ring'
-import { openDescriptors, pattern, Random, until, untilIdle } from '@sheaf/ring/testing'
+import { openDescriptors, pattern, Random, takeSendMemory, until, untilIdle } from '@sheaf/ring/testing'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { connect, datagram, listen, type ReceivedDetails, seqpacket, socketpair } from '../src/index'
 import { unixSeqpacketSocket, unixStreamSocket } from '../src/socket'
@@ -203,8 +203,11 @@ for (const [name, kind] of Object.entries(kinds)) {
   })
 }
 
-it('a stream\'s bytes and descriptors keep their order exactly', async () => {
-  const ring = testRing()
+it.each([
+  ['some', () => () => undefined], ['none, as others have all of it', takeSendMemory],
+])('a stream\'s bytes and descriptors keep their order exactly, with send memory: %s', async (_, takeFrom) => {
+  const ring = testRing({ sendBlocksMax: 64 })
+  const giveBack = takeFrom(ring)
   const random = new Random(5)
   const fds = files(40)
   const inodes = fds.map((fd) => fstatSync(fd).ino)
@@ -254,6 +257,7 @@ it('a stream\'s bytes and descriptors keep their order exactly', async () => {
   await until(() => openDescriptors() === before, 'the duplicates to be closed')
   sender.destroy()
   receiver.destroy()
+  giveBack()
   await untilIdle(ring)
   for (const fd of fds) closeSync(fd)
 })

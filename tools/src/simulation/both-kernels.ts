@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs'
-import type { RingOptions } from '@sheaf/ring'
+import { limits, type RingOptions } from '@sheaf/ring'
 import type { Temperament } from '@sheaf/ring/testing'
 import type { Subject } from './campaign'
 import { runDatagrams } from './datagram-world'
@@ -69,7 +69,13 @@ export const streamsOnBoth: Subject<Parameters<typeof runStreams>[0]> = {
 export const datagramsOnBoth: Subject<Parameters<typeof runDatagrams>[0]> = {
   name: 'datagrams',
   programs: datagrams.programs.map((program) => ({
-    ...program, temperament: asLinux(program.temperament), rests: true, reactsEvery: 0, throwsEvery: 0,
+    ...program,
+    temperament: asLinux(program.temperament),
+    // Which messages find no memory is a matter of time.
+    ring: { ...program.ring, sendBlocksMax: limits.sendBlocksMax },
+    rests: true,
+    reactsEvery: 0,
+    throwsEvery: 0,
   })),
   run: (program) => runOnBoth(program, runDatagrams),
 }

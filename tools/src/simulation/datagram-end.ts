@@ -7,8 +7,8 @@ import { Violation } from './violation'
 const unixFamily = 1
 const datagramType = 2
 
-/** What befalls those whose peer has closed. */
-const peerErrors = new Set(['ECONNREFUSED', 'ECONNRESET', 'ENOTCONN', 'EPIPE'])
+/** What befalls those whose peer has closed, and who find no send memory. */
+const causedErrors = new Set(['ECONNREFUSED', 'ECONNRESET', 'ENOBUFS', 'ENOTCONN', 'EPIPE'])
 
 /** What one socket has sent to another, and how far that has arrived. */
 class Route {
@@ -28,14 +28,19 @@ class Route {
     return this.#bytes(this.#sizes.length - 1)
   }
 
-  /** @returns how many descriptors went along if `chunk` is one that was sent and may arrive now. */
-  arrives(chunk: Buffer): number | undefined {
+  /**
+   * @param descriptors so many came along; undefined if that says nothing. Of empty messages, some of which may have
+   *   been refused, only they tell which it is.
+   * @returns whether `chunk` is one that was sent and may arrive now.
+   */
+  arrives(chunk: Buffer, descriptors: number | undefined): boolean {
     for (let index = this.#next; index < this.#sizes.length; index++) {
       if (this.#sizes[index] !== chunk.byteLength || !this.#bytes(index).equals(chunk)) continue
+      if (descriptors !== undefined && this.#descriptors[index] !== descriptors) continue
       this.#next = index + 1
-      return this.#descriptors[index]
+      return true
     }
-    return undefined
+    return false
   }
 
   #bytes(index: number): Buffer {
@@ -59,7 +64,10 @@ export class DatagramLedger {
   taken = 0
   refused = 0
   arrived = 0
-  /** Nobody has closed a socket: then whatever is sent arrives or is lost in the kernel, and nothing fails. */
+  /**
+   * There is send memory for all, and nobody has closed a socket: then whatever is sent arrives or is lost in the
+   * kernel, and nothing fails.
+   */
   undisturbed = true
   /** Nobody is connected to one that is connected to another, and so refuses it: how often it is told varies. */
   everyoneHeard = true
@@ -114,12 +122,11 @@ export class DatagramEnd implements MessageHandler<AnySocket> {
     const key = ledger.family.keyOf(from)
     const sender = key === undefined ? this.peer : ledger.byName.get(key)
     this.#require(sender !== undefined, 'a datagram is from who sent it')
-    const descriptors = sender?.routeTo(this).arrives(chunk)
-    const whole = descriptors !== undefined
-    this.#require(whole, 'every datagram whole, once and in order', `${chunk.byteLength} bytes from ${key ?? 'a peer'}`)
-    const expected = ledger.receivesDescriptors ? descriptors ?? 0 : 0
     const came = details?.fds?.count ?? 0
-    this.#require(came === expected, 'descriptors come with their message', `${came} of ${expected}`)
+    const whole = sender?.routeTo(this).arrives(chunk, ledger.receivesDescriptors ? came : undefined) === true
+    this.#require(whole, 'every datagram whole, once and in order, with its descriptors',
+      `${chunk.byteLength} bytes and ${came} descriptors from ${key ?? 'a peer'}`)
+    this.#require(came === 0 || ledger.receivesDescriptors, 'no descriptors unasked')
     // Those of every other message are left to Sheaf.
     if (ledger.arrived % 2 === 0) for (const fd of details?.fds?.take() ?? []) ledger.sockets.close(fd)
     ledger.arrived++
@@ -139,7 +146,7 @@ export class DatagramEnd implements MessageHandler<AnySocket> {
   error(_socket: AnySocket, error: Error): void {
     const { code = '' } = error as NodeJS.ErrnoException
     this.#errors.add(code)
-    this.#require(peerErrors.has(code) && !this.#undisturbed, 'no error without a cause', String(error))
+    this.#require(causedErrors.has(code) && !this.#undisturbed, 'no error without a cause', String(error))
     this.#ledger.told()
   }
 

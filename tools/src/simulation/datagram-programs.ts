@@ -1,6 +1,9 @@
+import { limits } from '@sheaf/ring'
 import fc from 'fast-check'
 import type { DatagramProgram, DatagramReaction, DatagramStep } from './program'
-import { receiveInterrupted, ringOptions, temperaments, throwsEvery, withInterruptions } from './worlds'
+import {
+  receiveInterrupted, ringOptions, sendBlocksMax, temperaments, throwsEvery, withInterruptions, withSendBlocks,
+} from './worlds'
 
 const at = fc.nat({ max: 15 })
 const coalesce = fc.boolean()
@@ -73,5 +76,7 @@ export function datagramPrograms(stepsMax: number): fc.Arbitrary<DatagramProgram
     )),
     throwsEvery,
     receiveInterrupted,
-  }).map(withInterruptions)
+    // With less than enough, sending may fail in the end, and less can be said of the rest.
+    sendBlocksMax: fc.oneof({ weight: 5, arbitrary: fc.constant(limits.sendBlocksMax) }, sendBlocksMax),
+  }).map(withInterruptions).map(withSendBlocks)
 }

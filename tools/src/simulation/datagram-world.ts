@@ -1,3 +1,4 @@
+import { limits } from '@sheaf/ring'
 import { DatagramEnd, DatagramLedger } from './datagram-end'
 import { type AnySocket, type MessageFamilyAdapter, messageAdapters, type SocketOptions } from './message-families'
 import type { Machine } from './machine'
@@ -37,6 +38,8 @@ class DatagramWorld extends World<Step> {
       if (end?.socket !== undefined) this.#act(end, end.socket, reaction)
     })
     this.#ledger = new DatagramLedger(this.#family, machine.sockets, program.receiveDescriptors, this.#reactions.told)
+    const { sendBlocksMax = limits.sendBlocksMax } = program.ring
+    if (sendBlocksMax < limits.sendBlocksMax) this.#ledger.undisturbed = false
     this.#budgetBytes = program.rests ? restingBytesMax : budgetBytesMax
   }
 

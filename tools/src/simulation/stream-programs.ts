@@ -1,6 +1,8 @@
 import fc from 'fast-check'
 import type { StreamProgram, StreamReaction, StreamStep } from './program'
-import { receiveInterrupted, ringOptions, temperaments, throwsEvery, withInterruptions } from './worlds'
+import {
+  receiveInterrupted, ringOptions, sendBlocksMax, temperaments, throwsEvery, withInterruptions, withSendBlocks,
+} from './worlds'
 
 const at = fc.nat({ max: 15 })
 
@@ -65,5 +67,6 @@ export function streamPrograms(stepsMax: number): fc.Arbitrary<StreamProgram> {
     reactions: fc.array(reaction, { minLength: 1, maxLength: 12 }),
     throwsEvery,
     receiveInterrupted,
-  }).map(withInterruptions)
+    sendBlocksMax,
+  }).map(withInterruptions).map(withSendBlocks)
 }

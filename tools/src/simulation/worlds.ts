@@ -1,4 +1,4 @@
-import type { RingOptions } from '@sheaf/ring'
+import { limits, type RingOptions } from '@sheaf/ring'
 import type { Temperament } from '@sheaf/ring/testing'
 import fc from 'fast-check'
 
@@ -79,9 +79,19 @@ export const ringOptions: fc.Arbitrary<RingOptions> = fc.oneof(
 /** Drawn by itself: it came later, and each draw changes those that come after it. */
 export const receiveInterrupted = fc.constantFrom(0, 0, 0.2)
 
+/** From send memory that others nearly always have to enough of it. Drawn by itself, too. */
+export const sendBlocksMax = fc.constantFrom(limits.sendBlocksMax, limits.sendBlocksMax, 1, 4, 12)
+
 /** Puts what was drawn by itself where it belongs. */
 export function withInterruptions<P extends { readonly temperament: Partial<Temperament> }>(
   { receiveInterrupted, ...program }: P & { readonly receiveInterrupted: number },
 ): Omit<P, 'receiveInterrupted'> & { readonly temperament: Partial<Temperament> } {
   return { ...program, temperament: { ...program.temperament, receiveInterrupted } }
+}
+
+/** As {@link withInterruptions}. */
+export function withSendBlocks<P extends { readonly ring: RingOptions }>(
+  { sendBlocksMax, ...program }: P & { readonly sendBlocksMax: number },
+): Omit<P, 'sendBlocksMax'> & { readonly ring: RingOptions } {
+  return { ...program, ring: { ...program.ring, sendBlocksMax } }
 }

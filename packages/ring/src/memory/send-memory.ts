@@ -1,6 +1,5 @@
 import type { NativeRing } from '@sheaf/native'
 import { limits } from '../limits'
-import type { Scheduled } from '../turn'
 
 /** Whoever has blocks, and how many. */
 export interface BlockHolder {
@@ -24,20 +23,27 @@ export class SendBlock {
   }
 }
 
-/** The send memory of a ring: blocks, mapped as needed up to a bound, and kept for the next who needs one. */
+export interface SendMemoryOptions {
+  readonly blockBytes: number
+  /** Memory is mapped in steps of this many blocks. */
+  readonly blocksPerRegion: number
+  readonly blocksMax: number
+}
+
+/** What is sent from: blocks, mapped as needed up to a bound, and kept for the next who needs one. */
 export class SendMemory {
   readonly #native: NativeRing
-  readonly #schedule: (waiter: Scheduled) => void
+  readonly #options: SendMemoryOptions
   readonly #free: SendBlock[] = []
-  /** Who found no block, those that have waited longest first. */
-  readonly #waiting = new Set<Scheduled>()
-  #regions = 0
   #blocks = 0
+  /** When so many are in use, they are scarce. */
+  readonly #scarceFrom: number
+  #scratch: SendBlock | undefined
 
-  /** @param schedule makes one of those that wait try again. */
-  constructor(native: NativeRing, schedule: (waiter: Scheduled) => void) {
+  constructor(native: NativeRing, options: SendMemoryOptions) {
     this.#native = native
-    this.#schedule = schedule
+    this.#options = options
+    this.#scarceFrom = Math.floor(options.blocksMax * (1 - limits.sendReserveFraction))
   }
 
   /** Blocks that somebody has. */
@@ -45,8 +51,13 @@ export class SendMemory {
     return this.#blocks - this.#free.length
   }
 
-  /** @returns undefined at the bound, or if there is no memory. The block has one reference, for being written. */
-  acquire(holder: BlockHolder): SendBlock | undefined {
+  /**
+   * @param needed it is to be had also when blocks are scarce. By default only by who has none: what peers that do not
+   *   read hold of them is held by few connections otherwise, and none is left for the others.
+   * @returns undefined at the bound, or if there is no memory. The block has one reference, for being written.
+   */
+  acquire(holder: BlockHolder, needed = holder.blocks === 0): SendBlock | undefined {
+    if (!needed && this.used >= this.#scarceFrom) return undefined
     if (this.#free.length === 0) this.#grow()
     const block = this.#free.pop()
     if (block === undefined) return undefined
@@ -62,40 +73,30 @@ export class SendMemory {
     if (block.holder !== undefined) block.holder.blocks--
     block.holder = undefined
     this.#free.push(block)
-    if (this.#waiting.size !== 0) this.#wakeOne()
   }
 
-  /**
-   * Has `waiter` try again when there is a block. @returns false if nobody has one that could come back: there is no
-   * memory at all.
-   */
-  wait(waiter: Scheduled): boolean {
-    if (this.used === 0) return false
-    this.#waiting.add(waiter)
-    return true
-  }
-
-  leave(waiter: Scheduled): void {
-    this.#waiting.delete(waiter)
-  }
-
-  #wakeOne(): void {
-    for (const waiter of this.#waiting) {
-      this.#waiting.delete(waiter)
-      this.#schedule(waiter)
-      return
-    }
+  /** A block for who finds none: for the length of a system call. Undefined if there is no memory. */
+  get scratch(): SendBlock | undefined {
+    this.#scratch ??= this.#map(1)?.[0]
+    return this.#scratch
   }
 
   #grow(): void {
-    if (this.#regions === limits.sendRegionsMax) return
-    const size = limits.sendBlockBytes
-    const region = this.#native.createRegion(size * limits.sendBlocksPerRegion)
-    if (typeof region === 'number') return
-    this.#regions++
-    this.#blocks += limits.sendBlocksPerRegion
-    for (let index = limits.sendBlocksPerRegion - 1; index >= 0; index--) {
-      this.#free.push(new SendBlock(Buffer.from(region.buffer, index * size, size), region.address + index * size))
-    }
+    const { blocksMax, blocksPerRegion } = this.#options
+    const count = Math.min(blocksPerRegion, blocksMax - this.#blocks)
+    if (count === 0) return
+    const blocks = this.#map(count)
+    if (blocks === undefined) return
+    this.#blocks += count
+    // The last is taken first.
+    this.#free.push(...blocks.reverse())
+  }
+
+  #map(count: number): SendBlock[] | undefined {
+    const { blockBytes } = this.#options
+    const region = this.#native.createRegion(blockBytes * count)
+    if (typeof region === 'number') return undefined
+    return Array.from({ length: count }, (_, index) =>
+      new SendBlock(Buffer.from(region.buffer, index * blockBytes, blockBytes), region.address + index * blockBytes))
   }
 }

@@ -1,7 +1,6 @@
 import { Errno } from '../abi'
 import { SheafError, systemError, type SystemError } from '../errors'
 import { limits } from '../limits'
-import type { BlockHolder } from '../memory/send-memory'
 import { Operation } from '../queue/operation-table'
 import type { Ring } from '../ring'
 import { Connecting } from '../socket/connecting'
@@ -29,12 +28,10 @@ const messageErrors = new Set<number>([Errno.EMSGSIZE, Errno.ENOBUFS, Errno.ENOM
  * the family must have the socket told something with each (`docs/decisions/0010-unix-messages.md`).
  */
 export abstract class MessageConnection<A extends Address, To extends object = A>
-  extends MessageSocket<A, To> implements MessageConnectionTransport<A, To>, BlockHolder {
+  extends MessageSocket<A, To> implements MessageConnectionTransport<A, To> {
   declare handler: MessageConnectionHandler<MessageConnectionTransport<A, To>, A>
   readonly #allowHalfOpen: boolean
   #connecting: Connecting | undefined
-  /** @internal */
-  blocks = 0
   #shutdown: 'no' | 'submitted' | 'done' = 'no'
   /** The owner has ended it, and knows. */
   #endAsked = false
@@ -67,7 +64,7 @@ export abstract class MessageConnection<A extends Address, To extends object = A
 
   /** Asks the kernel to connect to `address`, a `sockaddr` as it wants it. */
   connect(address: Uint8Array): void {
-    this.#connecting = Connecting.begin(this.ring, this.slot, this.fd, this, address)
+    this.#connecting = Connecting.begin(this.ring, this.slot, this.fd, address)
     if (this.#connecting === undefined) this.destroy(systemError(-Errno.ENOMEM, 'connect'))
   }
 

@@ -15,11 +15,15 @@ export class MessageSendMemory {
     this.#holder = holder
   }
 
-  /** Makes sure that so many bytes can be written. @returns false if there is no memory. */
+  /**
+   * Makes sure that so many bytes of a datagram can be written.
+   * @returns false if there is no memory, or little of it and the socket has some of that.
+   */
   ensure(sizeBytes: number): boolean {
     const blocks = this.#blocks
+    const needed = this.#holder.blocks === 0
     while (blocks.length * limits.sendBlockBytes - this.#end < sizeBytes) {
-      const block = this.#memory.acquire(this.#holder)
+      const block = this.#memory.acquire(this.#holder, needed)
       if (block === undefined) return false
       blocks.push(block)
     }

@@ -73,7 +73,7 @@ export class MessageSender implements RequestOwner, BlockHolder {
     this.#ring = owner.ring
     this.#share = share
     this.#settled = settled
-    this.#memory = new MessageSendMemory(owner.ring.sendMemory, this)
+    this.#memory = new MessageSendMemory(share.sendMemory, this)
   }
 
   /** Of this socket's in the kernel: requests, and waits for room. */
@@ -117,7 +117,7 @@ export class MessageSender implements RequestOwner, BlockHolder {
     const request = this.#share.acquire(this, lane)
     if (request === undefined) return undefined
     if (descriptors !== undefined) {
-      const block = this.#ring.sendMemory.acquire(this)
+      const block = this.#share.sendMemory.acquire(this, true)
       if (block === undefined) {
         this.#share.release(request)
         return undefined

@@ -3,6 +3,7 @@ import { Errno, Feature, MessageFlag, MessageHeaderWord, receivedMessageHeaderBy
 import { systemError } from '../errors'
 import { limits } from '../limits'
 import { receiveGroup, ReceivePool } from '../memory/receive-pool'
+import type { SendMemory } from '../memory/send-memory'
 import type { Ring } from '../ring'
 import type { Scheduled } from '../turn'
 import { burstBytes, MessageBurst } from './burst'
@@ -51,6 +52,9 @@ const headerStrideBytes = 64
 /** Behind the headers of receives. */
 const burstOffsetBytes = 4096
 
+/** When so many requests are in use, they are scarce. */
+const scarceRequests = limits.messageRequestsMax * (1 - limits.sendReserveFraction)
+
 /** A socket waiting for receive buffers. */
 export interface ParkedSocket extends Scheduled {
   parked: boolean
@@ -66,6 +70,8 @@ export class MessageShare implements Scheduled {
   readonly #group: number
   readonly #flags: number
   readonly pool: ReceivePool
+  /** Of these sockets only: what peers of streams hold is not theirs. */
+  readonly sendMemory: SendMemory
   /** The pool's memory as what it is read as. */
   readonly bytes: Buffer
   readonly words: Int32Array
@@ -85,9 +91,10 @@ export class MessageShare implements Scheduled {
   #turnAsked = false
   scheduled = false
 
-  constructor(native: NativeRing, ring: Ring, options: MessageShareOptions) {
+  constructor(native: NativeRing, ring: Ring, sendMemory: SendMemory, options: MessageShareOptions) {
     this.#native = native
     this.#ring = ring
+    this.sendMemory = sendMemory
     this.namedSends = (native.features & Feature.Bundle) !== 0
     this.#group = options.group
     this.#flags = options.flags
@@ -198,8 +205,12 @@ export class MessageShare implements Scheduled {
     if (index !== -1) this.#parked.splice(index, 1)
   }
 
-  /** @returns undefined at the bound, or if there is no memory. */
+  /**
+   * @returns undefined at the bound, or if there is no memory; and when requests are scarce, to a lane that has some
+   *   and may wait: its peer may be one that does not read.
+   */
   acquire(owner: RequestOwner, lane: Lane): MessageRequest | undefined {
+    if (this.used >= scarceRequests && lane.refusable && !lane.idle) return undefined
     if (this.#free.length === 0) this.#grow()
     const request = this.#free.pop()
     request?.begin(owner, this.#ring.operations.allocate(request), lane)
@@ -209,7 +220,7 @@ export class MessageShare implements Scheduled {
   /** Takes back a request that is not in the kernel. */
   release(request: MessageRequest): void {
     this.#ring.operations.release(request.slot)
-    request.release(this.#ring.sendMemory)
+    request.release(this.sendMemory)
     this.#free.push(request)
   }
 

@@ -2,6 +2,9 @@ import { Errno } from '../abi'
 import type { BlockHolder, SendBlock } from '../memory/send-memory'
 import type { Ring } from '../ring'
 
+/** What addresses take is not counted. */
+const anybody: BlockHolder = { blocks: 0 }
+
 /** A socket that the kernel is asked to connect. */
 export class Connecting {
   readonly #ring: Ring
@@ -12,10 +15,8 @@ export class Connecting {
   readonly #addressBytes: number
 
   /** @param address a `sockaddr` as the kernel wants it. @returns undefined if there is no memory to show it. */
-  static begin(
-    ring: Ring, slot: number, fd: number, holder: BlockHolder, address: Uint8Array,
-  ): Connecting | undefined {
-    const block = ring.sendMemory.acquire(holder)
+  static begin(ring: Ring, slot: number, fd: number, address: Uint8Array): Connecting | undefined {
+    const block = ring.addresses.acquire(anybody, true)
     if (block === undefined) return undefined
     block.bytes.set(address)
     const connecting = new Connecting(ring, slot, fd, block, address.byteLength)
@@ -47,7 +48,7 @@ export class Connecting {
 
   /** Nothing of it is in the kernel any more. */
   release(): void {
-    if (this.#block !== undefined) this.#ring.sendMemory.release(this.#block)
+    if (this.#block !== undefined) this.#ring.addresses.release(this.#block)
     this.#block = undefined
   }
 

@@ -52,13 +52,10 @@ export class Backlog {
     this.#pieces.push({ bytes: chunk, lengthBytes: chunk.byteLength, ours: true, descriptors })
   }
 
-  /** The descriptors that go along with what is next, whose bytes can be copied from now on. */
-  takeDescriptors(): SentDescriptors | undefined {
+  /** The descriptors of {@link nextWithDescriptors} are the caller's: the bytes go without them from now on. */
+  takeDescriptors(): void {
     const piece = this.#pieces.at(0)
-    if (piece?.descriptors === undefined) return undefined
-    const { descriptors } = piece
-    delete piece.descriptors
-    return descriptors
+    delete piece?.descriptors
   }
 
   closeDescriptors(): void {
@@ -72,18 +69,40 @@ export class Backlog {
    * have grown.
    */
   copyTo(target: Buffer, offset: number, room: number): number {
-    if (this.#pieces.length === 0) this.#endGathering()
-    const piece = this.#pieces.at(0)
+    const piece = this.#first
     if (piece === undefined || piece.descriptors !== undefined) return 0
-    if (!piece.ours && piece.bytes.byteLength < piece.lengthBytes) {
-      throw new SheafError('ERR_SHEAF_DETACHED', 'A chunk was transferred or resized before it was sent')
-    }
     const count = Math.min(room, piece.lengthBytes - this.#offset)
     target.set(piece.bytes.subarray(this.#offset, this.#offset + count), offset)
     this.#offset += count
     this.sizeBytes -= count
     if (this.#offset === piece.lengthBytes) this.#next()
     return count
+  }
+
+  /** @throws SheafError as {@link copyTo}. */
+  get #first(): Piece | undefined {
+    if (this.#pieces.length === 0) this.#endGathering()
+    const piece = this.#pieces.at(0)
+    if (piece !== undefined && !piece.ours && piece.bytes.byteLength < piece.lengthBytes) {
+      throw new SheafError('ERR_SHEAF_DETACHED', 'A chunk was transferred or resized before it was sent')
+    }
+    return piece
+  }
+
+  /**
+   * What is left of the next chunk, whichever it is, as far as one call sends it; undefined if descriptors go along
+   * with it. @throws SheafError as {@link copyTo}.
+   */
+  get next(): Uint8Array | undefined {
+    const piece = this.#first
+    if (piece === undefined || piece.descriptors !== undefined) return undefined
+    return piece.bytes.subarray(this.#offset, Math.min(piece.lengthBytes, this.#offset + limits.sendCallBytesMax))
+  }
+
+  /** What descriptors go along with, if that is next, and they. */
+  get nextWithDescriptors(): { readonly bytes: Uint8Array, readonly descriptors: SentDescriptors } | undefined {
+    const piece = this.#pieces.at(0)
+    return piece?.descriptors && { bytes: piece.bytes, descriptors: piece.descriptors }
   }
 
   /**
@@ -99,7 +118,7 @@ export class Backlog {
     return this.#offset === 0 && end === bytes.byteLength ? bytes : bytes.subarray(this.#offset, end)
   }
 
-  /** The small chunks right behind {@link inPlace}, which may be sent along with it. */
+  /** The small chunks right behind {@link inPlace} or {@link next}, which may be sent along with it. */
   get behind(): Uint8Array {
     if ((this.#pieces.at(0)?.lengthBytes ?? 0) - this.#offset > limits.sendCallBytesMax) return nothing
     const piece = this.#pieces.at(1)
@@ -107,7 +126,7 @@ export class Backlog {
     return piece.ours && piece.descriptors === undefined ? piece.bytes : nothing
   }
 
-  /** Drops the first bytes of {@link inPlace} and {@link behind}, which have been sent. */
+  /** Drops the first bytes of {@link next} and {@link behind}, which have been sent. */
   skip(sizeBytes: number): void {
     this.sizeBytes -= sizeBytes
     for (let left = sizeBytes; left !== 0;) {

@@ -228,7 +228,6 @@ export abstract class StreamConnection implements
     if (lastChance) closing.giveLastChance()
     this.#receiver.unpark()
     this.#sender.stopWaiting()
-    this.ring.sendMemory.leave(this)
     this.#receiver.discard()
     this.schedule()
   }
@@ -394,7 +393,7 @@ export abstract class StreamConnection implements
 
   /** Asks the kernel to connect to `address`, a `sockaddr` as it wants it. */
   connect(address: Uint8Array): void {
-    this.#connecting = Connecting.begin(this.ring, this.#slot, this.fd, this.#sender.queue, address)
+    this.#connecting = Connecting.begin(this.ring, this.#slot, this.fd, address)
     if (this.#connecting === undefined) this.destroy(systemError(-Errno.ENOMEM, 'connect'))
   }
 
@@ -675,9 +674,9 @@ export abstract class StreamConnection implements
     else this.reset(error)
   }
 
-  /** A send is in the kernel. */
+  /** A send is in the kernel, or waits for room there. */
   get sending(): boolean {
-    return this.#sender.queue.inFlight
+    return this.#sender.sending
   }
 
   /** What received buffers are queued in to be sent as they are; undefined when nothing may be sent any more. */

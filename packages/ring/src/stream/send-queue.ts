@@ -1,5 +1,7 @@
-import { bufferIdShift, CompletionFlag, Errno, MessageFlag } from '../abi'
-import { invariant } from '../errors'
+import {
+  bufferIdShift, CompletionFlag, Errno, messageHeaderBytes, MessageFlag, multipleMessageHeaderBytes,
+} from '../abi'
+import { invariant, systemError } from '../errors'
 import { limits } from '../limits'
 import type { BlockHolder, SendBlock } from '../memory/send-memory'
 import type { SendGroup } from '../memory/send-group'
@@ -20,11 +22,13 @@ const bytesPerCharacterMax = 3
  *
  * Small writes meet in the open span, which is sent as it is. The group comes in when there are several spans: full
  * blocks, and received buffers that are forwarded. The backlog begins where the connection's share of send memory ends,
- * and with a large chunk. There is never more than one request in flight, a bundle's chain of completions being one.
+ * or all of it is in use, and with a large chunk. There is never more than one request in flight, a bundle's chain of
+ * completions being one.
  *
  * Requests name none but send memory and the receive pool. A large chunk is not copied there: when its turn comes it is
- * sent from where it lies, by a system call that has returned before anybody could take it away. What the application
- * wrote from is its own again as soon as it has been copied or sent.
+ * sent from where it lies, by a system call that has returned before anybody could take it away. So is everything when
+ * others have all send memory: they may have it for as long as their peers do not read. What the application wrote from
+ * is its own again as soon as it has been copied or sent.
  */
 export class SendQueue implements BlockHolder {
   readonly #ring: Ring
@@ -150,8 +154,8 @@ export class SendQueue implements BlockHolder {
   }
 
   /**
-   * Sends what there is, unless something is in flight. Called once a turn. @returns false if something must wait for
-   * send memory, of which others have all there may be.
+   * Sends what there is, unless something is in flight. Called once a turn. @returns false if nothing is in flight
+   * though something is left: there was no send memory, and the kernel has no room.
    */
   submit(): boolean {
     if (this.inFlight) return true
@@ -171,7 +175,7 @@ export class SendQueue implements BlockHolder {
     const block = this.#block
     if (block === undefined || this.#end === this.#start) {
       if (block !== undefined) this.#dropBlock(block)
-      return this.#backlog === undefined || this.#submitWithDescriptors(this.#backlog)
+      return this.#backlog === undefined || this.#sendWithDescriptors(this.#backlog)
     }
     block.references++
     this.#flightBlock = block
@@ -277,24 +281,44 @@ export class SendQueue implements BlockHolder {
   }
 
   /**
-   * Sends the next bytes of the backlog in a block of their own, behind the header of the message. @returns false if
-   * there is no send memory.
+   * Sends the next bytes of the backlog in a block of their own, behind the header of the message, if descriptors go
+   * along with them. @returns false if nothing could be sent.
    */
-  #submitWithDescriptors(backlog: Backlog): boolean {
-    const block = this.#ring.sendMemory.acquire(this)
-    if (block === undefined) return false
-    const descriptors = backlog.takeDescriptors()
-    invariant(descriptors !== undefined, 'what waits could have been sent')
-    this.#flightDescriptors = descriptors
-    this.#flightBlock = block
-    this.#flightStart = descriptorPayloadOffsetBytes
-    const room = limits.sendBlockBytes - descriptorPayloadOffsetBytes
-    this.#flightEnd = this.#flightStart + backlog.copyTo(block.bytes, this.#flightStart, room)
-    this.#placedBytes += this.#flightEnd - this.#flightStart
+  #sendWithDescriptors(backlog: Backlog): boolean {
+    const next = backlog.nextWithDescriptors
+    if (next === undefined) return false
+    const { sendMemory } = this.#ring
+    const block = sendMemory.acquire(this)
+    const memory = block ?? sendMemory.scratch
+    if (memory === undefined) throw systemError(-Errno.ENOMEM, 'write')
+    const start = descriptorPayloadOffsetBytes
+    const end = start + Math.min(next.bytes.byteLength, limits.sendBlockBytes - start)
+    memory.bytes.set(next.bytes.subarray(0, end - start), start)
+    writeDescriptorMessage(memory, start, end, next.descriptors)
+    const sent = block === undefined ? this.#sendScratch(memory) : end - start
+    if (sent === 0) return false
+    backlog.takeDescriptors()
+    backlog.skip(sent)
     if (backlog.empty) this.#backlog = undefined
-    writeDescriptorMessage(block, this.#flightStart, this.#flightEnd, descriptors)
+    this.#placedBytes += sent
+    if (block === undefined) {
+      next.descriptors.close()
+      return true
+    }
+    this.#flightDescriptors = next.descriptors
+    this.#flightBlock = block
+    this.#flightStart = start
+    this.#flightEnd = end
     this.#submitFlight(block)
     return true
+  }
+
+  /** Sends the message at the beginning of a block by a system call. @returns bytes sent. */
+  #sendScratch({ bytes }: SendBlock): number {
+    if (this.#ring.turn.sentEnough || this.failure !== 0) return 0
+    const header = bytes.subarray(0, multipleMessageHeaderBytes)
+    const taken = this.#ring.sockets.sendmmsg(this.#fd, header, 1, MessageFlag.DontWait | MessageFlag.NoSignal)
+    return taken < 0 ? this.#taken(taken) : this.#taken(header.readUInt32LE(messageHeaderBytes))
   }
 
   /**
@@ -321,28 +345,35 @@ export class SendQueue implements BlockHolder {
   }
 
   /**
-   * Sends the open span, `chunk`, which comes after it, and what is `behind` that, as far as the kernel has room for
-   * them. Nothing else may be before them.
-   * @returns bytes of `chunk` and `behind` sent.
+   * Sends the open span, `chunk`, which comes after it and is the next of the backlog, and what is behind that, as far
+   * as the kernel has room for them. Nothing else may be before them.
+   * @returns whether all of `chunk` has been sent.
    */
-  #sendInPlace(chunk: Uint8Array, behind: Uint8Array): number {
-    const { metrics, sockets } = this.#ring
-    if (this.#ring.turn.sentEnough || this.failure !== 0) return 0
+  #sendInPlace(backlog: Backlog, chunk: Uint8Array): boolean {
+    if (this.#ring.turn.sentEnough || this.failure !== 0) return false
     const before = this.#end - this.#start
     const open = before === 0 ? nothing : (this.#block as SendBlock).bytes.subarray(this.#start, this.#end)
-    const sent = sockets.send(this.#fd, open, chunk, behind, MessageFlag.DontWait | MessageFlag.NoSignal)
-    if (sent < 0) {
-      // For want of memory as for want of room it is tried again, by a request.
-      if (sent !== -Errno.EAGAIN && sent !== -Errno.ENOBUFS && sent !== -Errno.ENOMEM) this.failure = sent
-      return 0
-    }
-    metrics.sendsInPlace++
-    metrics.bytesWritten += sent
-    this.sentBytes += sent
+    const flags = MessageFlag.DontWait | MessageFlag.NoSignal
+    const sent = this.#taken(this.#ring.sockets.send(this.#fd, open, chunk, backlog.behind, flags))
     this.#start += Math.min(sent, before)
     const ofBacklog = Math.max(0, sent - before)
     this.#placedBytes += ofBacklog
-    return ofBacklog
+    backlog.skip(ofBacklog)
+    return ofBacklog >= chunk.byteLength
+  }
+
+  /** @param sent by a system call, or `-errno`. @returns bytes sent. */
+  #taken(sent: number): number {
+    if (sent < 0) {
+      // For want of memory as for want of room it is tried again.
+      if (sent !== -Errno.EAGAIN && sent !== -Errno.ENOBUFS && sent !== -Errno.ENOMEM) this.failure = sent
+      return 0
+    }
+    const { metrics } = this.#ring
+    metrics.sendsInPlace++
+    metrics.bytesWritten += sent
+    this.sentBytes += sent
+    return sent
   }
 
   #refill(backlog: Backlog): void {
@@ -357,12 +388,15 @@ export class SendQueue implements BlockHolder {
       if (large !== undefined) {
         // They come first.
         if (this.#holdsSpans) return
-        const sent = this.#sendInPlace(large, backlog.behind)
-        backlog.skip(sent)
-        if (sent >= large.byteLength) continue
+        if (this.#sendInPlace(backlog, large)) continue
       }
       const room = this.#room()
-      if (room === 0) return
+      if (room === 0) {
+        // Others have all send memory, and their peers may never read: these bytes do without.
+        const next = large === undefined && !this.#holdsSpans ? backlog.next : undefined
+        if (next === undefined || !this.#sendInPlace(backlog, next)) return
+        continue
+      }
       const count = backlog.copyTo((this.#block as SendBlock).bytes, this.#end, room)
       // Descriptors go along with what is next.
       if (count === 0) return
@@ -385,17 +419,23 @@ export class SendQueue implements BlockHolder {
 
   /** Makes the open block one with room, within the connection's window. @returns false if there is none. */
   #nextBlock(): boolean {
+    const { sendMemory } = this.#ring
     const block = this.#block
     if (block !== undefined) {
       if (this.blocks >= limits.sendWindowBlocks) return false
       if (this.#end !== this.#start) {
         const group = this.#group ?? this.#lease()
         if (group === undefined || group.room === 0) return false
+        const next = sendMemory.acquire(this)
+        if (next === undefined) return false
         this.#closeSpan(group)
+        this.#dropBlock(block)
+        this.#block = next
+        return true
       }
       this.#dropBlock(block)
     }
-    this.#block = this.#ring.sendMemory.acquire(this)
+    this.#block = sendMemory.acquire(this)
     this.#start = this.#end = 0
     return this.#block !== undefined
   }

@@ -200,11 +200,12 @@ export class Sender {
     if (queue.flightWaits && queue.waits !== 0) this.#recall()
     try {
       const { sentBytes } = queue
-      if (!queue.submit() && !this.#ring.sendMemory.wait(this.#owner)) throw systemError(-Errno.ENOMEM, 'write')
+      const waits = !queue.submit()
       if (queue.failure !== 0) {
         this.#owner.destroy(systemError(queue.failure, 'write'))
         return
       }
+      if (waits) this.#waitForRoom()
       // In place, of which no completion tells: the owner hears of it before anything comes of it.
       if (queue.sentBytes !== sentBytes) {
         this.#ring.turn.schedule(this.#owner)
@@ -216,6 +217,11 @@ export class Sender {
       return
     }
     if (this.#owner.state !== 'open' && queue.queuedBytes === 0 && !queue.inFlight) this.#finish()
+  }
+
+  /** Something is in the kernel, or waits until there is room. */
+  get sending(): boolean {
+    return this.queue.inFlight || this.#roomWait !== undefined
   }
 
   #recall(): void {

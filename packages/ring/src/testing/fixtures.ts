@@ -1,6 +1,7 @@
 import { createHash, type Hash } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Ring, StreamHandler, Transport } from '@sheaf/ring'
+import type { SendBlock } from '../memory/send-memory'
 import type { Random } from './random'
 
 /** Sends everything back, with back-pressure: receiving pauses while the peer does not read. */
@@ -91,6 +92,16 @@ export async function untilIdle(ring: Ring, members = 0): Promise<void> {
     const { operationSlots, receiveBuffersHeld, sendBlocks, messageRequests, groups } = ring.usage
     return operationSlots === members && receiveBuffersHeld + sendBlocks + messageRequests + groups === 0
   }, `an idle ring, which has ${JSON.stringify(ring.usage)}`)
+}
+
+/** Takes the send memory that a ring's streams share, as peers that do not read may. @returns what gives it back. */
+export function takeSendMemory({ sendMemory }: Ring): () => void {
+  const blocks: SendBlock[] = []
+  const acquire = (): SendBlock | undefined => sendMemory.acquire({ blocks: 0 })
+  for (let block = acquire(); block !== undefined; block = acquire()) blocks.push(block)
+  return () => {
+    for (const block of blocks) sendMemory.release(block)
+  }
 }
 
 /** Bytes that differ from position to position, so that none can be lost, doubled or swapped unseen. */

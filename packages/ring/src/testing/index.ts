@@ -1,5 +1,7 @@
 /** Tests that every adapter must pass, and what they are made of. */
-export { echo, pattern, Received, sha, uncaughtDuring, until, untilIdle, Writer } from './fixtures'
+export {
+  echo, pattern, Received, sha, takeSendMemory, uncaughtDuring, until, untilIdle, Writer,
+} from './fixtures'
 export { isBlocking, nonBlocking, openDescriptors, ownedDescriptors } from './descriptors'
 export { Random } from './random'
 export { fullTier, nodeTier, type Place, placeOn, type Tier, tiers } from './place'
