@@ -22,8 +22,8 @@ export const limits = {
    */
   receiveBuffers: 128,
   /**
-   * The pool doubles when it has stayed empty for `starvationMs` with sockets waiting that hold none of it, up to this
-   * (4 MB), or to twice its first size.
+   * The pool doubles when a socket that holds none of it has waited for `starvationMs`, up to this (4 MB), or to twice
+   * its first size.
    */
   receiveBuffersMax: 1024,
   /** Long beside a burst (100 µs), short beside what a person or a timeout notices. */

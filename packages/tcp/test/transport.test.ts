@@ -590,15 +590,27 @@ describe('forwarding', () => {
     })
     const toStuck = await proxyTo(stuck.address.port)
     const toReading = await proxyTo(reading.address.port)
-    for (let index = 0; index < 4; index++) (await client(ring, toStuck, {})).write(pattern(20_000_000, index))
+    const sources = await Promise.all(Array.from({ length: 4 }, () => client(ring, toStuck, {})))
+    for (const [index, source] of sources.entries()) source.write(pattern(20_000_000, index))
     await until(() => ring.usage.receiveBuffersHeld >= 32, 'the pool to be held')
-    const received = new Received()
-    const connection = await client(ring, toReading, received)
-    const sent = pattern(500_000, 9)
-    connection.write(sent)
-    connection.end()
-    await received.closed
-    expect(Buffer.concat(received.chunks).equals(sent)).toBe(true)
+    const written = (): number => sources.reduce((sum, source) => sum + source.bytesWritten, 0)
+    for (let before = -1; before !== written();) {
+      before = written()
+      await sleep(100)
+    }
+    const exchange = async (sent: Buffer): Promise<void> => {
+      const received = new Received()
+      const connection = await client(ring, toReading, received)
+      connection.write(sent)
+      connection.end()
+      await received.closed
+      expect(Buffer.concat(received.chunks).equals(sent)).toBe(true)
+    }
+    await exchange(pattern(500_000, 9))
+    // Regression: each exchange waited several times for 5 ms, and asked in every turn meanwhile.
+    const { parks } = ring.metrics
+    for (let index = 0; index < 50; index++) await exchange(pattern(1000, index))
+    expect(ring.metrics.parks - parks).toBeLessThan(150)
   })
 
   it('a sender that is destroyed resets the receiver, who could take a part for the whole otherwise', async () => {

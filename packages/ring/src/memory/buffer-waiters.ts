@@ -15,9 +15,9 @@ export interface BufferWaiter {
  * Sockets that found the receive pool empty, in the order they came, and what is done when it stays so.
  *
  * In a burst the pool is empty for a moment, again and again: a larger one would only be colder, and copying out of its
- * reserve only slower than waiting. So only after `limits.starvationMs` without a refill, with somebody waiting, or
- * receiving without it, who holds none of it, is it enlarged; if it can't be, those that wait may have the reserve for
- * a turn.
+ * reserve only slower than waiting. So only when somebody who holds none of it has waited for `limits.starvationMs`, or
+ * has received without it while there was no refill, is it enlarged; if it can't be, others hold it who may do so for
+ * ever, and until they don't those who hold none wait no longer.
  */
 export class BufferWaiters<W extends BufferWaiter> {
   readonly #pool: ReceivePool
@@ -31,7 +31,9 @@ export class BufferWaiters<W extends BufferWaiter> {
   /** Let go in this turn, and left on the list then. */
   #released = 0
   #left = 0
-  /** In this turn sockets that forward may use the reserve of the pool. */
+  /** The starving one whom {@link #watch} is for, as long as it waits. */
+  #watched: W | undefined
+  /** Sockets that forward and hold nothing may use the reserve of the pool, and receive without it. */
   reserveOpen = false
   /** In this turn somebody has found no buffer: it comes before those who have had some. */
   passedOver = false
@@ -55,24 +57,36 @@ export class BufferWaiters<W extends BufferWaiter> {
     waiter.parked = false
     const index = this.#waiting.indexOf(waiter)
     if (index !== -1) this.#waiting.splice(index, 1)
+    if (waiter === this.#watched) this.#watched = undefined
   }
 
   /**
    * Takes off those that have waited longest, no more than the buffers there are can serve: each that finds none left
-   * costs a request and a completion.
+   * costs a request and a completion. While the reserve is open, the starving need not find any.
    */
   release(): readonly W[] {
-    const { available, reserve } = this.#pool
+    const { available, buffers, reserve } = this.#pool
+    if (available > (buffers + reserve) / 2) this.reserveOpen = false
     if (available > reserve) {
       if (this.#waiting.length !== 0 || this.missed) this.#refills++
       this.missed = false
     }
-    const count = available === 0 ? 0 : Math.max(1, Math.floor(available / limits.buffersPerUnparked))
-    const released = this.#waiting.splice(0, count)
-    for (const waiter of released) waiter.parked = false
+    const served = available > reserve ? Math.max(1, Math.floor(available / limits.buffersPerUnparked)) : 0
+    const released = this.#waiting.splice(0, served)
+    if (this.reserveOpen) this.#takeStarving(released)
+    for (const waiter of released) {
+      waiter.parked = false
+      if (waiter === this.#watched) this.#watched = undefined
+    }
     this.#released = released.length
     this.#left = this.#waiting.length
     return released
+  }
+
+  #takeStarving(taken: W[]): void {
+    const waiting: W[] = []
+    for (const waiter of this.#waiting) (waiter.starving ? taken : waiting).push(waiter)
+    this.#waiting = waiting
   }
 
   /**
@@ -83,13 +97,13 @@ export class BufferWaiters<W extends BufferWaiter> {
    */
   settle(refilled: boolean): boolean {
     const { passedOver } = this
-    this.reserveOpen = this.passedOver = false
+    this.passedOver = false
     if (this.#waiting.length === 0) {
       if (this.missed) this.#watchStarvation()
       return false
     }
     const usable = passedOver || refilled || this.#released > this.#waiting.length - this.#left
-    if (usable && this.#pool.available !== 0) return true
+    if (usable && this.#pool.available > this.#pool.reserve) return true
     // Nothing may be left that would bring about another turn.
     this.#watchStarvation()
     return false
@@ -101,7 +115,9 @@ export class BufferWaiters<W extends BufferWaiter> {
   }
 
   #watchStarvation(): void {
-    if (this.#watch !== undefined || !this.#starving()) return
+    // Nobody is starving while the reserve is open.
+    if (this.#watch !== undefined || this.reserveOpen || !this.#starving()) return
+    this.#watched = this.#waiting.find((waiter) => waiter.starving)
     const refills = this.#refills
     this.#watch = setTimeout(() => {
       // If it was this thread that stood still, the refills are there and have not been looked at yet: after the loop's
@@ -115,8 +131,9 @@ export class BufferWaiters<W extends BufferWaiter> {
   }
 
   #decide(refillsBefore: number): void {
-    if (!this.#starving()) return
-    if (refillsBefore !== this.#refills) {
+    const waited = this.#watched?.starving === true
+    const missed = this.missed && refillsBefore === this.#refills && this.#pool.available <= this.#pool.reserve
+    if (!waited && !missed) {
       this.#watchStarvation()
       return
     }

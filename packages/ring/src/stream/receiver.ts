@@ -217,14 +217,15 @@ export class Receiver implements DirectReader {
 
   /**
    * There are buffers for it, or it needs none. What is forwarded does: it leaves the reserve to others, unless nothing
-   * else has been there for a while; then it is copied. And whoever has had buffers comes after those who found none:
-   * it may take all there are, again and again.
+   * else has been there for a while and it holds none; then it is copied. And whoever has had buffers comes after those
+   * who found none: it may take all there are, again and again.
    */
   protected mayArm(): boolean {
     if (this.forwarding === undefined) return true
     const { pool, waiters } = this.ring
+    if (waiters.reserveOpen && this.owner.starving) return true
     if (waiters.passedOver && !this.#passedOver) return false
-    return pool.available > (waiters.reserveOpen && this.owner.starving ? 0 : pool.reserve)
+    return pool.available > pool.reserve
   }
 
   protected park(): void {
@@ -247,6 +248,8 @@ export class Receiver implements DirectReader {
     if (this.forwarding === undefined) {
       waiters.missed = true
       this.#becomeDirect()
+    } else if (waiters.reserveOpen) {
+      this.#becomeDirect()
     } else {
       this.#passedOver = waiters.passedOver = true
     }
@@ -266,8 +269,9 @@ export class Receiver implements DirectReader {
     // What is left of the event before this may pause or close it.
     this.ring.turn.endEvent()
     if (!this.#direct) return false
-    const isNext = this.owner.active && this.#kept === undefined && this.forwarding === undefined
-    if (isNext && this.#wanted) return this.#receiveChunk()
+    const isNext = this.owner.active && this.#kept === undefined
+    const needsPool = this.forwarding !== undefined && !this.ring.waiters.reserveOpen
+    if (isNext && !needsPool && this.#wanted) return this.#receiveChunk()
     this.#endDirect()
     return false
   }
