@@ -144,6 +144,8 @@ export class ListenHandle {
   #use(listener: StreamListener): void {
     this.#listener = listener
     if (!this.#referenced) listener.unref()
+    // Before anything else is asked of the kernel: who connects to a path is connected as soon as that is.
+    if (this.family.kind === 'pipe') listener.advance()
   }
 
   /** Nobody can connect any more when this returns, and the address is free. */

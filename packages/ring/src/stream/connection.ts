@@ -66,6 +66,8 @@ export abstract class StreamConnection implements
   #closing: Closing | undefined
   #error: Error | undefined
   #connecting: Connecting | undefined
+  /** The kernel has connected it, of which the owner is told in the turn's advance. */
+  #connected = false
   /** For whoever handles many connections with one handler: what belongs to this one. */
   attachment: unknown
   /** Told when the connection is closed, after the handler. */
@@ -449,9 +451,18 @@ export abstract class StreamConnection implements
     if (result < 0) {
       this.destroy(systemError(result, 'connect'))
     } else {
-      this.ring.metrics.connected++
-      this.begin()
+      // The kernel connects a Unix socket at once, so this completion comes before that of who accepts it. As in libuv,
+      // whoever has been accepted is told first.
+      this.#connected = true
+      this.ring.turn.schedule(this)
     }
+  }
+
+  #tellConnected(): void {
+    this.#connected = false
+    if (this.#state !== 'connecting') return
+    this.ring.metrics.connected++
+    this.begin()
   }
 
   // ---------------------------------------------------------------- what is asked of the kernel
@@ -465,6 +476,7 @@ export abstract class StreamConnection implements
     this.scheduled = false
     let told = false
     try {
+      if (this.#connected) this.#tellConnected()
       if (this.active) this.#sender.tell()
       this.ring.turn.endEvent()
       if (this.active) this.tellKept()

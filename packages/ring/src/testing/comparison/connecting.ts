@@ -171,6 +171,39 @@ export const connecting: Record<string, Scenario> = {
     await scene.gone(socket)
   },
 
+  async 'a server on a path is told of a client before the client is, who may close it then'(scene) {
+    const { log, place } = scene
+    const where = place()
+    // Of a network the order is the kernel's.
+    log('both', 'path' in where)
+    if (!('path' in where)) return
+    const serve = async (): Promise<Server> => {
+      const server = scene.server()
+      server.on('connection', (socket: Socket) => {
+        log('both', 'connection')
+        socket.on('data', (chunk) => socket.end(chunk))
+      })
+      // libuv's order is another for who connects while it polls.
+      await new Promise(setImmediate)
+      await once(server.listen(where), 'listening')
+      return server
+    }
+    const connectAndClose = async (server: Server): Promise<void> => {
+      const client = scene.connect(where)
+      client.on('connect', () => {
+        log('both', 'connect')
+        server.close()
+        client.write('text')
+      })
+      client.on('error', (error) => log('both', error)).on('data', (chunk) => log('both', String(chunk)))
+      await once(client, 'close')
+    }
+    await connectAndClose(await serve())
+    const waiting = await serve()
+    await new Promise((later) => setTimeout(later, 5))
+    await connectAndClose(waiting)
+  },
+
   async 'a signal of a socket that has yet to connect, with what it has written'(scene) {
     const { listen, log, net, owned, server, watch } = scene
     const where = await listen(server())
