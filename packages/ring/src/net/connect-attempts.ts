@@ -67,7 +67,8 @@ export class ConnectAttempts {
   next(): void {
     timers.clearTimeout(this.#timer)
     const socket = this.#socket
-    if (socket._aborted === true) return
+    // As with Node, which has a socket with one address connect, though it has told the abort.
+    if (this.#several && socket._aborted === true) return
     if (this.#current + 1 === this.#endpoints.length) {
       socket.destroy(this.#errors.length === 0 ? connectionTimeout() : aggregateError(this.#errors))
       return

@@ -232,6 +232,22 @@ export const connecting: Record<string, Scenario> = {
     await scene.gone(socket)
   },
 
+  async 'a socket whose signal was aborted connects when it is asked to'(scene) {
+    const { listen, owned, server, watch } = scene
+    const where = await listen(server())
+    const controller = new AbortController()
+    const socket = watch('socket', owned(new scene.net.Socket({ signal: controller.signal })))
+    socket.on('error', () => undefined)
+    await new Promise(setImmediate)
+    const closed = new Promise((close) => socket.once('close', close))
+    controller.abort()
+    await closed
+    socket.connect(where as { path: string })
+    await once(socket, 'connect')
+    socket.destroy()
+    await scene.gone(socket)
+  },
+
   async '`ready`, `connect` and what a socket says of itself on the way'(scene) {
     const { connect, listen, log, server, watch } = scene
     const socket = connect(await listen(server()))
