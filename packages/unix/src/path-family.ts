@@ -1,11 +1,13 @@
 import { chmodSync, statSync } from 'node:fs'
-import { openSocket, type SystemError } from '@sheaf/ring'
+import { libuvIsAtLeast, openSocket, type SystemError } from '@sheaf/ring'
 import type { AddressFamily } from '@sheaf/ring/net'
 import { RingUnixConnection } from './connection'
 import { listenOnRing } from './listening'
 import { unixStreamSocket } from './socket'
 import { encodeUnixAddress } from './unix-address'
 
+/** Since 1.51 what a server asks for is all that the mode of its file has. */
+const libuvAddsToModes = !libuvIsAtLeast(1, 51)
 const enoent = -2
 const eacces = -13
 
@@ -23,7 +25,9 @@ export const pathFamily: AddressFamily = {
 
   listen: (ring, { address: path, backlog, mode }, handler, accept) => {
     const listener = resultOf(() => listenOnRing(ring, unixStreamSocket, { path, backlog }, handler, accept))
-    if (mode !== 0 && typeof listener !== 'number') chmodSync(path, statSync(path).mode | mode)
+    if (mode !== 0 && typeof listener !== 'number') {
+      chmodSync(path, libuvAddsToModes ? statSync(path).mode | mode : mode)
+    }
     // As Node has it: a directory that is not there does not let us.
     return listener === enoent ? eacces : listener
   },

@@ -1,6 +1,6 @@
 import diagnostics from 'node:diagnostics_channel'
 import { once } from 'node:events'
-import { closeSync, fstatSync, openSync } from 'node:fs'
+import { closeSync, fstatSync, openSync, statSync } from 'node:fs'
 import type { Server, Socket } from 'node:net'
 import { setImmediate as turn } from 'node:timers/promises'
 import { defaultRing } from '@sheaf/ring'
@@ -48,6 +48,13 @@ const channels = [
 ]
 
 export const listening: Record<string, Scenario> = {
+  async 'who else may read and write a server\'s file'(scene) {
+    for (const [readableAll, writableAll] of [[true, false], [false, true], [true, true]]) {
+      const where = await scene.listen(scene.server(), { readableAll, writableAll })
+      scene.log('file', 'path' in where && (statSync(where.path).mode & 0o777).toString(8))
+    }
+  },
+
   async 'a server listens on a descriptor, whether that listens already or is only bound'(scene) {
     const { log, server: newServer, watch } = scene
     for (const backlog of [undefined, 5]) {
