@@ -1,9 +1,9 @@
-import { performance } from 'node:perf_hooks'
 import { limits } from './limits'
 import { Pace } from './pace'
 import { processEnds } from './process-end'
 import type { Ring } from './ring'
 import { runTicks, ticking } from './ticks'
+import { nowMs } from './timers'
 import { Wish } from './wish'
 
 /** Something that the ring calls once in the turn after it was scheduled. */
@@ -311,8 +311,6 @@ const afterTurn: (() => void)[] = []
 let turning: Turn | undefined
 /** When it began, if anybody has asked. */
 let turnMs: number | undefined
-// As it is now: tests of applications put clocks of their own there.
-const nowMs = performance.now.bind(performance)
 
 /**
  * A clock in milliseconds that stands still during a turn: what happens in one happens at the same time, as it does in

@@ -1,4 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises'
+import { limits } from '@sheaf/ring'
 import { takeSendMemory, until, untilIdle } from '@sheaf/ring/testing'
 import { describe, expect, it } from 'vitest'
 import { datagram, seqpacket } from '../src/index'
@@ -80,4 +81,37 @@ describe('closing', () => {
     await until(() => closed.length === 2, 'both to close')
     await untilIdle(ring)
   })
+})
+
+describe('a handler that takes long for each of many messages', () => {
+  const all = Array.from({ length: 8 * limits.messagesPerLook }, (_, index) => `message ${index}`)
+
+  for (const [name, { socketpair }] of Object.entries({ datagram, seqpacket })) {
+    it(`has the event loop go on in between, and loses none that its peer sent before it closed: ${name}`, async () => {
+      const ring = testRing()
+      const texts: string[] = []
+      let [most, since] = [0, 0]
+      const ends: number[] = []
+      const handler = {
+        message(_socket: object, chunk: Buffer) {
+          if (since === 0) setImmediate(() => { since = 0 })
+          texts.push(String(chunk))
+          most = Math.max(most, ++since)
+          const endMs = performance.now() + limits.messagesTellMs
+          while (performance.now() < endMs);
+        },
+        end: () => void ends.push(texts.length),
+      }
+      const [sender, receiver] = socketpair({ ring }, {}, handler)
+      for (const text of all) sender.send(text)
+      sender.close()
+      await until(() => texts.length === all.length, 'all of them')
+      expect(texts).toEqual(all)
+      expect(most).toBeLessThanOrEqual(3 * limits.messagesPerLook)
+      if (name === 'seqpacket') await until(() => ends.length === 1, 'the end')
+      expect(ends.every((told) => told === all.length)).toBe(true)
+      receiver.close()
+      await untilIdle(ring)
+    })
+  }
 })

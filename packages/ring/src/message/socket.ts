@@ -5,6 +5,7 @@ import { Operation, type OperationOwner } from '../queue/operation-table'
 import type { Ring } from '../ring'
 import { closeUnclaimed, SentDescriptors } from '../socket/rights'
 import { assertTransition } from '../stream/state'
+import { nowMs, setImmediate } from '../timers'
 import type {
   Address, MessageDetails, MessageHandler, MessageTransport, TransportState, WriteCallback,
 } from '../transport'
@@ -67,6 +68,8 @@ implements MessageTransport<A, To>, OperationOwner, MessageReceiverOwner<A>, Mes
   parked = false
   #referenced = false
   #needsDrain = false
+  /** What is left of the batch waits for the next iteration of the event loop; nothing is received until then. */
+  #yielding = false
   readonly #cancellation = new Cancellation()
   #closeSubmitted = false
   #descriptorClosed = false
@@ -372,7 +375,7 @@ implements MessageTransport<A, To>, OperationOwner, MessageReceiverOwner<A>, Mes
   }
 
   #steer(): void {
-    if (this.receives) this.#receiver.steer(this.awaitsMessages)
+    if (this.receives) this.#receiver.steer(this.awaitsMessages && !this.#yielding)
     else if (this.#state === 'ended' && this.messagesQueued !== 0) this.#throwAway()
     if (this.sends) this.#sender.submit()
     // Where sending is a call, no completion comes.
@@ -457,19 +460,38 @@ implements MessageTransport<A, To>, OperationOwner, MessageReceiverOwner<A>, Mes
     if (this.#state !== 'closed') this.handler.error?.(this, error)
   }
 
+  get #hasToTell(): boolean {
+    return this.receives && !this.paused && this.#receiver.batch.count !== 0
+  }
+
   #tellReceived(): void {
-    const { batch } = this.#receiver
-    if (batch.count === 0) return
+    if (this.#receiver.batch.count === 0) return
     try {
-      while (this.receives && !this.paused && batch.count !== 0) {
-        // It may be another's after each.
-        if (this.handler.messages === undefined) this.#tellNext()
-        else this.#tellBatch()
-        this.ring.turn.endEvent()
-      }
+      if (!this.#yielding) this.#tellForAWhile()
     } finally {
       this.#receiver.handedOver()
     }
+  }
+
+  /** Tells of what was received, for `limits.messagesTellMs`, and has the rest told in the next iteration. */
+  #tellForAWhile(): void {
+    const endMs = nowMs() + limits.messagesTellMs
+    for (let told = 1; this.#hasToTell; told++) {
+      // It may be another's after each.
+      if (this.handler.messages === undefined) this.#tellNext()
+      else this.#tellBatch()
+      this.ring.turn.endEvent()
+      if (told % limits.messagesPerLook === 0 && nowMs() >= endMs) break
+    }
+    if (this.#hasToTell) this.#yield()
+  }
+
+  #yield(): void {
+    this.#yielding = true
+    setImmediate(() => {
+      this.#yielding = false
+      if (this.receives) this.ring.turn.schedule(this)
+    })
   }
 
   #tellBatch(): void {
