@@ -94,6 +94,40 @@ describe('what rarely happens does happen here', () => {
     expect(metrics.staleCompletions).toBe(0)
   })
 
+  it('who asks for little does not wait for all who send much, though the pool had nothing for it', async () => {
+    const ring = testRing({ receiveBufferBytes: kib, receiveBuffers: 16, receiveBuffersMax: 16 })
+    const { metrics } = ring
+    const connections: TcpConnection[] = []
+    let toldIn = 0
+    let receivedBefore = 0
+    const listener = await server(ring, {
+      open(connection) {
+        connection.pause()
+        connections.push(connection)
+      },
+      data(_connection, chunk) {
+        if (chunk[0] === 0) return
+        toldIn = metrics.turns
+        receivedBefore = metrics.bytesRead
+      },
+    })
+    for (let index = 0; index <= 50; index++) {
+      const peer = nodeConnect(listener.address.port, loopback).on('error', () => undefined)
+      onTestFinished(() => { peer.destroy() })
+      await once(peer, 'connect')
+      await until(() => connections.length === index + 1, 'the connection')
+      peer.write(index === 50 ? 'x' : Buffer.alloc(8 * mib))
+    }
+    const resumedIn = metrics.turns
+    for (const connection of connections) connection.resume()
+    await until(() => toldIn !== 0, 'the one byte')
+    expect(metrics.directReceives).toBeGreaterThan(50)
+    expect(toldIn - resumedIn).toBeLessThan(10)
+    expect(receivedBefore).toBeLessThan(4 * mib)
+    for (const connection of connections) connection.destroy()
+    await listener.close()
+  })
+
   it('a receive without bundles is counted as one buffer, though many are told together', async () => {
     const options = { receiveBufferBytes: 64, receiveBuffers: 2048, receiveBuffersMax: 2048 }
     const ring = testRing({ ...options, receiveMethod: 'single' })

@@ -16,17 +16,22 @@ export interface DirectReader {
 /**
  * Streams that have found the receive pool empty. They are received from by system calls of their own, each into a
  * chunk that the application gets as it is, in turn, until the kernel has nothing left of them: that takes no buffers
- * from others, and saves the copy out of the pool.
+ * from others, and saves the copy out of the pool. Each is received from once before it waits for its turn.
  */
 export class DirectReceives {
   /** What is received at once: what a chunk may have, or as much as the pool if that has less. */
   readonly chunkBytes: number
   readonly #sockets: SocketCalls
+  /** Those that have not been received from yet: most have less than a chunk, and are armed again. */
+  readonly #new = new Fifo<DirectReader>()
+  /** Those that have filled a chunk. */
   readonly #readers = new Fifo<DirectReader>()
   /** Says to the loop hook that there are readers. */
   readonly #wanted: Uint32Array
   /** What the first of them has received in a row. */
   #inARow = 0
+  /** What may still be received in this turn. */
+  #leftBytes = 0
   /** What is received into next. */
   #chunk: Buffer | undefined
 
@@ -37,15 +42,38 @@ export class DirectReceives {
   }
 
   add(reader: DirectReader): void {
-    this.#readers.push(reader)
+    this.#new.push(reader)
     this.#wanted[Wish.Events] = 1
   }
 
-  /** Lets those that wait receive, as much as one turn allows. */
+  /** Lets those that wait receive, as much as one turn allows. Who asks for little does not wait for who sends much. */
   run(): void {
-    for (let left: number = limits.directBytesPerTurn; left > 0; left -= this.chunkBytes) {
+    this.#leftBytes = limits.directBytesPerTurn
+    this.#runNew()
+    this.#runOthers()
+    this.#wanted[Wish.Events] = this.#new.length === 0 && this.#readers.length === 0 ? 0 : 1
+  }
+
+  /** Those that are added meanwhile come in the next turn. */
+  #runNew(): void {
+    const keptBytes = this.#readers.length === 0 ? 0 : limits.directBytesPerTurn / 2
+    for (let count = this.#new.length; count > 0 && this.#leftBytes > keptBytes; count--) {
+      const reader = this.#new.shift()
+      if (reader === undefined) return
+      // Who throws has been told, and may have more.
+      let goesOn = true
+      try {
+        goesOn = reader.receiveDirectly()
+      } finally {
+        if (goesOn) this.#readers.push(reader)
+      }
+    }
+  }
+
+  #runOthers(): void {
+    while (this.#leftBytes > 0) {
       const reader = this.#readers.at(0)
-      if (reader === undefined) break
+      if (reader === undefined) return
       const goesOn = reader.receiveDirectly()
       this.#inARow += this.chunkBytes
       if (goesOn && this.#inARow < limits.directBytesInARow) continue
@@ -53,7 +81,6 @@ export class DirectReceives {
       this.#readers.shift()
       if (goesOn) this.#readers.push(reader)
     }
-    this.#wanted[Wish.Events] = this.#readers.length === 0 ? 0 : 1
   }
 
   /**
@@ -65,6 +92,7 @@ export class DirectReceives {
     const chunk = this.#chunk ??= Buffer.allocUnsafeSlow(this.chunkBytes)
     const result = this.#sockets.receive(fd, chunk, MessageFlag.DontWait)
     if (result <= 0) return result
+    this.#leftBytes -= result
     if (result === chunk.byteLength) {
       this.#chunk = undefined
       return chunk
