@@ -120,3 +120,21 @@ it('what is written while others have all send memory arrives, and is told as ev
   expect(told.filter((error) => error instanceof Error)).toEqual([])
   server.close()
 })
+
+it('what a class of sockets makes of a chunk before there is a connection is made of it once', async () => {
+  const turned = (chunk: Buffer): Buffer => Buffer.from(chunk).reverse()
+  class Turning extends net.Socket {
+    override _write(chunk: Buffer, _encoding: BufferEncoding, done: () => void): void {
+      super._write(turned(chunk), 'binary', done)
+    }
+  }
+  const server = net.createServer((socket) => socket.end()).listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const client = new Turning().connect((server.address() as AddressInfo).port, '127.0.0.1')
+  client.write('secret')
+  const [socket] = await once(server, 'connection') as [Socket]
+  const [received] = await once(socket, 'data') as [Buffer]
+  expect(String(received)).toBe('terces')
+  client.destroy()
+  server.close()
+})

@@ -136,7 +136,10 @@ export class SocketMethods extends Duplex {
   override _write(chunk: Uint8Array | string, encoding: BufferEncoding, done: WriteDone): void {
     const own = this[state]
     if (this.connecting) {
-      writeWhenConnected(this, chunk, encoding, done, () => this._write(chunk, encoding, done))
+      writeWhenConnected(this, chunk, encoding, done, () => {
+        // Not that of a class which inherits it, and may have changed the chunk.
+        SocketMethods.prototype._write.call(this, chunk, encoding, done)
+      })
     } else if (own.handle === null) {
       done(socketClosed())
     } else {
@@ -148,7 +151,7 @@ export class SocketMethods extends Duplex {
   override _writev(chunks: Write[], done: WriteDone): void {
     const own = this[state]
     if (this.connecting) {
-      writeWhenConnected(this, chunks, '', done, () => this._writev(chunks, done))
+      writeWhenConnected(this, chunks, '', done, () => SocketMethods.prototype._writev.call(this, chunks, done))
     } else if (own.handle === null) {
       done(socketClosed())
     } else {

@@ -6,6 +6,7 @@ import { inherit } from './inherit'
 import { nodeHttp } from './node-modules'
 import type { Patches } from './patches'
 import { giveStreamHandle } from './stream-handle'
+import { guard } from './thrown-in-session'
 
 /** The class of `http2.createServer()`, which is not exported. A server that never listens is nothing but an object. */
 export const http2Server: object = nodeHttp2.createServer().constructor
@@ -55,7 +56,9 @@ export function replaceHttp(
   const connectOnSheaf = (...parameters: Parameters<typeof connectSession>): nodeHttp2.ClientHttp2Session => {
     connectingSession = true
     try {
-      return connectSession(...givingHandles(parameters))
+      const session = connectSession(...givingHandles(parameters))
+      guard(session)
+      return session
     } finally {
       connectingSession = false
     }

@@ -1,6 +1,8 @@
+import type { EventEmitter } from 'node:events'
 import type nodeNet from 'node:net'
 import { nodeTls } from './node-modules'
 import { giveStreamHandle } from './stream-handle'
+import { guard } from './thrown-in-session'
 
 type Listener = (this: unknown, socket: unknown) => void
 type Constructor = (new (...parameters: unknown[]) => object) & ((this: unknown, ...parameters: unknown[]) => void)
@@ -45,6 +47,8 @@ export function serverConstructor(dropIn: typeof nodeNet.Server, http2Server: ob
 function afterGiving(listener: Listener, user: 'http2' | 'tls'): Listener {
   return function connectionListener(socket) {
     giveStreamHandle(socket, user)
+    if (user === 'http2') (this as EventEmitter).prependOnceListener('session', guard)
     listener.call(this, socket)
+    if (user === 'http2') (this as EventEmitter).removeListener('session', guard)
   }
 }

@@ -1,5 +1,5 @@
 import type { TLSSocket } from 'node:tls'
-import { defaultRing, nodeMajor } from '@sheaf/ring'
+import { defaultRing, nodeMajor, runTicks } from '@sheaf/ring'
 import { handleOf, type Receiver, type Socket } from '@sheaf/ring/net'
 import type { JsStream, Request } from './js-stream'
 import { StreamWrites, type StreamUser } from './stream-writes'
@@ -139,8 +139,13 @@ export class StreamEnd implements Receiver {
     this.#writes.hold()
     try {
       const give = (): void => { this.#stream.readBuffer(chunk) }
-      if (this.#mayServeSession) reportingOfSession(give, this.#servesSession)
-      else give()
+      if (this.#mayServeSession) {
+        // What has waited until now is not of this.
+        runTicks()
+        reportingOfSession(give, this.#servesSession)
+      } else {
+        give()
+      }
     } finally {
       this.#writes.finish()
     }

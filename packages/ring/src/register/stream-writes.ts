@@ -3,6 +3,7 @@ import { detach } from '@sheaf/native'
 import { SheafError, timers } from '@sheaf/ring'
 import { handleOf, type Socket } from '@sheaf/ring/net'
 import type { JsStream, Request } from './js-stream'
+import { reportingOfSession } from './thrown-in-session'
 
 const { ECANCELED, EPIPE } = constants.errno
 
@@ -158,7 +159,9 @@ export class StreamWrites {
       this.#socket.destroy()
       return
     }
-    this.#stream.finishWrite(request, outcome)
+    const finish = (): void => { this.#stream.finishWrite(request, outcome) }
+    if (this.#servesSession()) reportingOfSession(finish, this.#servesSession)
+    else finish()
     const ending = this.#ending
     this.#ending = undefined
     if (ending !== undefined) this.shutdown(ending)

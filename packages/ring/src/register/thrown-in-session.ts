@@ -1,36 +1,67 @@
-import { Duplex } from 'node:stream'
-import { reportThrown, runTicks } from '@sheaf/ring'
+import { reportThrown } from '@sheaf/ring'
 
 type Call = (this: unknown, ...parameters: unknown[]) => unknown
+type Methods = Record<string, Call>
 
+/** Whether what C++ has been asked to do is a session's; undefined while it has been asked nothing. */
+let serves: (() => boolean) | undefined
 /** C++ of a session is calling, and not by way of a tick. */
 let within = false
 
 /**
- * Gives C++ of an HTTP/2 session something to read, and has what listeners throw of that be an `uncaughtException` at
- * once, as it is when libuv has called C++. When JavaScript has, the exception is on its way through C++, which goes on
- * with what it has: of several only the last is told, and that of Node 20 ends the process when it has not been able to
- * tell of a request and is to hand over its body. What C++ calls tells nearly everything in ticks that it makes.
- * @param serves whether it is a session: as long as TLS has not agreed on what it carries that may become known.
+ * Asks C++ of an HTTP/2 session something, and has what listeners throw of that be an `uncaughtException` at once, as
+ * it is when libuv has called C++. When JavaScript has, the exception is on its way through C++, which goes on with
+ * what it has: of several only the last is told, and that of Node 20 ends the process when it has not been able to tell
+ * of a request and is to hand over its body. C++ tells nearly everything in ticks that what it calls makes.
+ * @param of whether it is a session: as long as TLS has not agreed on what it carries that may become known.
  */
-export function reportingOfSession(give: () => void, serves: () => boolean): void {
+export function reportingOfSession(ask: () => void, of: () => boolean): void {
+  const outer = serves
   const { nextTick } = process as { nextTick: Call }
-  // What has waited until now is none of these.
-  runTicks()
-  const reporting = (callback: unknown, ...parameters: unknown[]): void => {
-    for (const parameter of parameters) if (parameter instanceof Duplex) guardStreams(parameter)
-    if (typeof callback === 'function' && serves()) nextTick(callReporting, callback, parameters)
-    else nextTick(callback, ...parameters)
-  }
-  process.nextTick = reporting
+  const reporting = reportingTicks(nextTick)
+  const outerWithin = within
+  const isPut = putNextTick(reporting)
+  serves = of
   within = true
   try {
-    give()
+    ask()
   } finally {
-    within = false
+    within = outerWithin
+    serves = outer
     // Whoever has put something else there meanwhile takes it away, too.
-    if (process.nextTick === reporting) process.nextTick = nextTick
+    if (isPut && process.nextTick === reporting) putNextTick(nextTick)
   }
+}
+
+/** @returns false where it can't be changed: ticks are then as they are. */
+function putNextTick(nextTick: Call): boolean {
+  try {
+    process.nextTick = nextTick
+    return true
+  } catch {
+    return false
+  }
+}
+
+/** Those that have been made, by what they stand in for; and they themselves. */
+const made = new WeakMap<Call, Call>()
+
+/** What a program may keep: it does what `nextTick` does whenever C++ of a session has not been asked something. */
+function reportingTicks(nextTick: Call): Call {
+  let reporting = made.get(nextTick)
+  if (reporting === undefined) {
+    reporting = (callback, ...parameters) => {
+      if (serves === undefined || typeof callback !== 'function' || !serves()) {
+        nextTick(callback, ...parameters)
+      } else {
+        for (const parameter of parameters) guard(parameter)
+        nextTick(callReporting, callback, parameters)
+      }
+    }
+    made.set(nextTick, reporting)
+    made.set(reporting, reporting)
+  }
+  return reporting
 }
 
 function callReporting(callback: Call, parameters: readonly unknown[]): void {
@@ -45,26 +76,78 @@ function callReporting(callback: Call, parameters: readonly unknown[]): void {
   }
 }
 
-/** Streams of HTTP/2, whose class is not exported, have been met. */
-let guarded = false
+/**
+ * What is done to classes of HTTP/2, which are not exported, when the first of theirs is met. It stays, and does
+ * nothing unless C++ has been asked something.
+ */
+const guards: Record<string, ((prototype: Methods) => void) | undefined> = {
+  Http2Stream(prototype) {
+    guardEvents(prototype)
+    for (const name of ['_write', '_writev', '_final']) guardCallback(prototype, name)
+  },
+  Http2Session(prototype) {
+    guardEvents(prototype)
+    for (const name of ['ping', 'settings']) guardCallback(prototype, name)
+  },
+}
 
-/** What a stream receives it tells at once, if somebody listens. The change to its class stays, and is none else. */
-function guardStreams(made: Duplex): void {
-  if (guarded) return
-  const streams = Object.getPrototypeOf(Object.getPrototypeOf(made)) as { emit: Call }
-  if (streams.constructor.name !== 'Http2Stream') return
-  guarded = true
-  const { emit } = streams
-  streams.emit = function (...parameters) {
-    if (!within || parameters[0] !== 'data') return emit.apply(this, parameters)
-    within = false
-    try {
-      return emit.apply(this, parameters)
-    } catch (error) {
-      reportThrown(error)
-      return true
-    } finally {
-      within = true
-    }
+/** Guards the class of `met`, if it is one of those. */
+export function guard(met: unknown): void {
+  if (typeof met !== 'object' || met === null) return
+  const prototype = Object.getPrototypeOf(Object.getPrototypeOf(met) ?? {}) as Methods | null
+  const name = prototype?.constructor.name ?? ''
+  const { [name]: guarding } = guards
+  if (guarding === undefined || !Object.hasOwn(guards, name)) return
+  guards[name] = undefined
+  guarding(prototype as Methods)
+}
+
+/** Some C++ has told at once: what a stream receives, if somebody listens. */
+function guardEvents(prototype: Methods): void {
+  const inherited = Object.getPrototypeOf(prototype) as Methods
+  prototype.emit = function (...parameters) {
+    return within
+      ? reported(() => inherited.emit.apply(this, parameters))
+      : inherited.emit.apply(this, parameters)
   }
+}
+
+/** The last parameter is what is called when it is done. */
+function guardCallback(prototype: Methods, name: string): void {
+  const { [name]: method } = prototype
+  prototype[name] = function (...parameters) {
+    const done = parameters.at(-1)
+    if (typeof done === 'function') {
+      const call = done as Call
+      parameters[parameters.length - 1] = function (this: unknown, ...told: unknown[]) {
+        return within ? reported(() => call.apply(this, told)) : call.apply(this, told)
+      }
+    }
+    return method.apply(this, parameters)
+  }
+}
+
+/** Calls what C++ has called, or what a promise's callback has, which C++ runs as well. */
+function reported(call: () => unknown): unknown {
+  within = false
+  try {
+    return call()
+  } catch (error) {
+    if (!isOfNative()) throw error
+    reportThrown(error)
+    return true
+  } finally {
+    within = true
+  }
+}
+
+/** What C++ calls, by name. */
+const callbacks = /\bon(StreamRead|StreamClose|StreamTrailers|WriteComplete|Settings|Ping)\b|\b(settings|ping)Call/
+
+function isOfNative(): boolean {
+  const { stackTraceLimit } = Error
+  Error.stackTraceLimit = 50
+  const { stack } = new Error()
+  Error.stackTraceLimit = stackTraceLimit
+  return callbacks.test(String(stack))
 }
