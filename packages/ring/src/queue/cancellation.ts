@@ -5,27 +5,17 @@
  * ever, so it is cancelled again.
  */
 export class Cancellation {
-  #made = false
-  /** Requests that no answer has counted so far. */
-  #missed = 0
-  /** Cancellations that are still to be answered. */
-  #unanswered = 0
+  #sought = 0
 
-  /**
-   * @param outstanding requests in the kernel.
-   * @param cancellations that are made for them. @returns whether to make them now.
-   */
-  isDue(outstanding: number, cancellations = 1): boolean {
-    if (this.#made) return false
-    this.#made = true
-    this.#missed = outstanding
-    this.#unanswered = cancellations
+  /** @param outstanding requests in the kernel. @returns whether to cancel them now. */
+  isDue(outstanding: number): boolean {
+    if (this.#sought !== 0) return false
+    this.#sought = outstanding
     return true
   }
 
-  /** One of them has completed. @param found how many requests it has found, or `-errno`. */
+  /** @param found how many requests were found, or `-errno`. */
   answered(found: number): void {
-    this.#missed -= Math.max(found, 0)
-    if (--this.#unanswered === 0 && this.#missed > 0) this.#made = false
+    if (found < this.#sought) this.#sought = 0
   }
 }
