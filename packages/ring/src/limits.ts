@@ -128,7 +128,7 @@ export const limits = {
   localMessageBytesMax: 1024 * 1024,
   /**
    * How long one socket is told of datagrams before the event loop's other handles have their turn. A flood of them,
-   * with a handler that takes 50 µs, held up timers for 1.5 s (p50) to 2.9 s (max); with this 0.7 to 13 ms, and more
+   * with a handler that takes 50 µs, held up timers for 1.5 s (p50) to 2.9 s (max); with this 0.4 to 25 ms, and more
    * datagrams are told. What comes meanwhile the kernel keeps or drops.
    */
   messagesTellMs: 1,

@@ -397,8 +397,8 @@ it('thousands of sockets that get more than there are buffers try again no more 
   }
   await Promise.all(received.map((each) => each.arrived(4)))
   for (const { texts } of received) expect(texts).toEqual(['1', '2', '3', '4'])
-  // Once to begin with, once for each datagram, and a little.
-  expect(ring.metrics.receivesArmed).toBeLessThan(6 * sockets.length)
+  // Once to begin with, once for each datagram, as often where the time to tell one was over, and a little.
+  expect(ring.metrics.receivesArmed).toBeLessThan(10 * sockets.length)
   await untilIdle(ring, sockets.length)
 }, 30_000)
 

@@ -54,7 +54,7 @@ function reportingTicks(nextTick: Call): Call {
       if (serves === undefined || typeof callback !== 'function' || !serves()) {
         nextTick(callback, ...parameters)
       } else {
-        for (const parameter of parameters) guard(parameter)
+        if (guards.size !== 0) for (const parameter of parameters) guard(parameter)
         nextTick(callReporting, callback, parameters)
       }
     }
@@ -80,25 +80,26 @@ function callReporting(callback: Call, parameters: readonly unknown[]): void {
  * What is done to classes of HTTP/2, which are not exported, when the first of theirs is met. It stays, and does
  * nothing unless C++ has been asked something.
  */
-const guards: Record<string, ((prototype: Methods) => void) | undefined> = {
-  Http2Stream(prototype) {
+const guards = new Map<unknown, (prototype: Methods) => void>([
+  ['Http2Stream', (prototype) => {
     guardEvents(prototype)
     for (const name of ['_write', '_writev', '_final']) guardCallback(prototype, name)
-  },
-  Http2Session(prototype) {
+  }],
+  ['Http2Session', (prototype) => {
     guardEvents(prototype)
     for (const name of ['ping', 'settings']) guardCallback(prototype, name)
-  },
-}
+  }],
+])
 
 /** Guards the class of `met`, if it is one of those. */
 export function guard(met: unknown): void {
   if (typeof met !== 'object' || met === null) return
-  const prototype = Object.getPrototypeOf(Object.getPrototypeOf(met) ?? {}) as Methods | null
-  const name = prototype?.constructor.name ?? ''
-  const { [name]: guarding } = guards
-  if (guarding === undefined || !Object.hasOwn(guards, name)) return
-  guards[name] = undefined
+  const prototype: unknown = Object.getPrototypeOf(Object.getPrototypeOf(met) ?? {})
+  const { constructor: maker } = (prototype ?? {}) as { constructor?: { name?: unknown } }
+  const name = maker?.name
+  const guarding = guards.get(name)
+  if (guarding === undefined) return
+  guards.delete(name)
   guarding(prototype as Methods)
 }
 

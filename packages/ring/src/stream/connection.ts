@@ -686,9 +686,14 @@ export abstract class StreamConnection implements
     else this.reset(error)
   }
 
-  /** A send is in the kernel, or waits for room there. */
+  /** A send is in the kernel. */
   get sending(): boolean {
-    return this.#sender.sending
+    return this.#sender.queue.inFlight
+  }
+
+  /** One waits for room there. */
+  get waitsForRoom(): boolean {
+    return this.#sender.waitsForRoom
   }
 
   /** What received buffers are queued in to be sent as they are; undefined when nothing may be sent any more. */

@@ -66,7 +66,7 @@ export class PoolForwarding extends Forwarding {
   #checkPressure(): void {
     const to = this.#to
     // What has come in this turn has not been tried yet: only a receiver that keeps an earlier send waiting is full.
-    if (!to.sending || to.bytesQueued < to.writableHighWaterMark) return
+    if (!(to.sending || to.waitsForRoom) || to.bytesQueued < to.writableHighWaterMark) return
     this.#ring.metrics.forwardPauses++
     super.holdBack()
   }

@@ -219,9 +219,9 @@ export class Sender {
     if (this.#owner.state !== 'open' && queue.queuedBytes === 0 && !queue.inFlight) this.#finish()
   }
 
-  /** Something is in the kernel, or waits until there is room. */
-  get sending(): boolean {
-    return this.queue.inFlight || this.#roomWait !== undefined
+  /** The kernel has no room for what is next, which is not in it. */
+  get waitsForRoom(): boolean {
+    return this.#roomWait !== undefined
   }
 
   #recall(): void {
