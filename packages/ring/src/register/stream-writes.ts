@@ -80,7 +80,7 @@ export class StreamWrites {
     this.#asking = true
     try {
       // A stream of HTTP/2 ends in an iteration of the event loop that follows the one in which it was answered.
-      const more = this.#servesSession()
+      const more = this.#user === 'http2'
       handle.writeOwn(chunks, more, this.#done)
       // TLS has joined what there is.
       if (!more) handle.answered()
