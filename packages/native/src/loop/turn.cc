@@ -169,14 +169,14 @@ bool TurnHook::Submit() {
       yielded_ = yielded_ || (ImmediatesFirst() && LoopIsBusy());
     }
     // What has been told may have taken away what the loop was busy with, and what waits for that.
-    wishes_->busy = LoopIsBusy() ? 1 : 0;
-    if (wishes_->busy == 0 && std::exchange(wishes_->again, 0) != 0) {
+    if (wishes_->again != 0 && !LoopIsBusy()) {
+      wishes_->again = wishes_->busy = 0;
       wishes_->turn = 1;
       continue;
     }
     if (!HasWork() && !FindWork()) {
       // To take it and give it again are two system calls, and the loop is about to come again.
-      if (signalled_ && wishes_->busy != 0) return false;
+      if (signalled_ && LoopIsBusy()) return false;
       ForgetSignal();
       if (Settle()) return false;
     }
