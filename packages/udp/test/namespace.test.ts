@@ -13,12 +13,12 @@ function namespaceWith(context: TestContext, ...commands: string[]): string[] {
   return ['unshare', '-n', 'sh', '-c', script]
 }
 
+const cable = ['ip link add d0 type veth peer name d1', 'ip link set d0 up', 'ip link set d1 up']
+
 it('multicast over IPv6', async (context) => {
   const wrapper = namespaceWith(
     context,
-    'ip link add d0 type veth peer name d1',
-    'ip link set d0 up',
-    'ip link set d1 up',
+    ...cable,
     'ip -6 addr add fd00::1/64 dev d0 nodad',
   )
   const ended = await run(`
@@ -174,10 +174,8 @@ it('the interface by which multicast leaves is that of both families', async (co
 it('a socket of dgram is closed although the network takes hardly anything', async (context) => {
   const wrapper = namespaceWith(
     context,
-    'ip link add d0 type veth peer name d1',
+    ...cable,
     'ip addr add 10.77.0.1/24 dev d0',
-    'ip link set d0 up',
-    'ip link set d1 up',
     'ip neigh add 10.77.0.2 lladdr 02:00:00:00:00:02 dev d0',
     // A datagram a second.
     'tc qdisc add dev d0 root tbf rate 8kbit burst 4kb limit 100mb',
