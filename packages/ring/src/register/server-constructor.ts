@@ -2,7 +2,7 @@ import type { EventEmitter } from 'node:events'
 import type nodeNet from 'node:net'
 import { nodeTls } from './node-modules'
 import { giveStreamHandle } from './stream-handle'
-import { guard } from './thrown-in-session'
+import { guardSessionOf } from './thrown-in-session'
 
 type Listener = (this: unknown, socket: unknown) => void
 type Constructor = (new (...parameters: unknown[]) => object) & ((this: unknown, ...parameters: unknown[]) => void)
@@ -47,8 +47,7 @@ export function serverConstructor(dropIn: typeof nodeNet.Server, http2Server: ob
 function afterGiving(listener: Listener, user: 'http2' | 'tls'): Listener {
   return function connectionListener(socket) {
     giveStreamHandle(socket, user)
-    if (user === 'http2') (this as EventEmitter).prependOnceListener('session', guard)
+    if (user === 'http2') guardSessionOf(this as EventEmitter)
     listener.call(this, socket)
-    if (user === 'http2') (this as EventEmitter).removeListener('session', guard)
   }
 }

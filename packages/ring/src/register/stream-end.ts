@@ -138,13 +138,12 @@ export class StreamEnd implements Receiver {
   #give(chunk: Uint8Array): void {
     this.#writes.hold()
     try {
-      const give = (): void => { this.#stream.readBuffer(chunk) }
       if (this.#mayServeSession) {
         // What has waited until now is not of this.
         runTicks()
-        reportingOfSession(give, this.#servesSession)
+        reportingOfSession(() => { this.#stream.readBuffer(chunk) }, this.#servesSession)
       } else {
-        give()
+        this.#stream.readBuffer(chunk)
       }
     } finally {
       this.#writes.finish()

@@ -159,9 +159,11 @@ export class StreamWrites {
       this.#socket.destroy()
       return
     }
-    const finish = (): void => { this.#stream.finishWrite(request, outcome) }
-    if (this.#servesSession()) reportingOfSession(finish, this.#servesSession)
-    else finish()
+    if (this.#servesSession()) {
+      reportingOfSession(() => { this.#stream.finishWrite(request, outcome) }, this.#servesSession)
+    } else {
+      this.#stream.finishWrite(request, outcome)
+    }
     const ending = this.#ending
     this.#ending = undefined
     if (ending !== undefined) this.shutdown(ending)

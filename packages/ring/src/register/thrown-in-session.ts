@@ -1,3 +1,4 @@
+import type { EventEmitter } from 'node:events'
 import { reportThrown } from '@sheaf/ring'
 
 type Call = (this: unknown, ...parameters: unknown[]) => unknown
@@ -101,6 +102,11 @@ export function guard(met: unknown): void {
   if (guarding === undefined) return
   guards.delete(name)
   guarding(prototype as Methods)
+}
+
+/** Guards the class of the sessions that `server` makes, the first of which it tells of next. */
+export function guardSessionOf(server: EventEmitter): void {
+  if (guards.has('Http2Session')) server.prependOnceListener('session', guard)
 }
 
 /** Some C++ has told at once: what a stream receives, if somebody listens. */
