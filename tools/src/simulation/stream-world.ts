@@ -8,7 +8,7 @@ import { Reactions, Thrown } from './reactions'
 import { SimulatedMachine } from './simulated-machine'
 import { type FamilyAdapter, adapters } from './stream-families'
 import { check } from './violation'
-import { World } from './world'
+import { settleTurnsMax, World } from './world'
 
 const pausedTurnsMax = 3000
 /** Times that the narrowest place of a world is to be gone through. */
@@ -279,18 +279,26 @@ class StreamWorld extends World<Step> {
     // As long as somebody is paused, others may look in vain for buffers every few milliseconds.
     await this.machine.rest(pausedTurnsMax, this.see)
     this.checkNow()
-    for (const end of this.#ends) {
-      check(end.state !== 'closing', 'closing waits for nobody else')
-      end.pausesEvery = 0
-    }
+    await this.#checkClosing()
+    for (const end of this.#ends) end.pausesEvery = 0
     this.#giveUpUnmatched()
     for (const end of this.#ends) end.transport?.resume()
     await this.#settleOpen()
     await this.#endAll()
-    for (const listener of [...this.#listeners.values(), ...this.#ownListeners]) void listener.close()
+    this.#closeListeners()
     await this.settle()
     check(this.#failures.length === 0, 'connecting succeeds', () => String(this.#failures[0]))
     for (const end of this.#ends) end.checkFinally()
+  }
+
+  /** Who is closing is closed, whoever is paused. */
+  async #checkClosing(): Promise<void> {
+    const closing = this.#ends.filter((end) => end.state === 'closing')
+    if (closing.length === 0) return
+    // They may have begun just now.
+    await this.machine.rest(pausedTurnsMax, this.see)
+    this.checkNow()
+    check(closing.every((end) => end.state !== 'closing'), 'closing waits for nobody else')
   }
 
   /** Ends who is open, and destroys who was cut: that may leave who it was joined with waiting for ever for more. */
@@ -313,10 +321,28 @@ class StreamWorld extends World<Step> {
         await this.settleBetween()
       }
       await this.#settleOpen()
+      if (ends === this.#ends.length) await this.#settleLast()
       // Descriptors that are free again may have let others be accepted, who end as well.
     } while (ends !== this.#ends.length)
-    // Nobody holds a descriptor that a listener could wait for.
+  }
+
+  /** Nobody holds a descriptor any more that a listener could wait for, but who waits for it to be accepted. */
+  async #settleLast(): Promise<void> {
+    const rested = await this.machine.rest(settleTurnsMax, this.see)
+    this.checkNow()
+    if (rested) return
+    for (const end of this.#ends) {
+      if (end.receives !== undefined) continue
+      end.link.cut = true
+      end.transport?.destroy()
+    }
+    // Listeners alone may have all descriptors, and try in vain to accept who is gone.
+    this.#closeListeners()
     await this.settle()
+  }
+
+  #closeListeners(): void {
+    for (const listener of [...this.#listeners.values(), ...this.#ownListeners]) void listener.close()
   }
 
   /** As long as there are connections, a listener may try in vain to accept more. */

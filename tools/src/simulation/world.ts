@@ -4,7 +4,7 @@ import { checkRing } from './ring-checks'
 import { check } from './violation'
 
 /** Turns within which a world must come to rest. */
-const settleTurnsMax = 40_000
+export const settleTurnsMax = 40_000
 /** And so many it is given where it may not, as somebody waits for what another has to do. */
 const restTurnsMax = 5000
 
