@@ -39,7 +39,11 @@ it.each([['ENOBUFS', Errno.ENOBUFS], ['ECANCELED', Errno.ECANCELED]])(
     sender.setSendBufferBytes(4096)
     sender.write(Buffer.alloc(limits.sendBlockBytes), (error) => void told.push(error))
     await until(() => sender.sending, 'the send')
-    sender.complete(Operation.Send, -errno, 0)
+    // The kernel's completion of it says that it has failed.
+    const complete = sender.complete.bind(sender)
+    sender.complete = (operation, result, flags) => {
+      complete(operation, operation === Operation.Send ? -errno : result, flags)
+    }
     receiver.resume()
     await until(() => closed.length === 2, 'both ends to close')
     expect(told).toEqual([expect.objectContaining({ code, syscall: 'write' })])

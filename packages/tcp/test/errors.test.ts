@@ -271,6 +271,30 @@ describe('giving up', () => {
     await untilIdle(ring)
   })
 
+  it('what a connection has in the kernel is cancelled without a look at what all others have', async () => {
+    const ring = testRing()
+    const byDescriptor = vi.spyOn(ring.submissions, 'cancelDescriptor')
+    const byKind = vi.spyOn(ring.submissions, 'cancelOperation')
+    const port = await silentPort()
+    const controller = new AbortController()
+    const attempt = connect({ host: loopback, port, ring, signal: controller.signal }, {})
+    await sleep(30)
+    controller.abort()
+    await expect(attempt).rejects.toMatchObject({ name: 'AbortError' })
+    expect(byKind).toHaveBeenCalledOnce()
+    // It sends what waits for room, and receives.
+    const listener = await server(ring, { open: (peer) => { peer.pause() } })
+    const received = new Received()
+    const connection = await client(ring, listener, received)
+    connection.write(Buffer.alloc(32 * 1024 * 1024))
+    await until(() => connection.bytesWritten > 0, 'the first bytes')
+    await sleep(50)
+    connection.destroy()
+    await received.closed
+    expect(byKind.mock.calls.length).toBeGreaterThan(2)
+    expect(byDescriptor).not.toHaveBeenCalled()
+  })
+
   it.each(['ring', 'node'] as const)('an abort before is an AbortError, whatever the reason: %s', async (backend) => {
     const aborted = { name: 'AbortError', code: 'ABORT_ERR', cause: 'enough' }
     const signal = AbortSignal.abort('enough')

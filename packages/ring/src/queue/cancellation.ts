@@ -5,17 +5,27 @@
  * ever, so it is cancelled again.
  */
 export class Cancellation {
-  #sought = 0
+  #made = false
+  /** Requests that no answer has counted so far. */
+  #missed = 0
+  /** Cancellations that are still to be answered. */
+  #unanswered = 0
 
-  /** @param outstanding requests in the kernel. @returns whether to cancel them now. */
-  isDue(outstanding: number): boolean {
-    if (this.#sought !== 0) return false
-    this.#sought = outstanding
+  /**
+   * @param outstanding requests in the kernel.
+   * @param cancellations that are made for them. @returns whether to make them now.
+   */
+  isDue(outstanding: number, cancellations = 1): boolean {
+    if (this.#made) return false
+    this.#made = true
+    this.#missed = outstanding
+    this.#unanswered = cancellations
     return true
   }
 
-  /** @param found how many requests were found, or `-errno`. */
+  /** One of them has completed. @param found how many requests it has found, or `-errno`. */
   answered(found: number): void {
-    if (found < this.#sought) this.#sought = 0
+    this.#missed -= Math.max(found, 0)
+    if (--this.#unanswered === 0 && this.#missed > 0) this.#made = false
   }
 }

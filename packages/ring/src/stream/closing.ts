@@ -7,8 +7,12 @@ import type { SendQueue } from './send-queue'
 
 /** The connection that is closed. */
 interface ClosingOwner extends Scheduled {
-  /** A receive is in the kernel. */
+  /** A connect is in the kernel. */
+  readonly connects: boolean
+  /** A receive is. */
   readonly receives: boolean
+  /** A poll for its reset is. */
+  readonly awaitsHangUp: boolean
   /** Closing it waits for what the peer has not acknowledged. */
   readonly lingers: boolean
 }
@@ -46,20 +50,34 @@ export class Closing {
       this.submitted = true
       this.#ring.submissions.close(this.#slot, this.#fd, this.#connection.lingers)
     } else {
-      this.#cancel(outstanding)
+      this.#cancel()
     }
   }
 
-  /** @returns whether the kernel is asked to. */
-  #cancel(outstanding: number): boolean {
-    if (!this.#cancellation.isDue(outstanding)) return false
-    const { submissions } = this.#ring
-    if (outstanding === 1 && this.#connection.receives) {
-      submissions.cancelOperation(this.#slot, Operation.Receive, Operation.CancelAll)
-    } else {
-      submissions.cancelDescriptor(this.#slot, this.#fd)
+  /**
+   * By what each is for, which the kernel finds at once. @returns whether it is asked to, or all that is left are
+   * cancellations, which complete by themselves.
+   */
+  #cancel(): boolean {
+    const operations = this.#cancellable()
+    const { length } = operations
+    if (length === 0) return true
+    if (!this.#cancellation.isDue(length, length)) return false
+    for (const operation of operations) {
+      this.#ring.submissions.cancelOperation(this.#slot, operation, Operation.CancelAll)
     }
     return true
+  }
+
+  /** What may stay in the kernel for ever: one request of each. */
+  #cancellable(): Operation[] {
+    const { awaitsHangUp, connects, receives } = this.#connection
+    const operations: Operation[] = []
+    if (connects) operations.push(Operation.Connect)
+    if (receives) operations.push(Operation.Receive)
+    if (awaitsHangUp) operations.push(Operation.HangUp)
+    if (this.#send.inFlight) operations.push(Operation.Send)
+    return operations
   }
 
   /**
@@ -69,7 +87,7 @@ export class Closing {
   closeNow(): void {
     if (this.submitted || this.#lastChance !== undefined || this.#connection.lingers) return
     const outstanding = this.#ring.operations.outstanding(this.#slot)
-    if (outstanding !== 0 && !(this.#cancel(outstanding) && this.#ring.hasDone(this.#slot))) return
+    if (outstanding !== 0 && !(this.#cancel() && this.#ring.hasDone(this.#slot))) return
     this.submitted = this.#closed = true
     this.#ring.sockets.close(this.#fd)
   }
@@ -79,9 +97,9 @@ export class Closing {
     return this.#closed && this.#ring.operations.outstanding(this.#slot) === 0
   }
 
-  /** @param found how many requests the kernel has found to cancel, or `-errno`. */
+  /** @param found how many requests of one kind the kernel has found to cancel, or `-errno`. */
   cancelled(found: number): void {
-    this.#cancellation.answered(found)
+    this.#cancellation.answered(Math.min(found, 1))
   }
 
   /** What was written just before leaves, as it would have by a system call of `node:net`. */

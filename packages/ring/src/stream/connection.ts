@@ -447,7 +447,9 @@ export abstract class StreamConnection implements
 
   #completeConnect(result: number): void {
     const isOver = this.#connecting?.ended(result, this.#state === 'connecting') ?? true
-    if (!isOver || this.#state !== 'connecting') return
+    if (!isOver) return
+    this.#connecting = undefined
+    if (this.#state !== 'connecting') return
     if (result < 0) {
       this.destroy(systemError(result, 'connect'))
     } else {
@@ -518,8 +520,16 @@ export abstract class StreamConnection implements
     return this.#receiver.forwarding?.holding !== true
   }
 
+  get connects(): boolean {
+    return this.#connecting !== undefined
+  }
+
   get receives(): boolean {
     return this.#receiver.armed
+  }
+
+  get awaitsHangUp(): boolean {
+    return this.#receiver.awaitsHangUp
   }
 
   get reads(): boolean {

@@ -105,6 +105,10 @@ export class Receiver implements DirectReader {
     return this.#armed
   }
 
+  get awaitsHangUp(): boolean {
+    return this.#hangUp === 'awaited'
+  }
+
   /** It is among {@link DirectReceives}, and not armed meanwhile. */
   get direct(): boolean {
     return this.#direct
