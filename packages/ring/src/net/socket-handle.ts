@@ -310,6 +310,7 @@ export class SocketHandle {
 
   /** As libuv does it: after the immediates that are waiting, and before anything else is received. */
   #tellClosedLater(): void {
+    closedIn = this.#ring.turn.iteration
     this.#ring.turn.immediatesFirst()
     timers.setImmediate(() => this.#tellClosed())
   }
