@@ -37,6 +37,8 @@ export class Turn {
   readonly #last = new Set<Scheduled>()
   /** `metrics.bytesWritten` when it began. */
   #writtenBefore = 0
+  /** See {@link sendAll}. */
+  #sendsAll = false
   #advancesFirst = false
   #prompt = false
   /** What waits for the end of an event is still to run: see {@link eventTold}. */
@@ -111,6 +113,17 @@ export class Turn {
     this.#wanted[Wish.Turn] = 1
   }
 
+  /** Has `send` send all that the kernel has room for: what is left may have no other turn to leave in. */
+  sendAll(send: () => void): void {
+    const outer = this.#sendsAll
+    this.#sendsAll = true
+    try {
+      send()
+    } finally {
+      this.#sendsAll = outer
+    }
+  }
+
   /** Has what scheduled members have to send leave before whatever is submitted from now on. */
   sendScheduled(): void {
     this.#scheduleAwaiting()
@@ -129,7 +142,7 @@ export class Turn {
     // The one before the next is being advanced.
     for (let index = Math.max(this.#sentNow, this.#advanced - 1); index < this.#scheduled.length; index++) {
       const member = this.#scheduled[index]
-      member.sendWritten?.()
+      this.sendAll(() => member.sendWritten?.())
       // When it writes again, it is to be among those after these.
       member.scheduled = false
     }
@@ -157,7 +170,7 @@ export class Turn {
 
   /** All connections have sent as much within it, by system calls of their own, as they may. */
   get sentEnough(): boolean {
-    return this.#ring.metrics.bytesWritten - this.#writtenBefore >= limits.sendBytesPerTurn
+    return !this.#sendsAll && this.#ring.metrics.bytesWritten - this.#writtenBefore >= limits.sendBytesPerTurn
   }
 
   /** Whether what answers what is being told is to leave at once, and not with the turn: see {@link Pace}. */

@@ -1,8 +1,8 @@
 import { once } from 'node:events'
 import nodeNet, { type AddressInfo, type Socket } from 'node:net'
 import { Worker } from 'node:worker_threads'
-import { defaultRing } from '@sheaf/ring'
-import { pattern, takeSendMemory } from '@sheaf/ring/testing'
+import { defaultRing, limits } from '@sheaf/ring'
+import { pattern, takeSendMemory, until } from '@sheaf/ring/testing'
 import { expect, it, onTestFinished } from 'vitest'
 import net from '../src/net'
 
@@ -137,4 +137,30 @@ it('what a class of sockets makes of a chunk before there is a connection is mad
   expect(String(received)).toBe('terces')
   client.destroy()
   server.close()
+})
+
+it('what is written before a socket is destroyed has left, however much others have sent in that turn', async () => {
+  const sockets = 160
+  const sizeBytes = 256 * 1024
+  expect(sockets * sizeBytes).toBeGreaterThan(4 * limits.sendBytesPerTurn)
+  const accepted: Socket[] = []
+  const server = net.createServer((socket) => accepted.push(socket))
+  server.listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const { port } = server.address() as AddressInfo
+  const received = await Promise.all(Array.from({ length: sockets }, async () => {
+    const client = nodeNet.connect(port, '127.0.0.1')
+    await once(client, 'connect')
+    let bytes = 0
+    client.on('data', (chunk: Buffer) => { bytes += chunk.byteLength })
+    return { client, bytes: () => bytes }
+  }))
+  await until(() => accepted.length === sockets, 'sockets to be accepted')
+  for (const socket of accepted) {
+    socket.write(Buffer.alloc(sizeBytes))
+    socket.destroy()
+  }
+  server.close()
+  await Promise.all(received.map(({ client }) => once(client, 'close')))
+  expect(received.map(({ bytes }) => bytes())).toEqual(received.map(() => sizeBytes))
 })

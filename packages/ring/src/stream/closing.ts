@@ -136,7 +136,7 @@ export class Closing {
   /** @returns false when all has been sent. */
   #sendLast(): boolean {
     try {
-      this.#send.submit()
+      this.#ring.turn.sendAll(() => this.#send.submit())
     } catch {
       // A chunk that was taken away: what came before it has been sent.
       this.giveUpLastChance()

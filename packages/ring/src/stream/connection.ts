@@ -195,7 +195,7 @@ export abstract class StreamConnection implements
 
   flush(): void {
     if (this.#state === 'closed' || this.ring.closed) return
-    this.#steer()
+    this.ring.turn.sendAll(() => this.#steer())
     // It closes in its turn, when it has told what there is to tell.
     if (this.#isOver) this.ring.turn.schedule(this)
     this.ring.submit()
@@ -241,7 +241,7 @@ export abstract class StreamConnection implements
   destroyNow(reset: boolean): void {
     if (this.#state === 'closing' || this.#state === 'closed') return
     this.ring.turn.sendScheduled()
-    this.sendWritten()
+    this.ring.turn.sendAll(() => this.sendWritten())
     if (this.active && this.#sender.queue.queuedBytes !== 0) this.ring.reap()
     if (reset) this.reset()
     else this.destroy()
