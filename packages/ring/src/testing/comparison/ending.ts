@@ -225,8 +225,9 @@ export const ending: Record<string, Scenario> = {
   async 'writes that are uncorked when one before them has failed'(scene) {
     const { pair, watch } = scene
     for (const who of ['first', 'second']) {
-      const { client, accepted } = await pair()
-      accepted.pause().on('error', () => undefined)
+      // What it had received would have the send wait anew, and meet the reset before the receive does.
+      const { client, accepted } = await pair({ pauseOnConnect: true })
+      accepted.on('error', () => undefined)
       watch(who, client).on('error', () => undefined)
       client.pause()
       const written = (what: string) => (error?: Error | null): void => {
