@@ -83,11 +83,8 @@ export const limits = {
    * told of at once, for ever, must let the kernel and the event loop have theirs.
    */
   advancesPerMember: 8,
-  /**
-   * What connections send within a turn, by system calls of their own: peers that take all that is written as fast as
-   * it is written must not have the loop to themselves. It is more than a kernel sends to a peer that does not read.
-   */
-  sendBytesPerTurn: 8 * 1024 * 1024,
+  /** See {@link RingOptions.sendBytesPerTurn}: to encrypt as much takes TLS 2 ms. */
+  sendBytesPerTurn: 2 * 1024 * 1024,
   /** What `write` calls full, as `node:net` sockets do by default on 64-bit systems since Node 20. */
   writableHighWaterMark: 64 * 1024,
   /** `drain` comes when the queue is below this part of the high-water mark: fewer, larger refills. */

@@ -38,6 +38,11 @@ export interface RingOptions {
   sendBlocksMax?: number
   /** Entries of a leased buffer group: a power of two, 1 to 32768. */
   groupEntries?: number
+  /**
+   * Bytes that streams, all together, send by system calls of their own before others have their turn, 1 to 2^30: who
+   * writes to peers that read as fast as that must not have the event loop to himself. Default 2 MB.
+   */
+  sendBytesPerTurn?: number
   /** Completions are dispatched for at most this many rounds before the event loop's other handles have their turn. */
   roundsPerTurn?: number
   /**
@@ -129,6 +134,7 @@ export function resolveRingOptions(options: RingOptions = {}): ResolvedRingOptio
     sendMethod: oneOf('sendMethod', options.sendMethod, 'bundle', ['bundle', 'sendmsg', 'single']),
     sendBlocksMax: integer('sendBlocksMax', options.sendBlocksMax, limits.sendBlocksMax, 1, 65536),
     groupEntries: powerOfTwo('groupEntries', options.groupEntries, limits.groupEntries, limits.bufferRingEntriesMax),
+    sendBytesPerTurn: integer('sendBytesPerTurn', options.sendBytesPerTurn, limits.sendBytesPerTurn, 1, 2 ** 30),
     roundsPerTurn: integer('roundsPerTurn', options.roundsPerTurn, limits.roundsPerTurn, 1, 1024),
     busyPollMicroseconds: integer(
       'busyPollMicroseconds',

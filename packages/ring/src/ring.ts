@@ -107,7 +107,7 @@ export class Ring {
       reserveFraction: options.receiveReserveFraction,
     }).open()
     const wanted = new Uint32Array(native.wanted)
-    this.turn = new Turn(this, wanted)
+    this.turn = new Turn(this, wanted, options.sendBytesPerTurn)
     this.waiters = new BufferWaiters(this.pool, this.metrics, () => {
       this.turn.wake()
     })

@@ -23,7 +23,11 @@ export class Turn {
   readonly #ring: Ring
   readonly #wanted: Uint32Array
   readonly #pace: Pace
+  readonly #sendBytes: number
   #scheduled: Scheduled[] = []
+  /** See {@link scheduleNext}. */
+  #next: Scheduled[] = []
+  #advancing = false
   /** See {@link awaitMore}. */
   readonly #awaitingMore = new Set<Scheduled>()
   /** The iteration in which the first of them came. */
@@ -44,9 +48,13 @@ export class Turn {
   /** What waits for the end of an event is still to run: see {@link eventTold}. */
   #ticksDue = false
 
-  /** @param wanted `NativeRing.wanted` */
-  constructor(ring: Ring, wanted: Uint32Array) {
+  /**
+   * @param wanted `NativeRing.wanted`
+   * @param sendBytes see {@link RingOptions.sendBytesPerTurn}.
+   */
+  constructor(ring: Ring, wanted: Uint32Array, sendBytes: number) {
     this.#ring = ring
+    this.#sendBytes = sendBytes
     this.#wanted = wanted
     this.#pace = new Pace(ring.metrics)
   }
@@ -60,6 +68,16 @@ export class Turn {
     this.#scheduled.push(member)
     this.#wanted[Wish.Turn] = 1
     if (processEnds) this.#sendLast(member)
+  }
+
+  /** As {@link schedule}, but not in this turn, in which others have sent enough: it is among the first of the next. */
+  scheduleNext(member: Scheduled): void {
+    if (!this.#advancing) {
+      this.schedule(member)
+    } else if (!member.scheduled) {
+      member.scheduled = true
+      this.#next.push(member)
+    }
   }
 
   /**
@@ -170,7 +188,7 @@ export class Turn {
 
   /** All connections have sent as much within it, by system calls of their own, as they may. */
   get sentEnough(): boolean {
-    return !this.#sendsAll && this.#ring.metrics.bytesWritten - this.#writtenBefore >= limits.sendBytesPerTurn
+    return !this.#sendsAll && this.#ring.metrics.bytesWritten - this.#writtenBefore >= this.#sendBytes
   }
 
   /** Whether what answers what is being told is to leave at once, and not with the turn: see {@link Pace}. */
@@ -295,19 +313,30 @@ export class Turn {
     this.#wanted[Wish.Turn] = this.#scheduled.length === 0 ? 0 : 1
     pool.publish()
     for (const waiter of waiters.release()) this.schedule(waiter)
-    let left = limits.advancesPerMember * (this.#scheduled.length + ring.members.size)
+    this.#advancing = true
+    try {
+      this.#advanceScheduled()
+    } finally {
+      this.#advancing = false
+    }
+    // A handler may have closed it.
+    if (this.#ring.closed) return
+    // Those left over ask for more whenever they are told: the kernel and the event loop come first.
+    this.#scheduled = this.#scheduled.slice(this.#advanced).concat(this.#next)
+    this.#next = []
+    this.#advanced = this.#sentScheduled = this.#sentNow = 0
+    this.#wanted[Wish.Turn] = waiters.settle(pool.publish()) || this.#scheduled.length !== 0 ? 1 : 0
+    submissions.publish()
+  }
+
+  #advanceScheduled(): void {
+    let left = limits.advancesPerMember * (this.#scheduled.length + this.#ring.members.size)
     while (this.#advanced < this.#scheduled.length && left-- > 0) {
       const member = this.#scheduled[this.#advanced++]
       member.advance()
       this.endEvent()
-      // A handler may have closed the ring.
       if (this.#ring.closed) return
     }
-    // Those left over ask for more whenever they are told: the kernel and the event loop come first.
-    this.#scheduled = this.#scheduled.slice(this.#advanced)
-    this.#advanced = this.#sentScheduled = this.#sentNow = 0
-    this.#wanted[Wish.Turn] = waiters.settle(pool.publish()) || this.#scheduled.length !== 0 ? 1 : 0
-    submissions.publish()
   }
 
   /** Does what was scheduled, and submits it, now. */

@@ -1,7 +1,8 @@
 import fc from 'fast-check'
 import type { StreamProgram, StreamReaction, StreamStep } from './program'
 import {
-  receiveInterrupted, ringOptions, sendBlocksMax, temperaments, throwsEvery, withInterruptions, withSendBlocks,
+  receiveInterrupted, ringOptions, sendBlocksMax, sendBytesPerTurn, temperaments, throwsEvery, withInterruptions,
+  withSendBlocks, withTurns,
 } from './worlds'
 
 const at = fc.nat({ max: 15 })
@@ -68,5 +69,6 @@ export function streamPrograms(stepsMax: number): fc.Arbitrary<StreamProgram> {
     throwsEvery,
     receiveInterrupted,
     sendBlocksMax,
-  }).map(withInterruptions).map(withSendBlocks)
+    sendBytesPerTurn,
+  }).map(withInterruptions).map(withSendBlocks).map(withTurns)
 }

@@ -82,6 +82,9 @@ export const receiveInterrupted = fc.constantFrom(0, 0, 0.2)
 /** From send memory that others nearly always have to enough of it. Drawn by itself, too. */
 export const sendBlocksMax = fc.constantFrom(limits.sendBlocksMax, limits.sendBlocksMax, 1, 4, 12)
 
+/** From so little that each must wait for a turn of its own to all that is written. Drawn by itself, too. */
+export const sendBytesPerTurn = fc.constantFrom(limits.sendBytesPerTurn, limits.sendBytesPerTurn, 1, 20_000)
+
 /** Puts what was drawn by itself where it belongs. */
 export function withInterruptions<P extends { readonly temperament: Partial<Temperament> }>(
   { receiveInterrupted, ...program }: P & { readonly receiveInterrupted: number },
@@ -94,4 +97,11 @@ export function withSendBlocks<P extends { readonly ring: RingOptions }>(
   { sendBlocksMax, ...program }: P & { readonly sendBlocksMax: number },
 ): Omit<P, 'sendBlocksMax'> & { readonly ring: RingOptions } {
   return { ...program, ring: { ...program.ring, sendBlocksMax } }
+}
+
+/** As {@link withInterruptions}. */
+export function withTurns<P extends { readonly ring: RingOptions }>(
+  { sendBytesPerTurn, ...program }: P & { readonly sendBytesPerTurn: number },
+): Omit<P, 'sendBytesPerTurn'> & { readonly ring: RingOptions } {
+  return { ...program, ring: { ...program.ring, sendBytesPerTurn } }
 }

@@ -163,7 +163,12 @@ void TurnHook::Remind() {
 /** @returns whether the loop is not to block. */
 bool TurnHook::Submit() {
   if (suppresses_wakeups_) ring_->SetEventfdDisabled(true);
+  const uint64_t began = uv_hrtime();
   for (uint32_t round = 0; round < max_rounds_ && !HasEvents(); round++) {
+    if (round != 0 && uv_hrtime() - began > kLongTurn) {
+      yielded_ = true;
+      return true;
+    }
     if (Wanted()) {
       if (!TakeTurn()) return false;
       yielded_ = yielded_ || (ImmediatesFirst() && LoopIsBusy());

@@ -155,10 +155,11 @@ export class SendQueue implements BlockHolder {
 
   /**
    * Sends what there is, unless something is in flight. Called once a turn. @returns false if nothing is in flight
-   * though something is left: there was no send memory, and the kernel has no room.
+   * though something is left: it {@link awaitsTurn}, or there was no send memory, and the kernel has no room.
    */
   submit(): boolean {
     if (this.inFlight) return true
+    if (this.awaitsTurn) return false
     this.#flightWaits = this.waits
     if (this.#flightBlock !== undefined) {
       this.#submitFlight(this.#flightBlock)
@@ -389,6 +390,7 @@ export class SendQueue implements BlockHolder {
         // They come first.
         if (this.#holdsSpans) return
         if (this.#sendInPlace(backlog, large)) continue
+        if (this.awaitsTurn) return
       }
       const room = this.#room()
       if (room === 0) {
@@ -405,6 +407,11 @@ export class SendQueue implements BlockHolder {
       // These bytes wait in the kernel until it has room; then the rest is tried again.
       if (large !== undefined) return
     }
+  }
+
+  /** What is next is large, and others have sent enough in this turn. */
+  get awaitsTurn(): boolean {
+    return this.#backlog?.inPlace !== undefined && !this.#holdsSpans && this.#ring.turn.sentEnough
   }
 
   get #holdsSpans(): boolean {

@@ -139,6 +139,11 @@ export class Sender {
     return this.queue.queuedBytes !== 0 || (this.#sources !== undefined && this.#sources.length !== 0)
   }
 
+  /** Nobody waits for anything of it. */
+  get settled(): boolean {
+    return this.queue.queuedBytes === 0 && (this.#callbacks?.empty ?? true)
+  }
+
   forgetSource(source: ForwardingSource): void {
     this.#sources = this.#sources?.filter((other) => other !== source)
   }
@@ -205,7 +210,8 @@ export class Sender {
         this.#owner.destroy(systemError(queue.failure, 'write'))
         return
       }
-      if (waits) this.#waitForRoom()
+      if (waits && queue.awaitsTurn) this.#ring.turn.scheduleNext(this.#owner)
+      else if (waits) this.#waitForRoom()
       // In place, of which no completion tells: the owner hears of it before anything comes of it.
       if (queue.sentBytes !== sentBytes) {
         this.#ring.turn.schedule(this.#owner)

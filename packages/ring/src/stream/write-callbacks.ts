@@ -28,6 +28,10 @@ export class WriteCallbacks {
     return this.#ends.shift()
   }
 
+  get empty(): boolean {
+    return this.#waiting.length === 0 && this.#ends.length === 0
+  }
+
   /**
    * The connection is closed: calls everybody who is left, with `failed` where what they wait for has not happened.
    * @returns what was thrown; nobody is left out because of it.
