@@ -58,6 +58,7 @@ export class SocketHandle {
   #waiting: WaitingWrite | undefined
   #closed: (() => void) | undefined
   #closing = false
+  #closeTold = false
   /** Connected without a `connect` that did not wait, of which Linux tells the next one. */
   #knownConnected = false
   /** The connection is gone, and the owner has been told. */
@@ -246,8 +247,14 @@ export class SocketHandle {
     } else if (this.#connection.state === 'closed') {
       this.#tellClosedLater()
     } else {
-      this.#connection.destroyNow(false)
+      this.#destroyNow(this.#connection, false)
     }
+  }
+
+  /** Of what is closed at once it is told in this iteration of the event loop, whenever the kernel says the rest. */
+  #destroyNow(connection: StreamConnection, reset: boolean): void {
+    connection.destroyNow(reset)
+    if (connection.closedAtOnce) this.#ring.turn.afterwards(() => { this.#tellClosedLater() })
   }
 
   /**
@@ -295,7 +302,7 @@ export class SocketHandle {
   reset(closed?: () => void): number {
     const connection = this.#connection
     if (connection === undefined || connection.state === 'closed') this.close(closed)
-    else if (this.#beginClose(closed)) connection.destroyNow(true)
+    else if (this.#beginClose(closed)) this.#destroyNow(connection, true)
     return 0
   }
 
@@ -310,7 +317,8 @@ export class SocketHandle {
 
   /** As libuv does it: after the immediates that are waiting, and before anything else is received. */
   #tellClosedLater(): void {
-    closedIn = this.#ring.turn.iteration
+    if (this.#closeTold) return
+    this.#closeTold = true
     this.#ring.turn.immediatesFirst()
     timers.setImmediate(() => this.#tellClosed())
   }

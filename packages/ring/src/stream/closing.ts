@@ -30,7 +30,8 @@ export class Closing {
   readonly #cancellation = new Cancellation()
   /** The descriptor is closed, or the kernel has been asked to close it. */
   submitted = false
-  #closed = false
+  /** The descriptor is closed. */
+  closed = false
   /** What is queued has until then to leave. */
   #lastChance: NodeJS.Immediate | undefined
 
@@ -88,13 +89,13 @@ export class Closing {
     if (this.submitted || this.#lastChance !== undefined || this.#connection.lingers) return
     const outstanding = this.#ring.operations.outstanding(this.#slot)
     if (outstanding !== 0 && !(this.#cancel() && this.#ring.hasDone(this.#slot))) return
-    this.submitted = this.#closed = true
+    this.submitted = this.closed = true
     this.#ring.sockets.close(this.#fd)
   }
 
   /** It was closed by {@link closeNow}, and all that was in the kernel has completed. */
   get finished(): boolean {
-    return this.#closed && this.#ring.operations.outstanding(this.#slot) === 0
+    return this.closed && this.#ring.operations.outstanding(this.#slot) === 0
   }
 
   /** @param found how many requests of one kind the kernel has found to cancel, or `-errno`. */

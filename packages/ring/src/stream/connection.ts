@@ -248,6 +248,11 @@ export abstract class StreamConnection implements
     this.#closing?.closeNow()
   }
 
+  /** What is left of it is what the kernel has still to say, which tells nobody anything but that it is closed. */
+  get closedAtOnce(): boolean {
+    return this.#closing?.closed === true && this.#sender.settled
+  }
+
   reset(error?: Error): void {
     if (this.#state === 'closing' || this.#state === 'closed') return
     this.prepareReset()
