@@ -239,7 +239,7 @@ export interface SocketCalls {
   socketpair(domain: number, type: number, into: Int32Array): number
   /** `address` is a whole `sockaddr` as the kernel wants it. */
   bind(fd: number, address: Uint8Array): number
-  /** Only for datagram sockets and for addresses that can't block. */
+  /** Only for datagram sockets, and for sockets in non-blocking mode. */
   connect(fd: number, address: Uint8Array): number
   listen(fd: number, backlog: number): number
   /** Fills `into` with the `sockaddr`. @returns its length in bytes, even if that is more than fits, or `-errno`. */

@@ -14,7 +14,6 @@ export const enum Opcode {
   Close = 19,
   Send = 26,
   Receive = 27,
-  Shutdown = 34,
 }
 
 /** `IOSQE_*`: flags of one submission entry. */

@@ -154,7 +154,10 @@ export const limits = {
   burstsPerTurn: 4,
   /** Linked requests of one destination: longer chains gain nothing and fill the submission queue. */
   messageChainMax: 256,
-  /** How long a lane waits for room where there is no socket to be told of it by (`EMFILE`). */
+  /**
+   * How long a lane waits for room where there is no socket to be told of it by (`EMFILE`), and a Unix socket that
+   * connects for room in a backlog.
+   */
   roomRetryMs: 10,
   /** For so long nothing more has come of a peer that takes nothing any more: then that was all. */
   goneReceiveMs: 20,

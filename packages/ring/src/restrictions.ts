@@ -17,7 +17,6 @@ export const restrictions: RingRestrictions = {
     Opcode.Close,
     Opcode.Send,
     Opcode.Receive,
-    Opcode.Shutdown,
   ),
   entryFlags: EntryFlag.Link | EntryFlag.Async | EntryFlag.BufferSelect,
 }

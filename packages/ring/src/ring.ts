@@ -18,6 +18,7 @@ import { CompletionQueue } from './queue/completion-queue'
 import { Operation, OperationTable, userDataLow } from './queue/operation-table'
 import { SubmissionQueue } from './queue/submission-queue'
 import { restrictions } from './restrictions'
+import { FullBacklogs } from './socket/full-backlogs'
 import { DirectReceives } from './stream/direct-receives'
 import { type Scheduled, Turn } from './turn'
 
@@ -67,6 +68,8 @@ export class Ring {
   /** What connects are shown of where to: nothing that a peer holds keeps others from connecting. */
   readonly addresses: SendMemory
   readonly groups: GroupPool
+  /** Unix sockets that wait to be connected. */
+  readonly fullBacklogs = new FullBacklogs()
   /** Connections and listeners that are not closed. */
   readonly members = new Set<RingMember>()
   readonly mergeAdjacent: boolean

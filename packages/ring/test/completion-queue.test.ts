@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest'
-import { EnterFlag } from '../src/abi'
-import { Kernel, socketPair } from './kernel'
+import { EnterFlag, shutdownWrite } from '../src/abi'
+import { binding, Kernel, socketPair } from './kernel'
 
 /** Owners that note that they are told, in `told`. */
 function owners(kernel: Kernel, told: string[]): (name: string) => number {
@@ -47,8 +47,7 @@ it('few are counted without sends, and none of them has ended or failed', () => 
   enter(kernel)
   expect([completions.isFew(1), completions.isFew(2)]).toEqual([false, true])
   completions.drain()
-  submissions.shutdownWrite(owner('end'), left)
-  kernel.enter(1)
+  expect(binding.sockets.shutdown(left, shutdownWrite)).toBe(0)
   submissions.send(owner('failure'), left, byteOf(kernel), 1)
   enter(kernel)
   expect(completions.isFew(2)).toBe(false)

@@ -1,5 +1,5 @@
 import type { Binding, Region } from '@sheaf/native'
-import { bufferIdShift, CompletionFlag, EnterFlag } from '../src/abi'
+import { bufferIdShift, CompletionFlag, EnterFlag, shutdownWrite } from '../src/abi'
 import { BufferRing } from '../src/memory/buffer-ring'
 import { Operation } from '../src/queue/operation-table'
 import { RawRing } from './raw-ring'
@@ -38,6 +38,7 @@ interface End {
  */
 export class RawRun {
   readonly log: string[] = []
+  readonly #binding: Binding
   readonly #ring: RawRing
   readonly #memory: Region
   readonly #outgoing: Buffer
@@ -51,6 +52,7 @@ export class RawRun {
   readonly #ends: End[] = []
 
   constructor(binding: Binding, steps: readonly RawStep[]) {
+    this.#binding = binding
     this.#ring = new RawRing(binding)
     this.#memory = this.#ring.map(outgoingBytes)
     this.#outgoing = Buffer.from(this.#memory.buffer)
@@ -123,8 +125,7 @@ export class RawRun {
       case 'shutdown':
         if (end.shut) return
         end.shut = true
-        this.#begin(end, Operation.Shutdown)
-        this.#ring.submissions.shutdownWrite(slot, fd)
+        this.#binding.sockets.shutdown(fd, shutdownWrite)
         break
       case 'close':
         if (sending || receiving) return
@@ -155,20 +156,16 @@ export class RawRun {
   #enter(): void {
     this.#ring.submissions.publish()
     do {
-      // Linux has a thread of its own shut a socket down.
-      const shutting = this.#ends.some(({ inFlight }) => (inFlight.get(Operation.Shutdown) ?? 0) !== 0)
-      this.#ring.native.enter(shutting ? 1 : 0, EnterFlag.GetEvents)
+      this.#ring.native.enter(0, EnterFlag.GetEvents)
       this.#ring.completions.drain()
-    } while (
-      this.#ring.submissions.workWaits || this.#ends.some(({ inFlight }) => inFlight.get(Operation.Shutdown) === 1)
-    )
+    } while (this.#ring.submissions.workWaits)
   }
 
   #completed(index: number, operation: Operation, result: number, flags: number): void {
     const end = this.#ends[index]
     if ((flags & CompletionFlag.More) === 0) end.inFlight.set(operation, (end.inFlight.get(operation) ?? 1) - 1)
-    // Those say nothing that is not said by what they end, and Linux shuts down when it likes.
-    if (operation === Operation.Cancel || operation === Operation.Shutdown) return
+    // It says nothing that is not said by what it ends.
+    if (operation === Operation.Cancel) return
     const named = (flags & CompletionFlag.Buffer) === 0 ? '' : ` buffer ${flags >>> bufferIdShift}`
     const more = (flags & CompletionFlag.More) === 0 ? '' : ' more'
     const received = operation === Operation.Receive && result > 0 ? ` ${this.#received(result)}` : ''

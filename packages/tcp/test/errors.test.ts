@@ -458,6 +458,18 @@ describe('after the end', () => {
     await expect(listening).rejects.toThrow(expect.objectContaining({ code: 'ERR_SHEAF_RING_CLOSED' }))
   })
 
+  it('a ring that is closed while one connects has its memory back', async () => {
+    const ring = createRing()
+    const { address: { port } } = await server(testRing(), {})
+    const refused = expect(connect({ port, host: loopback, ring }, {})).rejects.toMatchObject({
+      code: 'ERR_SHEAF_RING_CLOSED',
+    })
+    while (ring.usage.sendBlocks === 0) await Promise.resolve()
+    ring.close()
+    await refused
+    expect(ring.usage).toMatchObject({ members: 0, sendBlocks: 0 })
+  })
+
   it('a closed ring refuses newcomers and tells its connections', async () => {
     const ring = createRing()
     const received = new Received()

@@ -16,11 +16,12 @@ import {
 } from './options'
 import { beginPair, openPair, unixStreamSocket } from './socket'
 import type { UnixConnection } from './transport'
-import { encodeUnixAddress } from './unix-address'
+import { encodeUnixAddress, nonBlockingType } from './unix-address'
 
 /**
  * Connects to a Unix stream socket; the connection is told to `handler`, beginning with `open`. Where a listener's
- * backlog is full, it waits (`node:net` fails with `EAGAIN`).
+ * backlog is full, it waits until that is not so or it is given up, and looks every 10 ms; on Node's sockets it fails
+ * with `EAGAIN`.
  * @returns when connected. Rejects with `TypeError` or `RangeError` for bad options; with what `net.connect` fails with
  *   (`ENOENT`, `ECONNREFUSED`, `EACCES`; `EPROTOTYPE` for a socket of another type; …); with `EINVAL` for a path that
  *   is too long; with `ETIMEDOUT` after `timeout`; with an `AbortError`; with `ERR_SHEAF_UNAVAILABLE` where `backend`
@@ -49,7 +50,7 @@ function connectingOnRing(
   ring.assertOpen()
   const target = encodeUnixAddress(options.path, 'connect')
   const { domain, type } = unixStreamSocket
-  const fd = openSocket(ring, domain, type, 0)
+  const fd = openSocket(ring, domain, type | nonBlockingType, 0)
   const connection = prepared(ring, fd, () => new RingUnixConnection(ring, fd, handler, options))
   connection.connect(target)
   return connection

@@ -25,6 +25,10 @@ export class RingUnixConnection extends StreamConnection implements UnixConnecti
     if (options.receiveCredentials === true) receiveCredentials(ring, fd)
   }
 
+  override connect(address: Uint8Array): void {
+    this.connectByCall(address)
+  }
+
   override write(
     chunk: Uint8Array | string,
     second?: BufferEncoding | WriteCallback | WriteOptions | null,

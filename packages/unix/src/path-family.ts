@@ -4,7 +4,7 @@ import type { AddressFamily } from '@sheaf/ring/net'
 import { RingUnixConnection } from './connection'
 import { listenOnRing } from './listening'
 import { unixStreamSocket } from './socket'
-import { encodeUnixAddress } from './unix-address'
+import { encodeUnixAddress, nonBlockingType } from './unix-address'
 
 /** Since 1.51 what a server asks for is all that the mode of its file has. */
 const libuvAddsToModes = !libuvIsAtLeast(1, 51)
@@ -15,7 +15,10 @@ const eacces = -13
 export const pathFamily: AddressFamily = {
   kind: 'pipe',
 
-  open: (ring) => resultOf(() => openSocket(ring, unixStreamSocket.domain, unixStreamSocket.type, 0)),
+  open: (ring) => {
+    const { domain, type } = unixStreamSocket
+    return resultOf(() => openSocket(ring, domain, type | nonBlockingType, 0))
+  },
 
   bind: (ring, fd, { address }) => ring.sockets.bind(fd, encodeUnixAddress(address, 'bind')),
 

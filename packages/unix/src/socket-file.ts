@@ -2,9 +2,8 @@ import { chmodSync, fchmodSync, linkSync, lstatSync, renameSync, unlinkSync } fr
 import { resolve } from 'node:path'
 import { openSocket, type Ring, type SocketKind, systemError } from '@sheaf/ring'
 import type { FileOptions } from './options'
-import { encodeUnixAddress, unixFamily } from './unix-address'
+import { encodeUnixAddress, nonBlockingType, unixFamily } from './unix-address'
 
-const nonBlockingType = 0o4000
 const refused = -111
 const addressInUse = -98
 

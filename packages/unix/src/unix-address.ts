@@ -1,6 +1,8 @@
 import { type PathAddress, systemError } from '@sheaf/ring'
 
 export const unixFamily = 1
+/** `SOCK_NONBLOCK`, of a socket's type. */
+export const nonBlockingType = 0o4000
 /** `sun_path` has 108 bytes. A path needs one for the NUL that ends it; an abstract name needs none. */
 const pathBytesMax = 107
 const abstractBytesMax = 108

@@ -1,9 +1,13 @@
+import { once } from 'node:events'
 import { mkdtempSync, rmSync } from 'node:fs'
+import nodeNet from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { defaultRing } from '@sheaf/ring'
 import { runProgram, type SocketFamily, testSameAsNode, testSockets } from '@sheaf/ring/testing'
 import { afterAll, describe, expect, it } from 'vitest'
 import net from '../src/net'
+import { fullSoon, kernelThreads } from './support'
 
 const directory = mkdtempSync(join(tmpdir(), 'sheaf-'))
 afterAll(() => rmSync(directory, { recursive: true }))
@@ -53,6 +57,31 @@ it('of workers that share a path, one that stands still keeps no connection from
   `, { given: { path: join(directory, 'shared'), worker: join(import.meta.dirname, 'fixtures/says-who.cjs') } })
   expect(lines).toEqual(Array.from({ length: 8 }, () => 'true'))
 })
+
+it('a full backlog is told as by node:net, and takes no thread', async () => {
+  const path = join(directory, 'full')
+  const { sockets } = defaultRing()
+  const fd = fullSoon(defaultRing(), path, 1)
+  const first = net.connect(path)
+  await once(first, 'connect')
+  const threads = kernelThreads()
+  const errorOf = async ({ connect }: typeof nodeNet): Promise<unknown> => {
+    const [error] = await once(connect(path).on('connect', () => expect.fail('connected')), 'error') as [Error]
+    return { message: error.message, ...properties(error) }
+  }
+  const errors = await Promise.all(Array.from({ length: 20 }, () => errorOf(net)))
+  const expected = await errorOf(nodeNet)
+  expect(expected).toMatchObject({ code: 'EAGAIN', syscall: 'connect', address: path })
+  for (const error of errors) expect(error).toEqual(expected)
+  expect(kernelThreads()).toBeLessThanOrEqual(threads)
+  first.destroy()
+  sockets.close(fd)
+})
+
+/** What Node's errors carry besides the message. */
+function properties(error: Error): object {
+  return Object.fromEntries(Object.entries(error))
+}
 
 /** May read what there is to be loaded, and nothing else. */
 function permission(folder: string): string[] {

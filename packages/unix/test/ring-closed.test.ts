@@ -1,10 +1,13 @@
 /** A ring that is closed in the middle of a turn, or whose sockets' handlers throw, leaves nobody untold. */
 import { once } from 'node:events'
 import { connect as nodeConnect } from 'node:net'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { limits } from '@sheaf/ring'
 import { openDescriptors, runProgram, until } from '@sheaf/ring/testing'
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, vi } from 'vitest'
 import { connect, createRing, seqpacket, socketpair } from '../src/index'
-import { server, testRing } from './support'
+import { directory, fullSoon, server, testRing } from './support'
 
 const pairs = { stream: socketpair, seqpacket: seqpacket.socketpair }
 
@@ -75,14 +78,25 @@ interface Writer {
   flush(): void
 }
 
-it.each([connect, seqpacket.connect])('closed while one connects, it has its memory back', async (connecting) => {
+it.each([
+  ['stream', 1, connect],
+  ['seqpacket', 5, seqpacket.connect],
+] as const)('closed while one waits to be connected, it tries no more: %s', async (_name, type, connecting) => {
+  const other = testRing()
+  const path = join(directory(), 's')
+  const fd = fullSoon(other, path, type)
+  const first = await connecting({ path, ring: other }, {})
   const ring = createRing()
-  const refused = expect(connecting({ path: '\0nobody listens here', ring }, {})).rejects.toMatchObject({
-    code: 'ERR_SHEAF_RING_CLOSED',
-  })
+  const refused = expect(connecting({ path, ring }, {})).rejects.toMatchObject({ code: 'ERR_SHEAF_RING_CLOSED' })
   ring.close()
+  const tries = vi.spyOn(ring.sockets, 'connect')
   await refused
-  expect(ring.usage).toMatchObject({ members: 0, sendBlocks: 0 })
+  expect(ring.usage.members).toBe(0)
+  await sleep(2 * limits.roomRetryMs)
+  expect(tries).not.toHaveBeenCalled()
+  tries.mockRestore()
+  first.destroy()
+  other.sockets.close(fd)
 })
 
 describe.each(['stream', 'seqpacket'] as const)('`open` of a pair: %s', (kind) => {

@@ -7,8 +7,10 @@ import { join } from 'node:path'
 import { setImmediate, setTimeout as sleep } from 'node:timers/promises'
 import { pattern, Received, until, untilIdle, echo } from '@sheaf/ring/testing'
 import { describe, expect, it, onTestFinished } from 'vitest'
-import { adopt, connect, createRing, datagram, listen, seqpacket, socketpair, type UnixConnection } from '../src/index'
-import { directory, leaveBehind, server, testRing } from './support'
+import {
+  adopt, connect, createRing, datagram, listen, seqpacket, socketpair, type UnixConnection,
+} from '../src/index'
+import { directory, fullSoon, kernelThreads, leaveBehind, server, testRing } from './support'
 
 let names = 0
 
@@ -271,9 +273,7 @@ describe('the socket file', () => {
   it('that is alive with a full backlog is not replaced either, and connecting waits its turn', async () => {
     const ring = testRing()
     const path = join(directory(), 's')
-    const fd = ring.sockets.socket(1, 1, 0)
-    ring.sockets.bind(fd, Buffer.from(`\x01\x00${path}\0`, 'latin1'))
-    ring.sockets.listen(fd, 0)
+    const fd = fullSoon(ring, path, 1)
     const first = await connect({ path, ring }, {})
     await expect(connect({ path, ring, timeout: 50 }, {})).rejects.toMatchObject({
       code: 'ETIMEDOUT', errno: -110, syscall: 'connect', address: path,
@@ -295,14 +295,10 @@ describe('the socket file', () => {
     expect(existsSync(path)).toBe(true)
   })
 
-  // While the kernel tries to connect again and again, before it has a thread of its own wait, it does not find the
-  // request: one that was cancelled then waited for ever.
   it('that is alive with a full backlog is connected to no longer when that is aborted at any time', async () => {
     const ring = testRing()
     const path = join(directory(), 's')
-    const fd = ring.sockets.socket(1, 1, 0)
-    ring.sockets.bind(fd, Buffer.from(`\x01\x00${path}\0`, 'latin1'))
-    ring.sockets.listen(fd, 0)
+    const fd = fullSoon(ring, path, 1)
     const first = await connect({ path, ring }, {})
     for (let turns = 0; turns < 40; turns++) {
       const controller = new AbortController()
@@ -317,6 +313,70 @@ describe('the socket file', () => {
     expect(ring.sockets.close(fd)).toBe(0)
     await untilIdle(ring)
   })
+
+  it.each([
+    ['stream', 1, connect, listen],
+    ['seqpacket', 5, seqpacket.connect, seqpacket.listen],
+  ] as const)('that is alive with a full backlog costs those who wait for it no thread: %s', async (
+    _name, type, connectTo, listenOn,
+  ) => {
+    const ring = testRing()
+    const path = join(directory(), 's')
+    const fd = fullSoon(ring, path, type)
+    const threads = kernelThreads()
+    const connecting = Array.from({ length: 40 }, () => connectTo({ path, ring }, {}))
+    const first = await Promise.race(connecting)
+    // The others have tried.
+    await sleep(20)
+    let accepted = 0
+    const listener = await listenOn({ fd, ring }, { open: () => { accepted++ } })
+    const connections = await Promise.all(connecting)
+    await until(() => accepted === connections.length, 'all of them')
+    expect(kernelThreads()).toBeLessThanOrEqual(threads)
+    expect(connections).toContain(first)
+    for (const connection of connections) connection.destroy()
+    await listener.close()
+    await untilIdle(ring)
+  })
+
+  it('that is alive with a full backlog and closes refuses those who wait', async () => {
+    const ring = testRing()
+    const path = join(directory(), 's')
+    const fd = fullSoon(ring, path, 1)
+    const first = await connect({ path, ring }, {})
+    const refused = expect(connect({ path, ring }, {})).rejects.toMatchObject({ code: 'ECONNREFUSED', address: path })
+    await sleep(20)
+    ring.sockets.close(fd)
+    await refused
+    first.destroy()
+    await untilIdle(ring)
+  })
+})
+
+it.each([
+  ['stream', connect, listen],
+  ['seqpacket', seqpacket.connect, seqpacket.listen],
+] as const)('who has been accepted is told before who has connected: %s', async (_name, connectTo, listenOn) => {
+  const ring = testRing()
+  const path = join(directory(), 's')
+  const told: string[] = []
+  const listener = await listenOn({ path, ring }, { open: () => { told.push('accepted') } })
+  await sleep(20)
+  const connection = await connectTo({ path, ring }, { open: () => { told.push('connected') } })
+  expect(told).toEqual(['accepted', 'connected'])
+  connection.destroy()
+  await listener.close()
+})
+
+it('the end of a seqpacket connection takes no thread of the kernel\'s', async () => {
+  const ring = testRing()
+  const threads = kernelThreads()
+  let ended = 0
+  const handler: seqpacket.SeqpacketHandler = { end: () => { ended++ } }
+  for (const connection of seqpacket.socketpair({ ring }, handler)) connection.end()
+  await until(() => ended === 2, 'both ends')
+  expect(kernelThreads()).toBeLessThanOrEqual(threads)
+  await untilIdle(ring)
 })
 
 describe('peer credentials', () => {

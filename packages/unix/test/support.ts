@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process'
-import { mkdtempSync, rmSync, statSync } from 'node:fs'
+import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setImmediate as nextTurn } from 'node:timers/promises'
@@ -42,6 +42,26 @@ export function leaveBehind(path: string): void {
     require('node:net').createServer().listen(${JSON.stringify(path)}, () => process.kill(process.pid, 'SIGKILL'))`
   spawnSync(process.execPath, ['-e', program])
   if (!statSync(path).isSocket()) throw new Error(`${path} is no socket`)
+}
+
+/** Threads of the kernel's that wait for this process's requests, or have until some seconds ago. */
+export function kernelThreads(): number {
+  const names = readdirSync('/proc/self/task').map((id) => {
+    try {
+      return readFileSync(`/proc/self/task/${id}/comm`, 'utf8')
+    } catch {
+      return 'gone'
+    }
+  })
+  return names.filter((name) => name.startsWith('iou-wrk')).length
+}
+
+/** A socket that listens at `path`, which lets no more than one wait to be accepted. The caller's to close. */
+export function fullSoon({ sockets }: Ring, path: string, type: number): number {
+  const fd = sockets.socket(1, type, 0)
+  sockets.bind(fd, Buffer.from(`\x01\x00${path}\0`, 'latin1'))
+  sockets.listen(fd, 0)
+  return fd
 }
 
 /** What JavaScript holds, once the collector has finished, part of which it leaves to later turns. */

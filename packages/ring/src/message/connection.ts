@@ -1,9 +1,8 @@
-import { Errno } from '../abi'
+import { Errno, shutdownWrite } from '../abi'
 import { SheafError, systemError, type SystemError } from '../errors'
 import { limits } from '../limits'
-import { Operation } from '../queue/operation-table'
 import type { Ring } from '../ring'
-import { Connecting } from '../socket/connecting'
+import { ConnectCall, type ConnectCallOwner } from '../socket/connect-call'
 import { setTimeout } from '../timers'
 import type { Address, MessageConnectionHandler, MessageConnectionTransport } from '../transport'
 import { type MessageSocketTraits, MessageSocket, type MessageSocketOptions } from './socket'
@@ -28,11 +27,14 @@ const messageErrors = new Set<number>([Errno.EMSGSIZE, Errno.ENOBUFS, Errno.ENOM
  * the family must have the socket told something with each (`docs/decisions/0010-unix-messages.md`).
  */
 export abstract class MessageConnection<A extends Address, To extends object = A>
-  extends MessageSocket<A, To> implements MessageConnectionTransport<A, To> {
+  extends MessageSocket<A, To> implements MessageConnectionTransport<A, To>, ConnectCallOwner {
   declare handler: MessageConnectionHandler<MessageConnectionTransport<A, To>, A>
   readonly #allowHalfOpen: boolean
-  #connecting: Connecting | undefined
-  #shutdown: 'no' | 'submitted' | 'done' = 'no'
+  #connecting: ConnectCall | undefined
+  /** The kernel has connected it, of which the owner is told in the turn's advance. */
+  #connected = false
+  /** The peer has been told of the end. */
+  #endSent = false
   /** The owner has ended it, and knows. */
   #endAsked = false
   /** The peer's end has been told. */
@@ -62,10 +64,37 @@ export abstract class MessageConnection<A extends Address, To extends object = A
     this.handler.open?.(this)
   }
 
-  /** Asks the kernel to connect to `address`, a `sockaddr` as it wants it. */
+  /**
+   * Connects to `address`, a `sockaddr` as the kernel wants it. Where the backlog of who listens is full it waits for
+   * room. The socket is in non-blocking mode.
+   */
   connect(address: Uint8Array): void {
-    this.#connecting = Connecting.begin(this.ring, this.slot, this.fd, address)
-    if (this.#connecting === undefined) this.destroy(systemError(-Errno.ENOMEM, 'connect'))
+    this.#connecting = new ConnectCall(this, address, true)
+  }
+
+  /** @internal */
+  connectEnded(result: number): void {
+    if (result < 0) {
+      this.destroy(systemError(result, 'connect'))
+    } else {
+      this.#connected = true
+      this.ring.turn.schedule(this)
+    }
+  }
+
+  override advance(): void {
+    if (this.#connected) this.#tellConnected()
+    else super.advance()
+  }
+
+  #tellConnected(): void {
+    this.#connected = this.scheduled = false
+    if (this.state === 'connecting') {
+      this.ring.metrics.connected++
+      this.begin()
+    } else {
+      super.advance()
+    }
   }
 
   end(): void {
@@ -84,6 +113,11 @@ export abstract class MessageConnection<A extends Address, To extends object = A
     if (this.state === 'connecting') this.destroy()
     else if (this.state === 'ended') this.ring.turn.schedule(this)
     else super.close()
+  }
+
+  override destroy(error?: Error): void {
+    this.#connecting?.release()
+    super.destroy(error)
   }
 
   override ringClosed(error: Error): void {
@@ -137,24 +171,6 @@ export abstract class MessageConnection<A extends Address, To extends object = A
     }, limits.goneReceiveMs)
   }
 
-  protected override completeOther(operation: Operation, result: number): void {
-    if (operation === Operation.Shutdown) {
-      // A peer that is gone already (ENOTCONN) needs no end; receiving tells what became of it.
-      this.#shutdown = 'done'
-    } else if (operation === Operation.Connect) {
-      const isOver = this.#connecting?.ended(result, this.state === 'connecting') ?? true
-      if (!isOver || this.state !== 'connecting') return
-      if (result < 0) {
-        this.destroy(systemError(result, 'connect'))
-      } else {
-        this.ring.metrics.connected++
-        this.begin()
-      }
-    } else {
-      super.completeOther(operation, result)
-    }
-  }
-
   protected override tellEnd(): void {
     if (this.awaitsMessages || this.#endTold || !this.receives || this.paused || this.holdsMessages) return
     if (this.#brokenBy !== undefined) {
@@ -173,9 +189,11 @@ export abstract class MessageConnection<A extends Address, To extends object = A
     if (this.#closing || this.#endTold) {
       // Closing tells the peer of our end.
       this.enter('closing')
-    } else if (this.#shutdown === 'no') {
-      this.#shutdown = 'submitted'
-      this.ring.submissions.shutdownWrite(this.slot, this.fd)
+    } else if (!this.#endSent) {
+      this.#endSent = true
+      // By a system call, as of streams. A peer that is gone already (ENOTCONN) needs no end; receiving tells what
+      // became of it.
+      this.ring.sockets.shutdown(this.fd, shutdownWrite)
     }
   }
 }

@@ -316,13 +316,8 @@ implements MessageTransport<A, To>, OperationOwner, MessageReceiverOwner<A>, Mes
         this.#descriptorClosed = true
         break
       default:
-        this.completeOther(operation, result)
+        invariant(false, 'a datagram socket has a completion that it can\'t have')
     }
-  }
-
-  /** Requests that not every datagram socket makes. */
-  protected completeOther(_operation: Operation, _result: number): void {
-    invariant(false, 'a datagram socket has a completion that it can\'t have')
   }
 
   /** @internal */

@@ -106,10 +106,8 @@ export class SocketHandle {
     this.#connecting = true
     const connection = this.attach(this.fd)
     connection.connect(address)
-    // Node's `connect` is a system call: who listens afterwards, in the same turn, is too late. To a path it is then
-    // answered already; the kernel is to post along with that who has accepted it, of whom is told first.
-    if (this.family.kind === 'pipe') this.#ring.reap()
-    else connection.flush()
+    // Node's `connect` is a system call: who listens afterwards, in the same turn, is too late.
+    connection.flush()
     return 0
   }
 

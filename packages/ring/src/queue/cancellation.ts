@@ -1,8 +1,8 @@
 /**
  * The cancellation of all that somebody has in the kernel ({@link Operation.CancelAll}). The kernel finds a request
  * that waits or that a thread of its own executes, but not one that it is about to try again: on 6.18 it tries 128
- * times to connect to a Unix socket whose backlog is full before it has a thread wait. What was missed could stay for
- * ever, so it is cancelled again.
+ * times to send to a full peer that has ended before it has a thread wait. What was missed could stay for ever, so it
+ * is cancelled again.
  */
 export class Cancellation {
   #made = false

@@ -9,7 +9,6 @@ export const enum Operation {
   Send,
   Accept,
   Connect,
-  Shutdown,
   Cancel,
   CancelAll,
   Close,

@@ -7,7 +7,6 @@ import {
   Mode,
   Opcode,
   PollEvent,
-  shutdownWrite,
   submissionEntryBytes,
   SubmissionQueueFlag,
 } from '../abi'
@@ -187,10 +186,6 @@ export class SubmissionQueue {
   connect(slot: number, fd: number, address: number, lengthBytes: number): void {
     const at = this.#push(slot, Operation.Connect, Opcode.Connect, 0, 0, fd, address, 0, 0, 0)
     this.#entries[at + 2] = lengthBytes
-  }
-
-  shutdownWrite(slot: number, fd: number): void {
-    this.#push(slot, Operation.Shutdown, Opcode.Shutdown, 0, 0, fd, 0, shutdownWrite, 0, 0)
   }
 
   /** Completes once when `fd` can be written to (or read, if it watches that), or has failed. */

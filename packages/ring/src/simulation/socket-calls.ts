@@ -58,10 +58,18 @@ export class SimulatedSocketCalls implements SocketCalls {
   connect(fd: number, address: Uint8Array): number {
     return this.#on(fd, (socket) => {
       if (socket instanceof LocalMessageSocket) return socket.connect(address)
+      if (socket instanceof StreamSocket) return this.#connectStream(socket, address)
       socket.peerName = Uint8Array.from(address)
       this.#names.bindAnywhere(socket, address)
       return 0
     })
+  }
+
+  #connectStream(socket: StreamSocket, address: Uint8Array): number {
+    const listener = this.#names.stream(address)
+    if (listener === undefined) return -Errno.ECONNREFUSED
+    this.#names.bindAnywhere(socket, address)
+    return listener.enqueue(socket) ? 0 : -Errno.EAGAIN
   }
 
   listen(fd: number, backlog: number): number {

@@ -18,7 +18,6 @@ import type { Submission } from './submission'
 const twoTo32 = 2 ** 32
 /** `IORING_ASYNC_CANCEL_FD`. */
 const cancelByDescriptor = 1 << 1
-const shutdownWrite = 1
 /** Levels and types of control messages: `UDP_SEGMENT`, `SCM_RIGHTS`. */
 const udpLevel = 17
 const segmentType = 103
@@ -54,9 +53,6 @@ function beginOnSocket(
   const { socket } = file
   switch (submission.opcode) {
     case Opcode.PollAdd: return new PollRequest(ring, submission, file)
-    case Opcode.Shutdown:
-      if (submission.length !== shutdownWrite) return -Errno.EINVAL
-      return new ImmediateRequest(ring, submission, file, () => socket.shutdownWrite())
     case Opcode.Receive:
     case Opcode.ReceiveMessage:
     case Opcode.Send:

@@ -5,6 +5,7 @@ import { limits } from '../limits'
 import { Operation, type OperationOwner } from '../queue/operation-table'
 import { checkInteger } from '../option-checks'
 import type { Ring } from '../ring'
+import { ConnectCall, type ConnectCallOwner } from '../socket/connect-call'
 import { Connecting } from '../socket/connecting'
 import { commonSocketOption, getSocketOption, setSocketOption } from '../socket/socket-option'
 import { closeUnclaimed, SentDescriptors } from '../socket/rights'
@@ -29,7 +30,7 @@ import { checkCallback, checkWrite } from './write-arguments'
  * the ring calls once a turn after anything has changed. In between, methods only change state and schedule.
  */
 export abstract class StreamConnection implements
-  Transport, ForwardingTarget, OperationOwner, ReceiverOwner, SenderOwner {
+  Transport, ForwardingTarget, OperationOwner, ReceiverOwner, SenderOwner, ConnectCallOwner {
   readonly ring: Ring
   readonly fd: number
   handler: StreamHandler
@@ -65,7 +66,7 @@ export abstract class StreamConnection implements
   /** From `closing` on. */
   #closing: Closing | undefined
   #error: Error | undefined
-  #connecting: Connecting | undefined
+  #connecting: Connecting | ConnectCall | undefined
   /** The kernel has connected it, of which the owner is told in the turn's advance. */
   #connected = false
   /** For whoever handles many connections with one handler: what belongs to this one. */
@@ -404,6 +405,14 @@ export abstract class StreamConnection implements
     if (this.#connecting === undefined) this.destroy(systemError(-Errno.ENOMEM, 'connect'))
   }
 
+  /**
+   * As {@link connect}, of a Unix socket in non-blocking mode. Where the backlog of who listens is full it waits for
+   * room, but under a socket of Node's: that is told `EAGAIN`.
+   */
+  protected connectByCall(address: Uint8Array): void {
+    this.#connecting = new ConnectCall(this, address, !this.underSocket)
+  }
+
   // ---------------------------------------------------------------- what the kernel says
 
   complete(operation: Operation, result: number, flags: number): void {
@@ -417,7 +426,9 @@ export abstract class StreamConnection implements
         if (!this.#sender.complete(result, flags)) this.#closing?.giveUpLastChance()
         break
       case Operation.Connect:
-        this.#completeConnect(result)
+        this.#connecting?.release()
+        this.#connecting = undefined
+        if (this.#state === 'connecting') this.connectEnded(result)
         break
       case Operation.Cancel:
         this.#receiver.cancelled()
@@ -435,7 +446,6 @@ export abstract class StreamConnection implements
         this.#receiver.hungUp()
         break
       case Operation.Accept:
-      case Operation.Shutdown:
       case Operation.Writable:
         invariant(false, 'a connection has a completion that it can\'t have')
     }
@@ -450,16 +460,13 @@ export abstract class StreamConnection implements
     if (failed < 0) this.destroy(systemError(failed, this.#sender.failedCall))
   }
 
-  #completeConnect(result: number): void {
-    const isOver = this.#connecting?.ended(result, this.#state === 'connecting') ?? true
-    if (!isOver) return
-    this.#connecting = undefined
-    if (this.#state !== 'connecting') return
+  /** @internal */
+  connectEnded(result: number): void {
     if (result < 0) {
       this.destroy(systemError(result, 'connect'))
     } else {
-      // The kernel connects a Unix socket at once, so this completion comes before that of who accepts it. As in libuv,
-      // whoever has been accepted is told first.
+      // After what has been completed by then: as in libuv, whoever a Unix socket of this process has accepted is told
+      // first.
       this.#connected = true
       this.ring.turn.schedule(this)
     }
@@ -526,7 +533,7 @@ export abstract class StreamConnection implements
   }
 
   get connects(): boolean {
-    return this.#connecting !== undefined
+    return this.#connecting instanceof Connecting
   }
 
   get receives(): boolean {

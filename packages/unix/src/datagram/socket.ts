@@ -6,7 +6,7 @@ import { Details } from '../details'
 import { checkFileOptions, checkPath, type FileOptions } from '../options'
 import { bindFile, peerLane, unixDatagramSocket } from '../socket'
 import type { SocketFile } from '../socket-file'
-import { decodeUnixAddress, encodeUnixAddress, unixAddressBytesMax } from '../unix-address'
+import { decodeUnixAddress, encodeUnixAddress, nonBlockingType, unixAddressBytesMax } from '../unix-address'
 import { Destinations } from './destinations'
 import type { DatagramOptions } from './options'
 
@@ -22,8 +22,6 @@ export interface Destination {
 }
 
 export type DatagramHandler = MessageHandler<DatagramSocket, PathAddress>
-
-const nonBlockingType = 0o4000
 
 /**
  * A Unix datagram socket. Datagrams are neither lost nor reordered on their way to one destination: where its queue is

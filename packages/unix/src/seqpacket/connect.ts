@@ -5,7 +5,7 @@ import {
 import { listenOnRing } from '../listening'
 import { beginPair, openPair, unixSeqpacketSocket } from '../socket'
 import type { UnixListener } from '../transport'
-import { encodeUnixAddress } from '../unix-address'
+import { encodeUnixAddress, nonBlockingType } from '../unix-address'
 import { SeqpacketConnection, type SeqpacketHandler } from './connection'
 import {
   type AdoptOptions, checkAdoptOptions, checkConnectOptions, checkListenOptions, checkSeqpacketOptions,
@@ -44,7 +44,7 @@ export async function connect(options: ConnectOptions, handler: SeqpacketHandler
   const create = (connecting: SeqpacketHandler): SeqpacketConnection => {
     const target = encodeUnixAddress(path, 'connect')
     const { domain, type } = unixSeqpacketSocket
-    const fd = openSocket(ring, domain, type, 0)
+    const fd = openSocket(ring, domain, type | nonBlockingType, 0)
     const connection = prepared(ring, fd, () => new SeqpacketConnection(ring, fd, connecting, own))
     connection.connect(target)
     return connection
