@@ -6,6 +6,7 @@ import {
 } from '@sheaf/ring'
 import { RingUdpSocket } from '../socket'
 import type { Destination, UdpHandler } from '../transport'
+import { CallbackOrder } from './callback-order'
 import { badDescriptorType } from './errors'
 import { type Descriptor, interfaceIndex } from './socket-calls'
 
@@ -54,6 +55,7 @@ export class Endpoint {
   #referenced = true
   /** Datagrams with a callback that were sent while not referenced. */
   #pending = 0
+  readonly #callbacks = new CallbackOrder()
   #closing = false
   #linger: NodeJS.Timeout | undefined
 
@@ -164,13 +166,13 @@ export class Endpoint {
     if (!this.#referenced) this.#transport.unref()
   }
 
-  /** Queues a datagram. @param to absent on a connected socket. */
+  /** Queues a datagram. @param to absent on a connected socket. @param callback does not throw. */
   send(chunk: Uint8Array, to: Destination | undefined, callback: WriteCallback | undefined): void {
     if (to !== undefined && !this.#takes(to.address)) {
       if (callback !== undefined) process.nextTick(callback, systemError(invalid, 'send'))
       return
     }
-    const told = callback === undefined || this.#referenced ? callback : this.#keepingAlive(callback)
+    const told = callback && this.#callbacks.add(this.#referenced ? callback : this.#keepingAlive(callback))
     // `node:dgram` sends at once, so that a program may send any number without coming back to the event loop.
     if (this.#transport?.send(chunk, to, told) === false) this.#transport.flushAndReap()
   }

@@ -106,6 +106,24 @@ export const scenarios: Record<string, Scenario> = {
     await closed(receiver, sender)
   },
 
+  'calls back in the order of sends, to whomever and whatever becomes of them': async (module, log) => {
+    const receivers = await Promise.all(Array.from({ length: 5 }, () => bound(module)))
+    const sender = await bound(module)
+    const sizes = [10, 65_508, 300, 20, 70_000, 1400, 20, 20]
+    const calledBack: Promise<void>[] = []
+    for (let index = 0; index < 60; index++) {
+      const { port } = receivers[index * 3 % receivers.length].address()
+      calledBack.push(new Promise((told) => {
+        sender.send(Buffer.alloc(sizes[index % sizes.length]), port, '127.0.0.1', (error, sizeBytes) => {
+          log(index, error?.message.replace(String(port), 'port'), sizeBytes)
+          told()
+        })
+      }))
+    }
+    await Promise.all(calledBack)
+    await closed(sender, ...receivers)
+  },
+
   'makes sockets with, without and in place of new, and not of nonsense': async (module, log) => {
     const Socket = module.Socket as unknown as new (type: unknown, listener?: unknown) => dgram.Socket
     const Inheriting = function (this: dgram.Socket) {
