@@ -59,7 +59,7 @@ export class SocketHandle {
   #closed: (() => void) | undefined
   #closing = false
   #closeTold = false
-  /** Connected without a `connect` that did not wait, of which Linux tells the next one. */
+  /** Connected without a `connect` that did not wait, of which Linux tells the next one, or has sent its end since. */
   #knownConnected = false
   /** The connection is gone, and the owner has been told. */
   #lost = false
@@ -230,6 +230,8 @@ export class SocketHandle {
     }
     const resource = requestResource('SHUTDOWNWRAP')
     connection.end((error) => {
+      // A path refuses every further `connect`, and says so later.
+      if (this.family.kind === 'tcp') this.#knownConnected = true
       callLastInScope(resource, done, undefined, isOfWrite(error) ? error : undefined)
       runTicks()
     })

@@ -301,6 +301,16 @@ export const connectingOverTcp: Record<string, Scenario> = {
     await scene.gone(client, accepted)
   },
 
+  async 'a socket that has sent its end is connected already'(scene) {
+    const { log, watch } = scene
+    const { server, client, accepted } = await scene.pair()
+    const where = server.address() as AddressInfo
+    watch('client', client).on('error', ({ code }: NodeJS.ErrnoException) => log('client', code))
+    await new Promise<void>((ended) => client.end(ended))
+    scene.outcome('client', () => client.connect(where.port, where.address) === client)
+    await scene.gone(client, accepted)
+  },
+
   async '`autoSelectFamily` takes the first address that answers'(scene) {
     const { connect, log, watch } = scene
     for (const [name, host, addresses] of [
