@@ -202,9 +202,15 @@ export interface MessageBatch<A extends Address = Address> {
  * `uncaughtException`; the socket goes on with what comes after.
  */
 export interface MessageHandler<T = MessageTransport, A extends Address = Address> {
-  /** A datagram arrived. `chunk` is the receiver's own. Not called if there is `messages`. */
+  /**
+   * A datagram arrived. `chunk` is the receiver's own. Not called if there is `messages`. One socket is told of them
+   * for about 1 ms, or of 16, before the event loop goes on.
+   */
   message?(transport: T, chunk: Chunk, from: A, details?: MessageDetails): void
-  /** Datagrams arrived: all of one turn, without an allocation for each. */
+  /**
+   * Datagrams arrived: all of one turn, without an allocation for each. In a flood of small ones that are thousands,
+   * and the event loop waits until the handler returns.
+   */
   messages?(transport: T, batch: MessageBatch<A>): void
   /** After a `send` that returned false: the queue is below the low-water mark again. */
   drain?(transport: T): void
