@@ -1281,16 +1281,18 @@ it.concurrent.each([
 })
 
 it.concurrent.each([
-  ['http', 'once'], ['http', 'remoteSettings'], ['https', 'once'], ['https', 'remoteSettings'],
-])('what each of several listeners of HTTP/2 throws is told: %s, asked at %s', async (scheme, asksAt) => {
-  const [stock, sheaf] = await stockAndSheaf('sessions-throw.cjs', scheme, asksAt)
+  ['http', 'once', 'withStacks'], ['http', 'remoteSettings', 'withStacks'], ['http', 'once', 'withoutStacks'],
+  ['https', 'once', 'withStacks'], ['https', 'remoteSettings', 'withStacks'],
+])('what each of several listeners of HTTP/2 throws is told: %s, asked at %s, %s', async (...given) => {
+  const [stock, sheaf] = await stockAndSheaf('sessions-throw.cjs', ...given)
   // What is told of different streams may come in another order.
   const lines = (ended: unknown[]): unknown[] => [...ended.slice(0, -1), ...String(ended.at(-1)).split('\n').sort()]
   expect(lines(sheaf)).toEqual(lines(stock))
-  for (const path of ['/stream', '/tick', '/data', '/end', '/callback', '/aborted', 'ping']) {
+  for (const path of ['/stream', '/tick', '/data', '/end', '/callback', '/aborted', 'ping', 'settings']) {
     expect(stock.at(-1)).toContain(`uncaught ${path}\n`)
   }
   expect(stock.at(-1)).toMatch(/good body\n.*good body\n/s)
+  expect(stock.at(-1)).toContain('caught /caught\n')
 })
 
 /** How a program ended, and what it has printed, without Sheaf and with it. */

@@ -1,3 +1,4 @@
+import { executionAsyncResource } from 'node:async_hooks'
 import type { EventEmitter } from 'node:events'
 import { reportThrown } from '@sheaf/ring'
 
@@ -134,13 +135,22 @@ function guardCallback(prototype: Methods, name: string): void {
   }
 }
 
+/**
+ * C++ has been spared something thrown in what it calls now. That leaves all async contexts: C++ that still calls can't
+ * be told by its own any more.
+ */
+let hasReported = false
+
 /** Calls what C++ has called, or what a promise's callback has, which C++ runs as well. */
 function reported(call: () => unknown): unknown {
   within = false
   try {
     return call()
   } catch (error) {
-    if (!isOfNative()) throw error
+    if (!hasReported && !isOfNative()) throw error
+    hasReported = true
+    // When C++ has called, ticks run before promises' callbacks.
+    process.nextTick(() => { hasReported = false })
     reportThrown(error)
     return true
   } finally {
@@ -148,13 +158,7 @@ function reported(call: () => unknown): unknown {
   }
 }
 
-/** What C++ calls, by name. */
-const callbacks = /\bon(StreamRead|StreamClose|StreamTrailers|WriteComplete|Settings|Ping)\b|\b(settings|ping)Call/
-
+/** C++ calls in the async context of an object of its own, and promises' callbacks are in none, or a promise's. */
 function isOfNative(): boolean {
-  const { stackTraceLimit } = Error
-  Error.stackTraceLimit = 50
-  const { stack } = new Error()
-  Error.stackTraceLimit = stackTraceLimit
-  return callbacks.test(String(stack))
+  return typeof (executionAsyncResource() as { getProviderType?: unknown }).getProviderType === 'function'
 }
