@@ -5,8 +5,11 @@ import { setImmediate, setTimeout as sleep } from 'node:timers/promises'
 import { inspect } from 'node:util'
 import { Worker } from 'node:worker_threads'
 import { describe, expect, it, onTestFinished } from 'vitest'
+import type { StreamListener } from '@sheaf/ring'
 import { connect, listen, type TcpConnection, type TcpListener } from '../src/index'
-import { client, echo, loopback, pattern, Received, server, testRing, until, untilIdle } from './support'
+import {
+  client, echo, loopback, openDescriptors, pattern, Received, server, testRing, until, untilIdle,
+} from './support'
 
 describe('a connection', () => {
   it('is told open, data, end and close, in this order and once each', async () => {
@@ -409,6 +412,79 @@ describe('a listener', () => {
     await received.closed
     await until(() => listener.connections === 0, 'the count')
     await untilIdle(ring)
+  })
+
+  describe('whom many connect to at once', () => {
+    const ended: Promise<unknown>[] = []
+    const busy = (): void => { for (const endMs = performance.now() + 2; performance.now() < endMs;); }
+    /** Of `node:net`, to a listener of this process: all have connected when it returns. */
+    const connectMany = async (listener: TcpListener, count: number): Promise<void> => {
+      for (let made = 0; made < count; made++) {
+        const socket = nodeConnect(listener.address.port, loopback).on('error', () => undefined)
+        ended.push(once(socket.resume(), 'close'))
+        onTestFinished(() => { socket.destroy() })
+      }
+      await new Promise<void>((resolve) => { process.nextTick(resolve) })
+    }
+
+    it('tells of a few in an iteration of the event loop, and accepts no more before all are told', async () => {
+      const ring = testRing()
+      let told = 0
+      let inIteration = 0
+      let most = 0
+      const listener = await server(ring, {
+        open() {
+          told++
+          if (inIteration++ === 0) void setImmediate().then(() => { inIteration = 0 })
+          most = Math.max(most, inIteration)
+          busy()
+        },
+      })
+      await connectMany(listener, 60)
+      await until(() => told !== 0, 'the first')
+      await connectMany(listener, 60)
+      const open = openDescriptors()
+      while (told < 60) {
+        expect(openDescriptors() - open).toBeLessThan(60)
+        await setImmediate()
+      }
+      await until(() => told === 120, 'the others')
+      // Two turns may be in what lies between two immediates.
+      expect(most).toBeLessThanOrEqual(8)
+      expect(listener.connections).toBe(120)
+    })
+
+    it.each(['closed', 'left to others'])('tells of none when it is closed, but of all when left: %s', async (how) => {
+      const ring = testRing()
+      let told = 0
+      const listener = await server(ring, {
+        open(connection) {
+          told++
+          busy()
+          connection.end()
+          if (how === 'closed') void listener.close()
+          else (listener as unknown as StreamListener).leave()
+        },
+      })
+      const before = openDescriptors()
+      await connectMany(listener, 40)
+      await Promise.all(ended.splice(0))
+      if (how === 'closed') expect(told).toBeLessThan(40)
+      else expect(told).toBe(40)
+      await until(() => openDescriptors() < before, 'all descriptors closed')
+      await untilIdle(ring)
+    })
+
+    it('has them closed along with the ring', async () => {
+      const ring = testRing()
+      const listener = await server(ring, { open: busy })
+      const before = openDescriptors()
+      await connectMany(listener, 40)
+      await until(() => listener.connections !== 0, 'the first')
+      ring.close()
+      await Promise.all(ended.splice(0))
+      expect(openDescriptors()).toBeLessThan(before)
+    })
   })
 
   it('is closed by an AbortSignal', async () => {

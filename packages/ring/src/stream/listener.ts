@@ -5,7 +5,7 @@ import { limits } from '../limits'
 import { Cancellation } from '../queue/cancellation'
 import { Operation, type OperationOwner } from '../queue/operation-table'
 import type { Ring } from '../ring'
-import { clearTimeout, setTimeout } from '../timers'
+import { clearTimeout, nowMs, setImmediate, setTimeout } from '../timers'
 import type { Address, Listener, ListenerHandler } from '../transport'
 
 /** What a listener makes of an accepted descriptor. */
@@ -20,7 +20,11 @@ type ListenerState = 'listening' | 'closing' | 'closed'
 /** Failures that concern only the connection that was being accepted. */
 const peerErrors = new Set<number>([Errno.ECONNABORTED, Errno.EPERM, Errno.EINTR, Errno.EAGAIN])
 
-/** A listening socket of any family that has connections: one multishot accept. */
+/**
+ * A listening socket of any family that has connections: one multishot accept. What it accepts is told for
+ * `limits.acceptTellMs` in an iteration of the event loop, and the rest in the next. No more is accepted meanwhile: who
+ * comes faster than that waits in the kernel's backlog, or is refused there.
+ */
 export class StreamListener implements Listener, OperationOwner {
   readonly address: Address
   readonly #ring: Ring
@@ -31,6 +35,15 @@ export class StreamListener implements Listener, OperationOwner {
   readonly #accept: (fd: number) => AcceptedSocket
   #state: ListenerState = 'listening'
   #accepting = false
+  /** The kernel is told to accept no more for now. */
+  #pausing = false
+  /** Accepted, and to be told of in another iteration of the event loop. */
+  readonly #waiting: number[] = []
+  #yielding = false
+  /** The iteration in which connections were told last, how many, and until when more are. */
+  #iteration = -1
+  #toldInIteration = 0
+  #tellUntilMs = 0
   readonly #cancellation = new Cancellation()
   #closeSubmitted = false
   /** Others go on with the socket. */
@@ -84,7 +97,7 @@ export class StreamListener implements Listener, OperationOwner {
 
   /** Has the kernel accept whoever waits for that. They are told of in the next turn. */
   acceptWaiting(): void {
-    this.advance()
+    this.#acceptMore()
     this.#ring.reap()
   }
 
@@ -93,7 +106,7 @@ export class StreamListener implements Listener, OperationOwner {
     this.#left = true
     void this.close()
     // At once: the kernel wakes one of those who wait for a connection, and it shall not be this one.
-    this.advance()
+    this.#steer()
     this.#ring.submit()
   }
 
@@ -126,19 +139,78 @@ export class StreamListener implements Listener, OperationOwner {
     if (operation === Operation.Accept && (flags & CompletionFlag.More) === 0) this.#accepting = false
     this.#ring.turn.schedule(this)
     if (operation === Operation.CancelAll) this.#cancellation.answered(result)
+    if (operation === Operation.Cancel) this.#pausing = false
     if (operation !== Operation.Accept) return
-    if (result >= 0) this.#accepted(result)
-    else this.#failed(result)
+    if (result < 0) {
+      this.#failed(result)
+    } else if (this.#waiting.length === 0 && this.#mayTell()) {
+      this.#accepted(result)
+    } else {
+      this.#ring.own(result)
+      this.#waiting.push(result)
+    }
   }
 
   advance(): void {
     this.scheduled = false
+    try {
+      this.#tellWaiting()
+    } finally {
+      this.#steer()
+    }
+  }
+
+  #tellWaiting(): void {
+    try {
+      for (let fd = this.#nextToTell(); fd !== undefined; fd = this.#nextToTell()) this.#accepted(fd)
+    } finally {
+      if (this.#waiting.length !== 0) this.#yield()
+    }
+  }
+
+  /** When it is closed, none is told, or all are at once. */
+  #nextToTell(): number | undefined {
+    const isTold = this.#waiting.length !== 0 && (this.#state !== 'listening' || this.#mayTell())
+    return isTold ? this.#waiting.shift() : undefined
+  }
+
+  /** Another is told of in this iteration of the event loop. */
+  #mayTell(): boolean {
+    const { iteration } = this.#ring.turn
+    if (iteration !== this.#iteration) {
+      this.#iteration = iteration
+      this.#toldInIteration = 0
+      this.#tellUntilMs = nowMs() + limits.acceptTellMs
+    }
+    return this.#toldInIteration++ < limits.acceptsAtLeast || nowMs() < this.#tellUntilMs
+  }
+
+  #yield(): void {
+    if (this.#yielding) return
+    this.#yielding = true
+    setImmediate(() => {
+      this.#yielding = false
+      if (this.#waiting.length !== 0) this.#ring.turn.schedule(this)
+    })
+  }
+
+  #acceptMore(): void {
+    if (this.#accepting || this.#retry !== undefined) return
+    this.#accepting = true
+    this.#ring.submissions.acceptMultishot(this.#slot, this.fd)
+  }
+
+  #acceptNoMore(): void {
+    if (!this.#accepting || this.#pausing) return
+    this.#pausing = true
+    this.#ring.submissions.cancelOperation(this.#slot, Operation.Accept)
+  }
+
+  #steer(): void {
     if (this.#state === 'listening') {
-      if (!this.#accepting && this.#retry === undefined) {
-        this.#accepting = true
-        this.#ring.submissions.acceptMultishot(this.#slot, this.fd)
-      }
-    } else if (this.#state === 'closing' && !this.#closeSubmitted) {
+      if (this.#waiting.length === 0) this.#acceptMore()
+      else this.#acceptNoMore()
+    } else if (this.#state === 'closing' && !this.#closeSubmitted && this.#waiting.length === 0) {
       const outstanding = this.#ring.operations.outstanding(this.#slot)
       if (outstanding === 0) {
         this.#closeSubmitted = true
@@ -154,6 +226,7 @@ export class StreamListener implements Listener, OperationOwner {
     clearTimeout(this.#retry)
     this.#forgetSignal?.()
     this.#ring.operations.abandon(this.#slot)
+    for (const fd of this.#waiting.splice(0)) this.#ring.sockets.close(fd)
     if (!this.#closeSubmitted) this.#ring.sockets.close(this.fd)
     this.#finish()
   }
