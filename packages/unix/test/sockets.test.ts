@@ -492,6 +492,26 @@ describe('with node:net at the other end', () => {
   })
 })
 
+it.each([['stream', { listen, connect }], ['seqpacket', seqpacket]])(
+  'a server is told of a client before that is told that it has connected, and may close the server: %s',
+  async (_kind, family) => {
+    const ring = testRing()
+    const told: string[] = []
+    const listener = await family.listen({ path: abstractName(), ring }, {
+      open: () => { told.push('server') },
+    })
+    const connection = await family.connect({ path: listener.address.path, ring }, {
+      open() {
+        told.push('client')
+        void listener.close()
+      },
+    })
+    expect(told).toEqual(['server', 'client'])
+    connection.destroy()
+    await untilIdle(ring)
+  },
+)
+
 describe('socket options', () => {
   it('buffer sizes are read and set', async () => {
     const ring = testRing()

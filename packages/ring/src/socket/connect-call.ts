@@ -30,7 +30,7 @@ export class ConnectCall {
     const result = this.#connect()
     this.#waiting = waits && result === -Errno.EAGAIN
     if (this.#waiting) owner.ring.fullBacklogs.add(this)
-    else owner.connectEnded(result)
+    else this.#ended(result)
   }
 
   /** Tries once more. @returns whether there is still no room. */
@@ -40,16 +40,28 @@ export class ConnectCall {
     const result = state === 'connecting' ? this.#connect() : -Errno.ECANCELED
     if (result === -Errno.EAGAIN) return true
     this.release()
-    if (state === 'connecting') this.#owner.connectEnded(result)
+    if (state === 'connecting') this.#ended(result)
     return false
   }
 
   #connect(): number {
     const { fd, ring } = this.#owner
-    const result = ring.sockets.connect(fd, this.address)
-    // As with `node:net`, whoever has been accepted is told first, which the kernel is to post.
-    if (result === 0) ring.reap()
-    return result
+    return ring.sockets.connect(fd, this.address)
+  }
+
+  /**
+   * As with `node:net`, whoever has been accepted is told first: their listener may have to ask the kernel for that
+   * still, in this turn, and in the next it is told.
+   */
+  #ended(result: number): void {
+    const owner = this.#owner
+    if (result < 0) {
+      owner.connectEnded(result)
+      return
+    }
+    owner.ring.turn.afterwards(() => {
+      if (owner.state === 'connecting') owner.connectEnded(result)
+    })
   }
 
   /** It waits no longer. */
