@@ -30,6 +30,7 @@ export class SimulatedLoop {
     if (this.#touched) await this.#microtasks()
     let busy = this.#kernel.move()
     for (const ring of this.#kernel.rings) {
+      ring.countIteration()
       if (await this.#run(ring)) busy = true
     }
     if (this.#call(() => this.#clock.runImmediates())) busy = this.#touched = true

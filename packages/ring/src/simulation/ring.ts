@@ -208,6 +208,11 @@ export class SimulatedRing implements NativeRing, RequestRing {
     this.#wantedWords[Wish.Woken] = 1
   }
 
+  /** An iteration of the event loop begins. */
+  countIteration(): void {
+    this.#wantedWords[Wish.Iterations]++
+  }
+
   get wants(): boolean {
     return this.#wantedWords[Wish.Turn] !== 0
   }
