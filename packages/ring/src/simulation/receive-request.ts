@@ -99,6 +99,8 @@ export class ReceiveRequest extends Request {
     let used = 0
     let result = 0
     for (const buffer of buffers) {
+      // It is one call of `recvmsg` to the kernel: what comes behind some bytes is for the next.
+      if (bytes !== 0 && this.#socket.readable === 0) break
       const target = group.target(buffer)
       result = this.#socket.read(target)
       if (result <= 0) break
