@@ -19,8 +19,8 @@ export interface RingOptions {
   /** Receive buffers that the pool may grow to when it runs dry, up to 32768. */
   receiveBuffersMax?: number
   /**
-   * Part of the receive buffers that forwarding may not hold, 0 to 1. With 0, and receivers that are on this ring too,
-   * both may wait for buffers that the other has.
+   * Part of the receive buffers that forwarding may not hold, 0 to 1, and one of them at least. With little, and
+   * receivers that are on this ring too, both may wait for buffers that the other has.
    */
   receiveReserveFraction?: number
   /**

@@ -107,7 +107,8 @@ export class Ring {
       bufferBytes: options.receiveBufferBytes + this.receiveHeaderBytes,
       buffers: options.receiveBuffers,
       buffersMax: options.receiveBuffersMax,
-      reserveFraction: options.receiveReserveFraction,
+      // One at least: where there is none, the kernel ends at once what others ask to receive, though nothing has come.
+      reserveFraction: Math.max(options.receiveReserveFraction, 1 / options.receiveBuffersMax),
     }).open()
     const wanted = new Uint32Array(native.wanted)
     this.turn = new Turn(this, wanted, options.sendBytesPerTurn)

@@ -212,6 +212,42 @@ describe('what rarely happens does happen here', () => {
     expect(ring.metrics.parks).toBeGreaterThan(0)
   })
 
+  it('forwardings that stand still and may hold all buffers leave the others one, who wait for no turn', async () => {
+    const ring = testRing({ receiveBuffers: 4, receiveBuffersMax: 4, receiveReserveFraction: 0 })
+    const stalled: TcpConnection[] = []
+    const target = createNodeServer({ pauseOnConnect: true }, (socket) => onTestFinished(() => void socket.destroy()))
+    target.listen(0, loopback)
+    await once(target, 'listening')
+    onTestFinished(() => void target.close())
+    const { port } = target.address() as AddressInfo
+    const proxy = await server(ring, {
+      open: (from) => void connect({ host: loopback, port, ring }, {}).then((to) => {
+        to.setSendBufferBytes(4096)
+        from.forward(to)
+        stalled.push(from, to)
+      }),
+    })
+    for (let source = 0; source < 4; source++) {
+      const socket = nodeConnect(proxy.address.port, loopback)
+      socket.on('error', () => undefined).write(Buffer.alloc(16 * mib))
+      onTestFinished(() => void socket.destroy())
+    }
+    await until(() => ring.metrics.poolExhausted > 0 && stalled.length === 8, 'forwardings that hold the buffers')
+    const listener = await server(ring, { data: (connection, chunk) => void connection.write(chunk) })
+    let answers = 0
+    const asker = nodeConnect(listener.address.port, loopback).on('data', () => { answers++ })
+    onTestFinished(() => void asker.destroy())
+    for (let question = 1; question <= 3; question++) {
+      asker.write('question')
+      await until(() => answers === question, 'an answer')
+      const { turns } = ring.metrics
+      await new Promise((resolve) => { setTimeout(resolve, 100) })
+      expect(ring.metrics.turns - turns).toBeLessThan(1000)
+    }
+    for (const connection of stalled) connection.destroy()
+    await Promise.all([listener.close(), proxy.close()])
+  })
+
   it('chunks sent in place keep their order among those that are copied, and are the writer\'s again', async () => {
     const ring = testRing()
     const arrived = sha()
