@@ -99,6 +99,12 @@ export class Turn {
     return this.#awaitingMore.size !== 0 && this.#awaitingMore.has(member)
   }
 
+  /** Those of {@link scheduleNext} are to send in this turn after all. */
+  #takeNext(): void {
+    this.#scheduled.push(...this.#next)
+    this.#next = []
+  }
+
   #scheduleAwaiting(): void {
     for (const member of this.#awaitingMore) this.schedule(member)
     this.#awaitingMore.clear()
@@ -142,7 +148,7 @@ export class Turn {
     }
   }
 
-  /** Has what scheduled members have to send leave before whatever is submitted from now on. */
+  /** Has what scheduled members may send in this turn leave before whatever is submitted from now on. */
   sendScheduled(): void {
     this.#scheduleAwaiting()
     // The one before the next is being advanced.
@@ -157,6 +163,7 @@ export class Turn {
    */
   sendNow(): void {
     this.#scheduleAwaiting()
+    this.#takeNext()
     // The one before the next is being advanced.
     for (let index = Math.max(this.#sentNow, this.#advanced - 1); index < this.#scheduled.length; index++) {
       const member = this.#scheduled[index]
@@ -189,6 +196,10 @@ export class Turn {
   /** All connections have sent as much within it, by system calls of their own, as they may. */
   get sentEnough(): boolean {
     return !this.#sendsAll && this.#ring.metrics.bytesWritten - this.#writtenBefore >= this.#sendBytes
+  }
+
+  get underWay(): boolean {
+    return turning === this
   }
 
   /** Whether what answers what is being told is to leave at once, and not with the turn: see {@link Pace}. */
@@ -322,8 +333,8 @@ export class Turn {
     // A handler may have closed it.
     if (this.#ring.closed) return
     // Those left over ask for more whenever they are told: the kernel and the event loop come first.
-    this.#scheduled = this.#scheduled.slice(this.#advanced).concat(this.#next)
-    this.#next = []
+    this.#scheduled = this.#scheduled.slice(this.#advanced)
+    this.#takeNext()
     this.#advanced = this.#sentScheduled = this.#sentNow = 0
     this.#wanted[Wish.Turn] = waiters.settle(pool.publish()) || this.#scheduled.length !== 0 ? 1 : 0
     submissions.publish()

@@ -251,10 +251,14 @@ export class SocketHandle {
     }
   }
 
-  /** Of what is closed at once it is told in this iteration of the event loop, whenever the kernel says the rest. */
+  /**
+   * Of what is closed at once within a turn it is told in this iteration of the event loop, whenever the kernel says
+   * the rest. Otherwise the turn comes before anything else happens, and tells it.
+   */
   #destroyNow(connection: StreamConnection, reset: boolean): void {
     connection.destroyNow(reset)
-    if (connection.closedAtOnce) this.#ring.turn.afterwards(() => { this.#tellClosedLater() })
+    const { turn } = this.#ring
+    if (turn.underWay && connection.closedAtOnce) turn.afterwards(() => { this.#tellClosedLater() })
   }
 
   /**

@@ -10,6 +10,7 @@ export const commonSocketOption = {
   sendBufferSize: [1, 7],
   receiveBufferSize: [1, 8],
   acceptsConnections: [1, 30],
+  linger: [1, 13],
   protocol: [1, 38],
   domain: [1, 39],
 } as const satisfies Record<string, SocketOption>

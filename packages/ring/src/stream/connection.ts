@@ -236,8 +236,8 @@ export abstract class StreamConnection implements
   }
 
   /**
-   * As {@link destroy}, with the descriptor closed as far as possible when it returns: what anybody has written before
-   * leaves before, what is written from now on finds it closed.
+   * As {@link destroy}, with the descriptor closed as far as possible when it returns: what it has written before, and
+   * others as far as they may in this turn, leaves before, and what is written from now on finds it closed.
    */
   destroyNow(reset: boolean): void {
     if (this.#state === 'closing' || this.#state === 'closed') return

@@ -5,6 +5,7 @@ import { limits } from '../limits'
 import { Cancellation } from '../queue/cancellation'
 import { Operation, type OperationOwner } from '../queue/operation-table'
 import type { Ring } from '../ring'
+import { commonSocketOption, setSocketOption } from '../socket/socket-option'
 import { clearTimeout, nowMs, setImmediate, setTimeout } from '../timers'
 import type { Address, Listener, ListenerHandler } from '../transport'
 
@@ -226,14 +227,14 @@ export class StreamListener implements Listener, OperationOwner {
     clearTimeout(this.#retry)
     this.#forgetSignal?.()
     this.#ring.operations.abandon(this.#slot)
-    for (const fd of this.#waiting.splice(0)) this.#ring.sockets.close(fd)
+    for (const fd of this.#waiting.splice(0)) this.#refuse(fd)
     if (!this.#closeSubmitted) this.#ring.sockets.close(this.fd)
     this.#finish()
   }
 
   #accepted(fd: number): void {
     if (this.#state !== 'listening' && !this.#left) {
-      this.#ring.sockets.close(fd)
+      this.#refuse(fd)
       return
     }
     let connection: AcceptedSocket
@@ -241,7 +242,7 @@ export class StreamListener implements Listener, OperationOwner {
       connection = this.#accept(fd)
     } catch (error) {
       // What it takes to receive could not be had.
-      this.#ring.sockets.close(fd)
+      this.#refuse(fd)
       this.#handler.acceptError?.(error as Error)
       return
     }
@@ -249,6 +250,13 @@ export class StreamListener implements Listener, OperationOwner {
     this.#connections++
     connection.onClosed = this.#connectionClosed
     connection.begin()
+  }
+
+  /** With a reset, as the kernel refuses its backlog: who is told an end may take that for an answer. */
+  #refuse(fd: number): void {
+    const { sockets } = this.#ring
+    setSocketOption(sockets, fd, commonSocketOption.linger, 1, 0)
+    sockets.close(fd)
   }
 
   #failed(result: number): void {
