@@ -158,9 +158,10 @@ it('what is written before a socket is destroyed has left, however much others h
   await until(() => accepted.length === sockets, 'sockets to be accepted')
   for (const socket of accepted) {
     socket.write(Buffer.alloc(sizeBytes))
+    socket.write('bye')
     socket.destroy()
   }
   server.close()
   await Promise.all(received.map(({ client }) => once(client, 'close')))
-  expect(received.map(({ bytes }) => bytes())).toEqual(received.map(() => sizeBytes))
+  expect(received.map(({ bytes }) => bytes())).toEqual(received.map(() => sizeBytes + 'bye'.length))
 })

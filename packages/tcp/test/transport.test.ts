@@ -480,6 +480,27 @@ describe('a listener', () => {
       await untilIdle(ring)
     })
 
+    it('accepts those who wait in the backlog when that is asked for, though it accepts no more for now', async () => {
+      const ring = testRing()
+      let told = 0
+      const leaveWithMore = async (): Promise<void> => {
+        expect(told).toBeLessThan(40)
+        await connectMany(listener, 10)
+        const streamListener = listener as unknown as StreamListener
+        streamListener.acceptWaiting()
+        streamListener.leave()
+      }
+      const listener: TcpListener = await server(ring, {
+        open() {
+          // When the turn is over, which leaves the cancellation to the next.
+          if (++told === 1) void setImmediate().then(leaveWithMore)
+          busy()
+        },
+      })
+      await connectMany(listener, 40)
+      await until(() => told === 50, 'all of them')
+    })
+
     it('has them closed along with the ring', async () => {
       const ring = testRing()
       const listener = await server(ring, { open: busy })

@@ -35,7 +35,8 @@ export class StreamListener implements Listener, OperationOwner {
   /** Makes the family's connection of an accepted descriptor. */
   readonly #accept: (fd: number) => AcceptedSocket
   #state: ListenerState = 'listening'
-  #accepting = false
+  /** Accepts in the kernel: one, and one more while that is being cancelled. */
+  #accepts = 0
   /** The kernel is told to accept no more for now. */
   #pausing = false
   /** Accepted, and to be told of in another iteration of the event loop. */
@@ -137,7 +138,7 @@ export class StreamListener implements Listener, OperationOwner {
       this.#finish()
       return
     }
-    if (operation === Operation.Accept && (flags & CompletionFlag.More) === 0) this.#accepting = false
+    if (operation === Operation.Accept && (flags & CompletionFlag.More) === 0) this.#accepts--
     this.#ring.turn.schedule(this)
     if (operation === Operation.CancelAll) this.#cancellation.answered(result)
     if (operation === Operation.Cancel) this.#pausing = false
@@ -196,13 +197,13 @@ export class StreamListener implements Listener, OperationOwner {
   }
 
   #acceptMore(): void {
-    if (this.#accepting || this.#retry !== undefined) return
-    this.#accepting = true
+    if (this.#accepts > (this.#pausing ? 1 : 0) || this.#retry !== undefined) return
+    this.#accepts++
     this.#ring.submissions.acceptMultishot(this.#slot, this.fd)
   }
 
   #acceptNoMore(): void {
-    if (!this.#accepting || this.#pausing) return
+    if (this.#accepts === 0 || this.#pausing) return
     this.#pausing = true
     this.#ring.submissions.cancelOperation(this.#slot, Operation.Accept)
   }

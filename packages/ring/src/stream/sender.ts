@@ -69,6 +69,8 @@ export class Sender {
   #recallPending = false
   /** There was no room, and there may be some when this is over. */
   #roomWait: RoomWait | undefined
+  /** The turn in which the writer was told last that there is room. */
+  #drainedIn = -1
   /** It was met, or is being met, by the very write that is made: it is the error of that. */
   #metByWrite = false
   #needsDrain = false
@@ -165,12 +167,16 @@ export class Sender {
 
   /**
    * Has the kernel take what has been written at once, as far as it has room: what a program wrote before it destroys
-   * a `net.Socket` has left. Nobody is told of anything in it. @returns whether there is room for more.
+   * a `net.Socket` has left. Nobody is told of anything in it. But who writes on as there is room again lets others go
+   * first when enough has been sent in this turn. @returns whether there is room for more.
    */
   #sendNow(): boolean {
-    if (this.#ring.turn.sentEnough) return false
+    const { metrics, turn } = this.#ring
+    const writesOn = this.#drainedIn === metrics.turns
+    if (writesOn && turn.sentEnough) return false
     this.#metByWrite = true
-    this.steer()
+    if (writesOn) this.steer()
+    else turn.sendAll(() => { this.steer() })
     if (this.queue.inFlight) this.#ring.reap()
     this.#metByWrite = this.failure !== 0
     return this.#owner.active && this.#hasRoom
@@ -359,6 +365,7 @@ export class Sender {
     if (this.#sources !== undefined) for (const source of this.#sources) source.targetDrained()
     if (!this.#needsDrain) return
     this.#needsDrain = false
+    this.#drainedIn = this.#ring.metrics.turns
     this.#owner.drained()
   }
 
