@@ -213,7 +213,7 @@ export const mutations: readonly Mutation[] = [
   mutation('who waits for buffers is forgotten when one comes', waiters,
     'for (const waiter of released) {', 'for (const waiter of released.slice(1)) {'),
   mutation('an accepted connection is lost when the listener closes', listener,
-    '      this.#ring.sockets.close(fd)\n      return\n', '      return\n'),
+    '      this.#refuse(fd)\n      return\n', '      return\n'),
   mutation('a buffer named by an end is taken for used at once', pool,
     '    this.#doubtful = true\n    if (head < 0) this.#settleDoubt(true)', '    this.#settleDoubt(true)'),
   mutation('the FIN leaves before what is queued', sender,
