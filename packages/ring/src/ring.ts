@@ -312,7 +312,7 @@ export class Ring {
       let goesOn = true
       for (let round = 0; round < limits.exitRounds && goesOn && !this.#closed; round++) {
         const { completions } = this.metrics
-        for (const member of members) this.turn.sendAll(() => member.sendWritten?.())
+        this.turn.sendAll(() => { for (const member of members) member.sendWritten?.() })
         this.reap()
         goesOn = this.metrics.completions !== completions || this.submissions.workWaits
       }

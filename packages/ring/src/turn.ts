@@ -27,7 +27,6 @@ export class Turn {
   #scheduled: Scheduled[] = []
   /** See {@link scheduleNext}. */
   #next: Scheduled[] = []
-  #advancing = false
   /** See {@link awaitMore}. */
   readonly #awaitingMore = new Set<Scheduled>()
   /** The iteration in which the first of them came. */
@@ -72,7 +71,8 @@ export class Turn {
 
   /** As {@link schedule}, but not in this turn, in which others have sent enough: it is among the first of the next. */
   scheduleNext(member: Scheduled): void {
-    if (!this.#advancing) {
+    // Nobody is being advanced.
+    if (this.#advanced === 0) {
       this.schedule(member)
     } else if (!member.scheduled) {
       member.scheduled = true
@@ -164,13 +164,15 @@ export class Turn {
   sendNow(): void {
     this.#scheduleAwaiting()
     this.#takeNext()
-    // The one before the next is being advanced.
-    for (let index = Math.max(this.#sentNow, this.#advanced - 1); index < this.#scheduled.length; index++) {
-      const member = this.#scheduled[index]
-      this.sendAll(() => member.sendWritten?.())
-      // When it writes again, it is to be among those after these.
-      member.scheduled = false
-    }
+    this.sendAll(() => {
+      // The one before the next is being advanced.
+      for (let index = Math.max(this.#sentNow, this.#advanced - 1); index < this.#scheduled.length; index++) {
+        const member = this.#scheduled[index]
+        member.sendWritten?.()
+        // When it writes again, it is to be among those after these.
+        member.scheduled = false
+      }
+    })
     this.#sentNow = this.#scheduled.length
     this.#ring.submit()
   }
@@ -324,30 +326,20 @@ export class Turn {
     this.#wanted[Wish.Turn] = this.#scheduled.length === 0 ? 0 : 1
     pool.publish()
     for (const waiter of waiters.release()) this.schedule(waiter)
-    this.#advancing = true
-    try {
-      this.#advanceScheduled()
-    } finally {
-      this.#advancing = false
+    let left = limits.advancesPerMember * (this.#scheduled.length + ring.members.size)
+    while (this.#advanced < this.#scheduled.length && left-- > 0) {
+      const member = this.#scheduled[this.#advanced++]
+      member.advance()
+      this.endEvent()
+      // A handler may have closed the ring.
+      if (this.#ring.closed) return
     }
-    // A handler may have closed it.
-    if (this.#ring.closed) return
     // Those left over ask for more whenever they are told: the kernel and the event loop come first.
     this.#scheduled = this.#scheduled.slice(this.#advanced)
     this.#takeNext()
     this.#advanced = this.#sentScheduled = this.#sentNow = 0
     this.#wanted[Wish.Turn] = waiters.settle(pool.publish()) || this.#scheduled.length !== 0 ? 1 : 0
     submissions.publish()
-  }
-
-  #advanceScheduled(): void {
-    let left = limits.advancesPerMember * (this.#scheduled.length + this.#ring.members.size)
-    while (this.#advanced < this.#scheduled.length && left-- > 0) {
-      const member = this.#scheduled[this.#advanced++]
-      member.advance()
-      this.endEvent()
-      if (this.#ring.closed) return
-    }
   }
 
   /** Does what was scheduled, and submits it, now. */
