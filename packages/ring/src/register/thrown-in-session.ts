@@ -56,8 +56,8 @@ function reportingTicks(nextTick: Call): Call {
       if (serves === undefined || typeof callback !== 'function' || !serves()) {
         nextTick(callback, ...parameters)
       } else {
-        if (guards.size !== 0) for (const parameter of parameters) guard(parameter)
-        nextTick(callReporting, callback, parameters)
+        if (guards.size !== 0) guardAll(...parameters)
+        nextTick(callReporting, callback, ...parameters)
       }
     }
     made.set(nextTick, reporting)
@@ -66,7 +66,11 @@ function reportingTicks(nextTick: Call): Call {
   return reporting
 }
 
-function callReporting(callback: Call, parameters: readonly unknown[]): void {
+function guardAll(...met: readonly unknown[]): void {
+  for (const each of met) guard(each)
+}
+
+function callReporting(callback: Call, ...parameters: readonly unknown[]): void {
   const before = within
   within = false
   try {
@@ -110,13 +114,18 @@ export function guardSessionOf(server: EventEmitter): void {
   if (guards.has('Http2Session')) server.prependOnceListener('session', guard)
 }
 
-/** Some C++ has told at once: what a stream receives, if somebody listens. */
+/**
+ * Some C++ has told at once: what a stream receives, if somebody listens. Each event passes here: what is only spread
+ * does not become an array.
+ */
 function guardEvents(prototype: Methods): void {
   const inherited = Object.getPrototypeOf(prototype) as Methods
   prototype.emit = function (...parameters) {
-    return within
-      ? reported(() => inherited.emit.apply(this, parameters))
-      : inherited.emit.apply(this, parameters)
+    return within ? emitReported.call(this, ...parameters) : inherited.emit.call(this, ...parameters)
+  }
+
+  function emitReported(this: unknown, ...parameters: unknown[]): unknown {
+    return reported(() => inherited.emit.apply(this, parameters))
   }
 }
 
