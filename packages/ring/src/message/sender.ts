@@ -355,7 +355,8 @@ export class MessageSender implements RequestOwner, BlockHolder {
   }
 
   /** Forgets what was not sent, for the reason given to its callbacks. No request may be in the kernel. */
-  discard(error: Error): void {
+  discard(failed: () => Error): void {
+    const error = this.messagesQueued === 0 ? undefined : failed()
     for (const lane of this.#busy) {
       for (let request = lane.shift(); request !== undefined; request = lane.shift()) {
         request.takeOff(request.count, (callback) => {

@@ -435,7 +435,7 @@ implements MessageTransport<A, To>, OperationOwner, MessageReceiverOwner<A>, Mes
     this.enter('closed')
     this.#receiver.discard()
     this.#receiver.batch.release()
-    this.#sender.discard(this.#error ?? closedError())
+    this.#sender.discard(() => this.#error ?? closedError())
     this.ring.operations.release(this.slot)
     this.ring.members.delete(this)
     if (this.begun) this.ring.metrics.closed++

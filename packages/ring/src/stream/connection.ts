@@ -575,7 +575,7 @@ export abstract class StreamConnection implements
     this.#forwarding?.closed(this.#error)
     this.#sender.tellSources(this.#error)
     this.onClosed?.()
-    const thrown = this.#sender.settle(this.#error ?? this.#closedError())
+    const thrown = this.#sender.settle(() => this.#error ?? this.#closedError())
     try {
       this.#tell((handler) => handler.close?.(this, this.#error))
     } catch (error) {

@@ -375,11 +375,13 @@ export class Sender {
   }
 
   /**
-   * Calls back for every write and end that is still open when the connection is closed, with `failed` where nothing
-   * has come of it. @returns what they threw.
+   * Calls back for every write and end that is still open when the connection is closed, with what `failed` makes where
+   * nothing has come of it. @returns what they threw.
    */
-  settle(failed: Error): unknown[] {
+  settle(failed: () => Error): unknown[] {
+    const callbacks = this.#callbacks
+    if (callbacks === undefined || callbacks.empty) return []
     const call = (callback: WriteCallback, error?: Error): void => this.#owner.call(callback, error)
-    return this.#callbacks?.settle(call, this.queue.sentBytes, this.finished, failed) ?? []
+    return callbacks.settle(call, this.queue.sentBytes, this.finished, failed())
   }
 }
