@@ -129,6 +129,12 @@ export const limits = {
    * datagrams are told. What comes meanwhile the kernel keeps or drops.
    */
   messagesTellMs: 1,
+  /**
+   * Datagrams that a UDP socket receives before the kernel is to coalesce them. It is not for those that ask once: of the
+   * first such socket of a system, and when the last is closed, the kernel patches its code, on all processors (some
+   * 40 µs each time).
+   */
+  coalesceAfterMessages: 64,
   /** Datagrams that are told between two looks at the clock. libuv tells 32 of a socket, however long they take. */
   messagesPerLook: 16,
   /** `UDP_MAX_SEGMENTS` was 64 before Linux 6.9. */

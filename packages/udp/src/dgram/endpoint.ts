@@ -51,6 +51,8 @@ export class Endpoint {
   readonly #ipv6: boolean
   #ring: Ring | undefined
   #fd = -1
+  /** Others may read from the descriptor, too, and would take several datagrams that are coalesced for one. */
+  #shared = false
   #transport: RingUdpSocket | undefined
   #referenced = true
   /** Datagrams with a callback that were sent while not referenced. */
@@ -67,6 +69,8 @@ export class Endpoint {
   /** Whoever asks may give it to another process, which would take several datagrams for one. */
   get fd(): number {
     if (this.#fd !== -1) this.#set(option.coalesce, 0)
+    this.#shared = true
+    if (this.#transport !== undefined) this.#transport.coalescesLater = false
     return this.#fd
   }
 
@@ -103,7 +107,7 @@ export class Endpoint {
 
   #open(ipv6: boolean, options: EndpointOptions): number {
     const ring = this.#ring ??= defaultRing()
-    const { sockets, capabilities } = ring
+    const { sockets } = ring
     if (options.ipv6Only && !ipv6) return invalid
     let result = prepare(ring)
     if (result === 0 && this.#fd === -1) {
@@ -114,8 +118,6 @@ export class Endpoint {
     for (const name of ['reuseAddress', 'reusePort', 'ipv6Only'] as const) {
       if (options[name] && result >= 0) result = this.#set(option[name], 1)
     }
-    // Not for a descriptor that others read from, too: they would take several datagrams for one.
-    if (result >= 0 && capabilities.coalescedReceive.enabled) result = this.#set(option.coalesce, 1)
     if (result < 0) this.#drop()
     return result
   }
@@ -154,6 +156,7 @@ export class Endpoint {
     if (own < 0) return own
     ring.own(own)
     this.#fd = own
+    this.#shared = true
     return 0
   }
 
@@ -161,7 +164,8 @@ export class Endpoint {
 
   /** Receives from now on. The descriptor must be bound. */
   start(): void {
-    this.#transport = new RingUdpSocket(this.#ring as Ring, this.#fd, this.#ipv6, false, this.#handler, {})
+    const options = this.#shared ? { coalesce: false } : {}
+    this.#transport = new RingUdpSocket(this.#ring as Ring, this.#fd, this.#ipv6, false, this.#handler, options)
     this.#transport.exactChunks = true
     if (!this.#referenced) this.#transport.unref()
   }
