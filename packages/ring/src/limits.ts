@@ -130,9 +130,9 @@ export const limits = {
    */
   messagesTellMs: 1,
   /**
-   * Datagrams that a UDP socket receives before the kernel is to coalesce them. It is not for those that ask once: of the
-   * first such socket of a system, and when the last is closed, the kernel patches its code, on all processors (some
-   * 40 µs each time).
+   * Datagrams that a UDP socket receives before the kernel is to coalesce them. Not at once, for those who ask one
+   * question: of the first such socket of a system, and when the last is closed, the kernel patches its code, on all
+   * processors, which takes some 40 µs each time.
    */
   coalesceAfterMessages: 64,
   /** Datagrams that are told between two looks at the clock. libuv tells 32 of a socket, however long they take. */

@@ -10,6 +10,7 @@ import { type BufferWaiter, BufferWaiters } from './memory/buffer-waiters'
 import { GroupPool } from './memory/group-pool'
 import { receiveGroup, ReceivePool } from './memory/receive-pool'
 import { SendMemory, type SendMemoryOptions } from './memory/send-memory'
+import { Members } from './members'
 import { internetMessages, localMessages, MessageShare, type MessageShareOptions } from './message/share'
 import { Metrics } from './metrics'
 import { whenProcessEnds } from './process-end'
@@ -71,7 +72,7 @@ export class Ring {
   /** Unix sockets that wait to be connected. */
   readonly fullBacklogs = new FullBacklogs()
   /** Connections and listeners that are not closed. */
-  readonly members = new Set<RingMember>()
+  readonly members = new Members<RingMember>()
   readonly mergeAdjacent: boolean
   /** Bytes before the payload of each receive buffer. */
   readonly receiveHeaderBytes: number

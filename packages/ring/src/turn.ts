@@ -14,6 +14,12 @@ export interface Scheduled {
   sendWritten?(): void
 }
 
+/** See {@link Turn.awaitMore}. */
+export interface AwaitingMore extends Scheduled {
+  /** It is not to send yet. */
+  awaitsMore: boolean
+}
+
 /**
  * What a ring does once an iteration of the event loop: {@link run} tells of what has completed, which changes
  * connections; then those that changed are advanced, which writes submissions; the native hook then enters the kernel
@@ -28,7 +34,7 @@ export class Turn {
   /** See {@link scheduleNext}. */
   #next: Scheduled[] = []
   /** See {@link awaitMore}. */
-  readonly #awaitingMore = new Set<Scheduled>()
+  #awaitingMore: AwaitingMore[] = []
   /** The iteration in which the first of them came. */
   #awaitingSince = 0
   #advanced = 0
@@ -84,19 +90,17 @@ export class Turn {
    * As {@link schedule}; but what `member` sends waits while the event loop has something else to do, for an iteration
    * at most: more is likely to be written in that, and leaves along with it.
    */
-  awaitMore(member: Scheduled): void {
+  awaitMore(member: AwaitingMore): void {
     if (processEnds) {
       this.schedule(member)
       return
     }
-    if (this.#awaitingMore.size === 0) this.#awaitingSince = this.iteration
-    this.#awaitingMore.add(member)
+    if (!member.awaitsMore) {
+      if (this.#awaitingMore.length === 0) this.#awaitingSince = this.iteration
+      member.awaitsMore = true
+      this.#awaitingMore.push(member)
+    }
     this.wake()
-  }
-
-  /** Whether `member` is not to send yet. */
-  awaitsMore(member: Scheduled): boolean {
-    return this.#awaitingMore.size !== 0 && this.#awaitingMore.has(member)
   }
 
   /** Those of {@link scheduleNext} are to send in this turn after all. */
@@ -106,8 +110,12 @@ export class Turn {
   }
 
   #scheduleAwaiting(): void {
-    for (const member of this.#awaitingMore) this.schedule(member)
-    this.#awaitingMore.clear()
+    if (this.#awaitingMore.length === 0) return
+    for (const member of this.#awaitingMore) {
+      member.awaitsMore = false
+      this.schedule(member)
+    }
+    this.#awaitingMore = []
   }
 
   /** What is written while the process ends leaves at once, and whatever that has others send. */
@@ -318,7 +326,7 @@ export class Turn {
     const ring = this.#ring
     if (ring.closed) return
     const { pool, submissions, waiters } = ring
-    if (this.#awaitingMore.size !== 0) {
+    if (this.#awaitingMore.length !== 0) {
       const waits = this.#wanted[Wish.Busy] !== 0 && this.iteration - this.#awaitingSince < 2
       if (waits) this.#wanted[Wish.Again] = 1
       else this.#scheduleAwaiting()

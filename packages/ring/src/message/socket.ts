@@ -97,7 +97,7 @@ implements MessageTransport<A, To>, OperationOwner, MessageReceiverOwner<A>, Mes
     this.slot = ring.operations.allocate(this)
     this.#receiver = new MessageReceiver(this, this.slot, traits)
     this.#sender = new MessageSender(this, traits.share, this.#settled)
-    ring.members.add(this)
+    ring.members.add(this, this.slot)
     ring.own(fd)
     this.ref()
     ring.turn.schedule(this)
@@ -437,7 +437,7 @@ implements MessageTransport<A, To>, OperationOwner, MessageReceiverOwner<A>, Mes
     this.#receiver.batch.release()
     this.#sender.discard(() => this.#error ?? closedError())
     this.ring.operations.release(this.slot)
-    this.ring.members.delete(this)
+    this.ring.members.delete(this.slot)
     if (this.begun) this.ring.metrics.closed++
     this.unref()
     this.onClosed?.()

@@ -47,6 +47,7 @@ export abstract class StreamConnection implements
   #endAsked = false
   /** On the ring's list of those to advance. */
   scheduled = false
+  awaitsMore = false
   /** On the ring's list of those that wait for receive buffers. */
   parked = false
   readonly receivesDescriptors: boolean
@@ -92,7 +93,7 @@ export abstract class StreamConnection implements
       ? new Receiver(this, this.#slot)
       : new DetailReceiver(this, this.#slot, options.details)
     this.#sender = new Sender(this, this.#slot)
-    ring.members.add(this)
+    ring.members.add(this, this.#slot)
     ring.own(fd)
     this.ref()
   }
@@ -522,7 +523,7 @@ export abstract class StreamConnection implements
 
   #steer(): void {
     if (this.active) this.#receiver.steer()
-    if (this.active && !this.ring.turn.awaitsMore(this)) this.#sender.steer()
+    if (this.active && !this.awaitsMore) this.#sender.steer()
     if (this.#state === 'closing') this.#closing?.steer()
     this.#settleReference()
   }
@@ -568,7 +569,7 @@ export abstract class StreamConnection implements
     this.#connecting?.release()
     this.#closing?.giveUpLastChance()
     this.ring.operations.release(this.#slot)
-    this.ring.members.delete(this)
+    this.ring.members.delete(this.#slot)
     if (this.#begun) this.ring.metrics.closed++
     this.unref()
     this.#receiver.discard()

@@ -71,7 +71,7 @@ export class StreamListener implements Listener, OperationOwner {
     this.#handler = handler
     this.#accept = accept
     this.#slot = ring.operations.allocate(this)
-    ring.members.add(this)
+    ring.members.add(this, this.#slot)
     ring.own(fd)
     this.ref()
     ring.turn.schedule(this)
@@ -283,7 +283,7 @@ export class StreamListener implements Listener, OperationOwner {
   #finish(): void {
     this.#state = 'closed'
     this.#ring.operations.release(this.#slot)
-    this.#ring.members.delete(this)
+    this.#ring.members.delete(this.#slot)
     this.unref()
     for (const resolve of this.#closing) resolve()
   }
