@@ -354,13 +354,13 @@ export class MessageSender implements RequestOwner, BlockHolder {
     }
   }
 
-  /** Forgets what was not sent, for the reason given to its callbacks. No request may be in the kernel. */
+  /** Forgets what was not sent, and tells its callbacks what `failed` makes. No request may be in the kernel. */
   discard(failed: () => Error): void {
-    const error = this.messagesQueued === 0 ? undefined : failed()
+    let error: Error | undefined
     for (const lane of this.#busy) {
       for (let request = lane.shift(); request !== undefined; request = lane.shift()) {
         request.takeOff(request.count, (callback) => {
-          if (callback !== undefined) this.#settled.add(callback, error)
+          if (callback !== undefined) this.#settled.add(callback, error ??= failed())
         })
         this.#share.release(request)
       }

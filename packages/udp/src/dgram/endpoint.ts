@@ -68,10 +68,14 @@ export class Endpoint {
 
   /** Whoever asks may give it to another process, which would take several datagrams for one. */
   get fd(): number {
-    if (this.#fd !== -1) this.#set(option.coalesce, 0)
-    this.#shared = true
-    if (this.#transport !== undefined) this.#transport.coalescesLater = false
+    if (this.#fd !== -1) this.#share()
     return this.#fd
+  }
+
+  #share(): void {
+    this.#shared = true
+    this.#set(option.coalesce, 0)
+    if (this.#transport !== undefined) this.#transport.coalescesLater = false
   }
 
   get descriptor(): Descriptor | undefined {
