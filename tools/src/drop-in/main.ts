@@ -28,6 +28,8 @@ interface Scenario {
   readonly pipelined: number
   /** Of a message written, a file, or an HTTP answer's body; 32, and a short greeting, if absent. */
   readonly sizeBytes?: number
+  /** Each connection is closed when it has been answered. */
+  readonly once?: boolean
 }
 
 const kib = 1024
@@ -38,6 +40,7 @@ const scenarios: readonly Scenario[] = [
   { name: 'http, 4 connections', application: 'http', connections: 4, pipelined: 1 },
   { name: 'http, 64 connections', application: 'http', connections: 64, pipelined: 1 },
   { name: 'http, 512 connections', application: 'http', connections: 512, pipelined: 1 },
+  { name: 'http, 64 at a time, each asked once', application: 'http', connections: 64, pipelined: 1, once: true },
   {
     name: 'http, answers of 256 KB, 64 connections',
     application: 'http',
@@ -193,10 +196,11 @@ const loadMessages: Load = async ({ application, connections, pipelined, sizeByt
   return Number(stdout)
 }
 
-const loadRequests: Load = async ({ application, connections }, port, seconds) => {
+const loadRequests: Load = async ({ application, connections, once: asksOnce = false }, port, seconds) => {
   // Some of many connections to Node's sockets wait for two seconds, at which wrk would give them up.
   const words = [
     'wrk', '-t1', '--timeout', '10s', `-c${connections}`, `-d${seconds}s`,
+    ...(asksOnce ? ['-H', 'Connection: close'] : []),
     `${application === 'https' ? 'https' : 'http'}://127.0.0.1:${port}/`,
   ]
   const { stdout } = await run('taskset', onCpu(0, words))
