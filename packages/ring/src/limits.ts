@@ -129,12 +129,6 @@ export const limits = {
    * datagrams are told. What comes meanwhile the kernel keeps or drops.
    */
   messagesTellMs: 1,
-  /**
-   * Datagrams that a UDP socket receives before the kernel is to coalesce them. Not at once, for those who ask one
-   * question: of the first such socket of a system, and when the last is closed, the kernel patches its code, on all
-   * processors, which takes some 40 µs each time.
-   */
-  coalesceAfterMessages: 64,
   /** Datagrams that are told between two looks at the clock. libuv tells 32 of a socket, however long they take. */
   messagesPerLook: 16,
   /** `UDP_MAX_SEGMENTS` was 64 before Linux 6.9. */

@@ -5,6 +5,9 @@
  */
 export class Members<Member extends object> {
   readonly #bySlot: (Member | undefined)[] = []
+  /** The how manieth of all that have been added is in each slot. */
+  readonly #ordinals: number[] = []
+  #added = 0
   #size = 0
 
   get size(): number {
@@ -13,8 +16,12 @@ export class Members<Member extends object> {
 
   /** @param slot it is the member's until {@link delete}. */
   add(member: Member, slot: number): void {
-    while (this.#bySlot.length < slot) this.#bySlot.push(undefined)
+    for (let next = this.#bySlot.length; next < slot; next++) {
+      this.#bySlot.push(undefined)
+      this.#ordinals.push(0)
+    }
     this.#bySlot[slot] = member
+    this.#ordinals[slot] = this.#added++
     this.#size++
   }
 
@@ -23,7 +30,11 @@ export class Members<Member extends object> {
     this.#size--
   }
 
-  * [Symbol.iterator](): Iterator<Member> {
-    for (const member of this.#bySlot) if (member !== undefined) yield member
+  /** Those there are now, in the order in which they were added. */
+  [Symbol.iterator](): Iterator<Member> {
+    const ordinals = this.#ordinals
+    const slots = [...this.#bySlot.keys()].filter((slot) => this.#bySlot[slot] !== undefined)
+    slots.sort((slot, other) => ordinals[slot] - ordinals[other])
+    return slots.map((slot) => this.#bySlot[slot] as Member).values()
   }
 }

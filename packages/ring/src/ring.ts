@@ -363,7 +363,7 @@ export class Ring {
     this.completions.stop()
     this.#native.close()
     const error = new SheafError('ERR_SHEAF_RING_CLOSED', 'The ring was closed')
-    for (const member of [...this.members]) {
+    for (const member of this.members) {
       guarded(() => { member.ringClosed(error) })
       this.turn.endEvent()
     }

@@ -50,10 +50,7 @@ export interface UdpOptions extends MessageSocketOptions, BackendOptions {
   dropCounter?: boolean
   /** Tells `details.typeOfService` of each datagram. Default false. */
   receiveTypeOfService?: boolean
-  /**
-   * Lets the kernel coalesce datagrams on receipt (`UDP_GRO`); they are told one by one all the same. Default: as soon
-   * as the socket has received `limits.coalesceAfterMessages`.
-   */
+  /** Lets the kernel coalesce datagrams on receipt (`UDP_GRO`); they are told one by one all the same. Default true. */
   coalesce?: boolean
   /** Closes the socket when aborted, sending what is queued before. */
   signal?: AbortSignal

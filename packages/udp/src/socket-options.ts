@@ -64,7 +64,7 @@ export function applyOptions(ring: Ring, fd: number, ipv6: boolean, options: Udp
   if (pathMtuDiscovery !== undefined) {
     setPairedOption(ring, fd, ipv6, 'pathMtuDiscovery', pathMtuDiscoveries.indexOf(pathMtuDiscovery))
   }
-  if (options.coalesce === true && capabilities.coalescedReceive.enabled) {
+  if (options.coalesce !== false && capabilities.coalescedReceive.enabled) {
     setSocketOption(sockets, fd, socketOption.coalesce, 1)
   }
 }

@@ -27,8 +27,6 @@ const maximumTransmissionUnit = [[0, 14], [41, 24]] as const
 /** A `sockaddr` of the family `AF_UNSPEC`. */
 const unspecifiedAddress = new Uint8Array(16)
 
-const enabledBytes = new Uint8Array(Int32Array.of(1).buffer)
-
 function notConnected(): Error {
   return Object.assign(new Error('Not connected'), { code: 'ERR_SOCKET_DGRAM_NOT_CONNECTED' })
 }
@@ -42,8 +40,6 @@ export class RingUdpSocket extends MessageSocket<InternetAddress, Destination> i
   readonly #destinations: Destinations
   readonly #sources = new Sources()
   readonly #controls = new Controls()
-  /** The kernel is to coalesce what it receives, when that is worth it: see {@link limits.coalesceAfterMessages}. */
-  coalescesLater: boolean
   #local: InternetAddress | undefined
   #remote: InternetAddress | undefined
 
@@ -59,17 +55,6 @@ export class RingUdpSocket extends MessageSocket<InternetAddress, Destination> i
     this.#ipv6 = ipv6
     this.#peer = connected ? new Lane(new Uint8Array(0)) : undefined
     this.#destinations = new Destinations(ring, ipv6)
-    this.coalescesLater = options.coalesce === undefined && ring.capabilities.coalescedReceive.enabled
-  }
-
-  override advance(): void {
-    super.advance()
-    if (this.coalescesLater && this.messagesRead >= limits.coalesceAfterMessages) this.#coalesce()
-  }
-
-  #coalesce(): void {
-    this.coalescesLater = false
-    if (this.receives) this.ring.sockets.setsockopt(this.fd, ...socketOption.coalesce, enabledBytes)
   }
 
   override get localAddress(): InternetAddress | undefined {

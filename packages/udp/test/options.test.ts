@@ -1,9 +1,7 @@
 import { once } from 'node:events'
 import { createSocket } from 'node:dgram'
-import { limits } from '@sheaf/ring'
-import { describe, expect, it } from 'vitest'
-import { bind, connect, type UdpSocket } from '../src/index'
-import { RingUdpSocket } from '../src/socket'
+import { expect, it } from 'vitest'
+import { bind, connect } from '../src/index'
 import { addressOf, bound, connected, loopback, portOf, Received, testRing, until } from './support'
 
 it('packet info tells the local address and interface of each datagram', async () => {
@@ -45,35 +43,6 @@ it('timestamps are those of the kernel, to the microsecond', async () => {
     expect(details?.timestampUs).toBeLessThan((Date.now() + 1) * 1000 + 50_000)
     expect(Number.isInteger(details?.timestampUs)).toBe(true)
   }
-})
-
-describe('the kernel coalesces what a socket receives', () => {
-  function isCoalesced(socket: UdpSocket): boolean {
-    const value = new Int32Array(1)
-    if (!(socket instanceof RingUdpSocket)) throw new Error('It is no socket on a ring')
-    expect(socket.ring.sockets.getsockopt(socket.fd, 17, 104, new Uint8Array(value.buffer))).toBe(4)
-    return value[0] !== 0
-  }
-
-  async function receive(options: { coalesce?: boolean }, datagrams: number): Promise<boolean> {
-    const ring = testRing()
-    const received = new Received()
-    const socket = await bound(ring, received, options)
-    const sender = await connected(ring, socket)
-    for (let index = 0; index < datagrams; index++) sender.send('a')
-    await received.arrived(datagrams)
-    return isCoalesced(socket)
-  }
-
-  it('when it has received some: what lives briefly has the kernel change nothing', async () => {
-    expect(await receive({}, limits.coalesceAfterMessages - 1)).toBe(false)
-    expect(await receive({}, limits.coalesceAfterMessages)).toBe(true)
-  })
-
-  it('from the beginning if that is wanted, and never if it is not', async () => {
-    expect(await receive({ coalesce: true }, 1)).toBe(true)
-    expect(await receive({ coalesce: false }, limits.coalesceAfterMessages * 2)).toBe(false)
-  })
 })
 
 it('the drop counter says how many datagrams found no room', async () => {

@@ -51,8 +51,6 @@ export class Endpoint {
   readonly #ipv6: boolean
   #ring: Ring | undefined
   #fd = -1
-  /** Others may read from the descriptor, too, and would take several datagrams that are coalesced for one. */
-  #shared = false
   #transport: RingUdpSocket | undefined
   #referenced = true
   /** Datagrams with a callback that were sent while not referenced. */
@@ -68,14 +66,8 @@ export class Endpoint {
 
   /** Whoever asks may give it to another process, which would take several datagrams for one. */
   get fd(): number {
-    if (this.#fd !== -1) this.#share()
+    if (this.#fd !== -1) this.#set(option.coalesce, 0)
     return this.#fd
-  }
-
-  #share(): void {
-    this.#shared = true
-    this.#set(option.coalesce, 0)
-    if (this.#transport !== undefined) this.#transport.coalescesLater = false
   }
 
   get descriptor(): Descriptor | undefined {
@@ -111,7 +103,7 @@ export class Endpoint {
 
   #open(ipv6: boolean, options: EndpointOptions): number {
     const ring = this.#ring ??= defaultRing()
-    const { sockets } = ring
+    const { sockets, capabilities } = ring
     if (options.ipv6Only && !ipv6) return invalid
     let result = prepare(ring)
     if (result === 0 && this.#fd === -1) {
@@ -122,6 +114,8 @@ export class Endpoint {
     for (const name of ['reuseAddress', 'reusePort', 'ipv6Only'] as const) {
       if (options[name] && result >= 0) result = this.#set(option[name], 1)
     }
+    // Not for a descriptor that others read from, too: they would take several datagrams for one.
+    if (result >= 0 && capabilities.coalescedReceive.enabled) result = this.#set(option.coalesce, 1)
     if (result < 0) this.#drop()
     return result
   }
@@ -160,7 +154,6 @@ export class Endpoint {
     if (own < 0) return own
     ring.own(own)
     this.#fd = own
-    this.#shared = true
     return 0
   }
 
@@ -168,8 +161,7 @@ export class Endpoint {
 
   /** Receives from now on. The descriptor must be bound. */
   start(): void {
-    const options = this.#shared ? { coalesce: false } : {}
-    this.#transport = new RingUdpSocket(this.#ring as Ring, this.#fd, this.#ipv6, false, this.#handler, options)
+    this.#transport = new RingUdpSocket(this.#ring as Ring, this.#fd, this.#ipv6, false, this.#handler, {})
     this.#transport.exactChunks = true
     if (!this.#referenced) this.#transport.unref()
   }
