@@ -5,7 +5,7 @@
  */
 export class Members<Member extends object> {
   readonly #bySlot: (Member | undefined)[] = []
-  /** The how manieth of all that have been added is in each slot. */
+  /** How many had been added before the one in each slot. */
   readonly #ordinals: number[] = []
   #added = 0
   #size = 0

@@ -305,7 +305,7 @@ export class Ring {
   }
 
   /** Has all that members have written leave now, as far as the kernel has room. Nobody is told of anything in it. */
-  sendWritten(members: Iterable<Scheduled> = this.members): void {
+  sendWritten(members: Iterable<Scheduled> = [...this.members]): void {
     if (this.#sendsWritten) return
     this.#sendsWritten = true
     try {

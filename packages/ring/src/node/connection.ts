@@ -357,7 +357,8 @@ export abstract class NodeStreamConnection implements Transport, ForwardingOrigi
     this.onClosed?.()
     if (this.#callbacks !== undefined) {
       const call = (callback: WriteCallback, error?: Error): void => this.#call(callback, error)
-      this.#callbacks.settle(call, this.#send.sentBytes, this.#shutdown === 'done', this.#error ?? closedError())
+      const failed = (): Error => this.#error ?? closedError()
+      this.#callbacks.settle(call, this.#send.sentBytes, this.#shutdown === 'done', failed)
     }
     this.#tell((handler) => handler.close?.(this, this.#error))
   }

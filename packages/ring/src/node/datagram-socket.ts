@@ -284,9 +284,9 @@ export abstract class NodeDatagramSocket implements MessageTransport<InternetAdd
     this.#enter('closed')
     nodeSockets.members.delete(this)
     this.#batch.clear()
-    const error = this.#error ?? closedError()
+    let error = this.#error
     for (const { callback } of [...this.#underWay, ...this.#waiting]) {
-      if (callback !== undefined) this.#settled.add(callback, error)
+      if (callback !== undefined) this.#settled.add(callback, error ??= closedError())
     }
     this.#underWay.clear()
     this.#waiting = []

@@ -47,6 +47,7 @@ export abstract class StreamConnection implements
   #endAsked = false
   /** On the ring's list of those to advance. */
   scheduled = false
+  /** See {@link AwaitingMore}. */
   awaitsMore = false
   /** On the ring's list of those that wait for receive buffers. */
   parked = false

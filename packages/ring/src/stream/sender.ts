@@ -379,9 +379,7 @@ export class Sender {
    * nothing has come of it. @returns what they threw.
    */
   settle(failed: () => Error): unknown[] {
-    const callbacks = this.#callbacks
-    if (callbacks === undefined || callbacks.empty) return []
     const call = (callback: WriteCallback, error?: Error): void => this.#owner.call(callback, error)
-    return callbacks.settle(call, this.queue.sentBytes, this.finished, failed())
+    return this.#callbacks?.settle(call, this.queue.sentBytes, this.finished, failed) ?? []
   }
 }

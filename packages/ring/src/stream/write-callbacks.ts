@@ -33,27 +33,29 @@ export class WriteCallbacks {
   }
 
   /**
-   * The connection is closed: calls everybody who is left, with `failed` where what they wait for has not happened.
+   * The connection is closed: calls everybody who is left, where what they wait for has not happened with what `failed`
+   * makes. It is not asked otherwise: an error's stack trace is what costs most of closing.
    * @returns what was thrown; nobody is left out because of it.
    */
   settle(
     call: (callback: WriteCallback, error?: Error) => void,
     sentBytes: number,
     finished: boolean,
-    failed: Error,
+    failed: () => Error,
   ): unknown[] {
     const thrown: unknown[] = []
-    const settleOne = (callback: WriteCallback, error?: Error): void => {
+    let error: Error | undefined
+    const settleOne = (callback: WriteCallback, happened: boolean): void => {
       try {
-        call(callback, error)
+        call(callback, happened ? undefined : error ??= failed())
       } catch (what) {
         thrown.push(what)
       }
     }
     let callback: WriteCallback | undefined
-    while ((callback = this.takeUpTo(sentBytes)) !== undefined) settleOne(callback)
-    while ((callback = this.takeUpTo(Infinity)) !== undefined) settleOne(callback, failed)
-    while ((callback = this.takeEnd()) !== undefined) settleOne(callback, finished ? undefined : failed)
+    while ((callback = this.takeUpTo(sentBytes)) !== undefined) settleOne(callback, true)
+    while ((callback = this.takeUpTo(Infinity)) !== undefined) settleOne(callback, false)
+    while ((callback = this.takeEnd()) !== undefined) settleOne(callback, finished)
     return thrown
   }
 }
