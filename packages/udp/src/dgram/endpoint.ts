@@ -26,7 +26,11 @@ const option = {
   domain: [1, 39],
   ipv6Only: [41, 26],
   coalesce: [17, 104],
+  memory: [1, 55],
 } as const
+
+/** How often what comes together is taken, at most, until nothing has come before others may read. */
+const coalescedTakes = 16
 
 export interface EndpointOptions {
   readonly reuseAddress: boolean
@@ -51,6 +55,8 @@ export class Endpoint {
   readonly #ipv6: boolean
   #ring: Ring | undefined
   #fd = -1
+  /** Datagrams may come together. */
+  #coalesces = false
   #transport: RingUdpSocket | undefined
   #referenced = true
   /** Datagrams with a callback that were sent while not referenced. */
@@ -66,8 +72,30 @@ export class Endpoint {
 
   /** Whoever asks may give it to another process, which would take several datagrams for one. */
   get fd(): number {
-    if (this.#fd !== -1) this.#set(option.coalesce, 0)
+    if (this.#coalesces) this.#endCoalescing()
     return this.#fd
+  }
+
+  /**
+   * Has each datagram come alone. The kernel tells where one ends and the next begins only while they may come
+   * together, so what has come is taken before; if that can't be, as no buffer is free, it stays as it is.
+   */
+  #endCoalescing(): void {
+    for (let takes = 0; takes < coalescedTakes; takes++) {
+      this.#set(option.coalesce, 0)
+      this.#coalesces = this.#holdsDatagrams
+      if (!this.#coalesces) return
+      this.#set(option.coalesce, 1)
+      this.#ring?.reap()
+    }
+  }
+
+  /** Something has come that has not been received. Peeking would take the error that is to be received next. */
+  get #holdsDatagrams(): boolean {
+    const memory = new Int32Array(1)
+    const [level, name] = option.memory
+    this.#ring?.sockets.getsockopt(this.#fd, level, name, new Uint8Array(memory.buffer))
+    return memory[0] !== 0
   }
 
   get descriptor(): Descriptor | undefined {
@@ -115,7 +143,10 @@ export class Endpoint {
       if (options[name] && result >= 0) result = this.#set(option[name], 1)
     }
     // Not for a descriptor that others read from, too: they would take several datagrams for one.
-    if (result >= 0 && capabilities.coalescedReceive.enabled) result = this.#set(option.coalesce, 1)
+    if (result >= 0 && capabilities.coalescedReceive.enabled) {
+      result = this.#set(option.coalesce, 1)
+      this.#coalesces = result >= 0
+    }
     if (result < 0) this.#drop()
     return result
   }
@@ -137,6 +168,7 @@ export class Endpoint {
     if (this.#fd === -1) return
     this.#ring?.sockets.close(this.#fd)
     this.#fd = -1
+    this.#coalesces = false
   }
 
   /**
@@ -264,6 +296,7 @@ export class Endpoint {
     },
     close: (_transport, error) => {
       this.#fd = -1
+      this.#coalesces = false
       timers.clearTimeout(this.#linger)
       this.#owner.closed(error)
     },

@@ -1,7 +1,7 @@
 import { createHook } from 'node:async_hooks'
 import nodeDatagram, { type Socket } from 'node:dgram'
 import { once } from 'node:events'
-import { defaultRing } from '@sheaf/ring'
+import { defaultRing, encodeSocketAddress } from '@sheaf/ring'
 import { isBlocking, nonBlocking, openDescriptors } from '@sheaf/ring/testing'
 import { describe, expect, it } from 'vitest'
 import { createSocket } from '../../src/dgram/index'
@@ -63,6 +63,29 @@ describe('sockets of @sheaf/udp/dgram', () => {
     const coalesces = new Int32Array([5])
     expect(sockets.getsockopt(fd, 17, 104, new Uint8Array(coalesces.buffer))).toBe(4)
     expect(coalesces[0]).toBe(0)
+    await closed(receiver)
+  })
+
+  it('tell each of what has come together before somebody else may have the descriptor', async () => {
+    const { sockets } = defaultRing()
+    const receiver = await bound()
+    const received: string[] = []
+    receiver.on('message', (message) => received.push(message.toString()))
+    const sender = sockets.socket(2, 2, 0)
+    const segmentBytes = new Uint8Array(Int32Array.of(100).buffer)
+    expect(sockets.setsockopt(sender, 17, 103, segmentBytes)).toBe(0)
+    expect(sockets.connect(sender, encodeSocketAddress(loopback, receiver.address().port, () => 0))).toBe(0)
+    const none = new Uint8Array()
+    const sent = Array.from({ length: 60 }, (_, index) => String(index).padStart(100, '.'))
+    // A system call each, and nothing has been received when the descriptor is asked for.
+    for (const at of [0, 30]) {
+      const together = Buffer.from(sent.slice(at, at + 30).join(''))
+      expect(sockets.send(sender, together, none, none, 0)).toBe(3000)
+    }
+    expect((receiver as unknown as { _handle: { fd: number } })._handle.fd).toBeGreaterThan(0)
+    await until(() => received.length >= 60, 'each of them')
+    expect(received).toEqual(sent)
+    sockets.close(sender)
     await closed(receiver)
   })
 
