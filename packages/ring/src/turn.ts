@@ -48,7 +48,9 @@ export class Turn {
   #writtenBefore = 0
   /** See {@link sendAll}. */
   #sendsAll = false
+  /** See {@link endSoon}. */
   #advancesFirst = false
+  #endsSoon = false
   #prompt = false
   /** What waits for the end of an event is still to run: see {@link eventTold}. */
   #ticksDue = false
@@ -185,9 +187,15 @@ export class Turn {
     this.#ring.submit()
   }
 
-  /** Has what was asked for done before anything that the kernel has posted is told. */
-  advanceFirst(): void {
-    this.#advancesFirst = true
+  /**
+   * What a socket that has ended has written is sent, and the FIN behind it, and the socket told so, in the turn that
+   * is under way, or else before anything that the kernel has posted is told: libuv does it before it polls again, and
+   * so before the immediates that the application sets now.
+   * @param sends there is something to be sent first.
+   */
+  endSoon(sends: boolean): void {
+    this.#endsSoon ||= sends
+    if (!this.underWay) this.#advancesFirst = true
   }
 
   /**
@@ -335,19 +343,29 @@ export class Turn {
     pool.publish()
     for (const waiter of waiters.release()) this.schedule(waiter)
     let left = limits.advancesPerMember * (this.#scheduled.length + ring.members.size)
-    while (this.#advanced < this.#scheduled.length && left-- > 0) {
-      const member = this.#scheduled[this.#advanced++]
-      member.advance()
-      this.endEvent()
-      // A handler may have closed the ring.
-      if (this.#ring.closed) return
-    }
+    do {
+      while (this.#advanced < this.#scheduled.length && left-- > 0) {
+        const member = this.#scheduled[this.#advanced++]
+        member.advance()
+        this.endEvent()
+        // A handler may have closed the ring.
+        if (this.#ring.closed) return
+      }
+    } while (this.#sendEnds())
     // Those left over ask for more whenever they are told: the kernel and the event loop come first.
     this.#scheduled = this.#scheduled.slice(this.#advanced)
     this.#takeNext()
     this.#advanced = this.#sentScheduled = this.#sentNow = 0
     this.#wanted[Wish.Turn] = waiters.settle(pool.publish()) || this.#scheduled.length !== 0 ? 1 : 0
     submissions.publish()
+  }
+
+  /** See {@link endSoon}. @returns whether there may be something to tell of it. */
+  #sendEnds(): boolean {
+    if (!this.#endsSoon) return false
+    this.#endsSoon = false
+    this.#ring.reap()
+    return true
   }
 
   /** Does what was scheduled, and submits it, now. */

@@ -220,8 +220,7 @@ export abstract class StreamConnection implements
   #end(): void {
     if (this.#state !== 'open') return
     this.#enter('ended')
-    // It is over, then, and is to be told so before anything else is told.
-    if (this.underSocket && this.#receiver.ended) this.ring.turn.advanceFirst()
+    if (this.underSocket) this.ring.turn.endSoon(this.#sender.queue.queuedBytes !== 0)
     this.schedule()
   }
 

@@ -86,6 +86,39 @@ export const ending: Record<string, Scenario> = {
     }
   },
 
+  async 'an end is told before what an immediate does that is set behind it'(scene) {
+    const phases: Record<string, (end: () => void) => void> = {
+      timer: (end) => setTimeout(end, 5),
+      immediate: (end) => setTimeout(() => setImmediate(end), 5),
+      tick: (end) => setTimeout(() => process.nextTick(end), 5),
+      data: () => undefined,
+    }
+    for (const [phase, begin] of Object.entries(phases)) {
+      for (const bytes of [0, 10_000]) {
+        const { client, accepted } = await scene.pair({ allowHalfOpen: true })
+        const name = `${phase} ${bytes}`
+        scene.watch(name, client)
+        const ended = once(accepted.resume(), 'end')
+        const end = (): void => {
+          client.end(Buffer.alloc(bytes), callbackOf(scene, name, 'ended'))
+          setImmediate(() => {
+            scene.log(name, 'an immediate')
+            client.destroy()
+          })
+        }
+        begin(end)
+        if (phase === 'data') {
+          accepted.write('x')
+          client.on('data', end)
+        }
+        await Promise.all([ended, scene.gone(client)])
+        scene.log('accepted', accepted.bytesRead)
+        accepted.end()
+        await scene.gone(accepted)
+      }
+    }
+  },
+
   async '`destroySoon` ends first, and then destroys'(scene) {
     const { log, pair, watch } = scene
     for (const how of ['idle', 'writing', 'corked', 'ended'] as const) {
