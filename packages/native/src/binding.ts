@@ -200,6 +200,14 @@ export interface NativeRing {
    * @throws Error `ERR_INVALID_STATE` if the ring is attached already or closed.
    */
   attach(turn: () => (() => void) | undefined, maxRounds: number, busyPollMicroseconds: number): void
+  /**
+   * Has `tell` called once where libuv tells of the handles that were closed in this iteration of the loop: after its
+   * immediates, before timers and the next poll. The process lives until then. If this is called before that again, the
+   * function given last is called; if the ring is closed before, none is. `process.nextTick` and promise callbacks run
+   * after it; what it throws becomes an `uncaughtException`.
+   * @throws Error `ERR_INVALID_STATE` if the ring is not attached, or closed.
+   */
+  askClosing(tell: () => void): void
   /** Keeps the process alive while the ring is attached (as it does not when new). */
   ref(): void
   unref(): void

@@ -527,6 +527,77 @@ describe('before it blocks the loop', () => {
   })
 })
 
+describe('what is told when the loop closes handles', () => {
+  it('comes once, after immediates, before what they have set, and followed by ticks', async () => {
+    const { ring } = open()
+    ring.attach(() => undefined, 1, 0)
+    const order: string[] = []
+    await new Promise<void>((done) => {
+      setImmediate(() => {
+        ring.askClosing(() => order.push('replaced'))
+        ring.askClosing(() => {
+          order.push('closing')
+          process.nextTick(() => order.push('tick'))
+          void Promise.resolve().then(() => order.push('promise'))
+        })
+        setImmediate(() => {
+          order.push('next immediate')
+          done()
+        })
+      })
+      setImmediate(() => order.push('immediate'))
+    })
+    expect(order).toEqual(['immediate', 'closing', 'tick', 'promise', 'next immediate'])
+    await immediate()
+    expect(order).toHaveLength(5)
+  })
+
+  it('can ask again, and close the ring', async () => {
+    const before = openFds()
+    const { ring } = open()
+    ring.attach(() => undefined, 1, 0)
+    let told = 0
+    const tell = (): void => {
+      if (++told < 10) ring.askClosing(tell)
+      else ring.close()
+    }
+    ring.askClosing(tell)
+    await until(() => told === 10)
+    expect(openFds()).toEqual(before)
+  })
+
+  it('is an uncaughtException if that throws, and can be asked for again', async () => {
+    const { ring } = open()
+    ring.attach(() => undefined, 1, 0)
+    const thrown: unknown[] = []
+    await withUncaught((error) => thrown.push(error), async () => {
+      ring.askClosing(() => { throw new Error('thrown') })
+      await until(() => thrown.length === 1)
+    })
+    expect(thrown).toEqual([new Error('thrown')])
+    await new Promise<void>((told) => { ring.askClosing(told) })
+  })
+
+  it('does not come when the ring is closed before, nor can be asked for then, or before it is attached', async () => {
+    const { ring } = open()
+    const notAttached = expect.objectContaining({ code: 'ERR_INVALID_STATE' }) as unknown
+    expect(() => { ring.askClosing(() => undefined) }).toThrow(notAttached)
+    ring.attach(() => undefined, 1, 0)
+    const notAFunction = expect.objectContaining({ code: 'ERR_INVALID_ARG_TYPE' }) as unknown
+    expect(() => { ring.askClosing(undefined as never) }).toThrow(notAFunction)
+    let told = 0
+    ring.askClosing(() => { told++ })
+    ring.close()
+    for (let round = 0; round < 5; round++) await immediate()
+    expect(told).toBe(0)
+    expect(() => { ring.askClosing(() => undefined) }).toThrow(notAttached)
+  })
+
+  it.each(['told', 'exit', 'worker', 'terminated'])('is no trouble to what ends: %s', async (how) => {
+    expect(report(await runFixture('closing.mjs', { arguments: [how] }))).toEqual({ told: how === 'told' ? 1 : 0 })
+  })
+})
+
 describe('an attached ring', () => {
   it('cannot be attached again', () => {
     const { ring } = open()

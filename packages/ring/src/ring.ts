@@ -112,7 +112,7 @@ export class Ring {
       reserveFraction: Math.max(options.receiveReserveFraction, 1 / options.receiveBuffersMax),
     }).open()
     const wanted = new Uint32Array(native.wanted)
-    this.turn = new Turn(this, wanted, options.sendBytesPerTurn)
+    this.turn = new Turn(this, native, wanted, options.sendBytesPerTurn)
     this.waiters = new BufferWaiters(this.pool, this.metrics, () => {
       this.turn.wake()
     })
@@ -367,6 +367,7 @@ export class Ring {
       guarded(() => { member.ringClosed(error) })
       this.turn.endEvent()
     }
+    this.turn.ringClosed()
   }
 }
 

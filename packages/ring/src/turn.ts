@@ -1,9 +1,10 @@
+import type { NativeRing } from '@sheaf/native'
 import { limits } from './limits'
 import { Pace } from './pace'
 import { processEnds } from './process-end'
 import type { Ring } from './ring'
 import { runTicks, ticking } from './ticks'
-import { nowMs } from './timers'
+import { nowMs, setImmediate } from './timers'
 import { Wish } from './wish'
 
 /** Something that the ring calls once in the turn after it was scheduled. */
@@ -27,6 +28,7 @@ export interface AwaitingMore extends Scheduled {
  */
 export class Turn {
   readonly #ring: Ring
+  readonly #native: NativeRing
   readonly #wanted: Uint32Array
   readonly #pace: Pace
   readonly #sendBytes: number
@@ -54,13 +56,18 @@ export class Turn {
   #prompt = false
   /** What waits for the end of an event is still to run: see {@link eventTold}. */
   #ticksDue = false
+  /** See {@link whenHandlesClose}. */
+  #closed: (() => void)[] = []
+  /** See {@link nextIteration}. */
+  #deferred: (() => void)[] = []
 
   /**
    * @param wanted `NativeRing.wanted`
    * @param sendBytes see {@link RingOptions.sendBytesPerTurn}.
    */
-  constructor(ring: Ring, wanted: Uint32Array, sendBytes: number) {
+  constructor(ring: Ring, native: NativeRing, wanted: Uint32Array, sendBytes: number) {
     this.#ring = ring
+    this.#native = native
     this.#sendBytes = sendBytes
     this.#wanted = wanted
     this.#pace = new Pace(ring.metrics)
@@ -198,14 +205,6 @@ export class Turn {
     if (!this.underWay) this.#advancesFirst = true
   }
 
-  /**
-   * Has immediates of the event loop come before anything that the kernel has posted and nobody has been told of: in
-   * libuv, what a socket has left to tell of its closing comes before the next poll.
-   */
-  immediatesFirst(): void {
-    this.#wanted[Wish.ImmediatesFirst] = 1
-  }
-
   /** Tells iterations of the event loop apart: it is another number in each. */
   get iteration(): number {
     return this.#wanted[Wish.Iterations]
@@ -263,7 +262,66 @@ export class Turn {
     if (turning === undefined) this.wake()
   }
 
+  /**
+   * Has `tell` called where libuv tells of the handles that were closed in this iteration of the event loop: after its
+   * immediates, the last that was closed first, and `process.nextTick` and promise callbacks after each. Nothing that
+   * the kernel has posted is told before.
+   */
+  whenHandlesClose(tell: () => void): void {
+    if (this.#ring.closed) {
+      setImmediate(tell)
+      return
+    }
+    if (this.#closed.length === 0) this.#native.askClosing(this.#tellClosed)
+    this.#wanted[Wish.ImmediatesFirst] = 1
+    this.#closed.push(tell)
+  }
+
+  /**
+   * Has `tell` called in the next iteration of the event loop, before anything that the kernel has posted is told. The
+   * process lives until then.
+   */
+  nextIteration(tell: () => void): void {
+    setImmediate(() => {
+      if (this.#ring.closed) {
+        tell()
+        return
+      }
+      if (this.#deferred.push(tell) === 1) this.#ring.ref()
+      this.wake()
+    })
+  }
+
+  #tellDeferred(): void {
+    for (let tell = this.#deferred.shift(); tell !== undefined; tell = this.#deferred.shift()) {
+      tell()
+      this.endEvent()
+    }
+    this.#ring.unref()
+  }
+
   // ---------------------------------------------------------------- what is done
+
+  readonly #tellClosed = (): void => {
+    const all = this.#closed
+    this.#closed = []
+    try {
+      for (let tell = all.pop(); tell !== undefined; tell = all.pop()) {
+        tell()
+        runTicks()
+      }
+    } finally {
+      // One has thrown.
+      for (const tell of all) this.whenHandlesClose(tell)
+    }
+  }
+
+  /** Nothing is called by it any more. */
+  ringClosed(): void {
+    for (const tell of [...this.#deferred, ...this.#closed.reverse()]) setImmediate(tell)
+    this.#deferred = []
+    this.#closed = []
+  }
 
   /** For {@link NativeRing.attach}. */
   readonly run = (): (() => void) | undefined => {
@@ -282,6 +340,7 @@ export class Turn {
         this.#wanted[Wish.Woken] = 0
         this.#pace.woken()
       }
+      if (this.#deferred.length !== 0) this.#tellDeferred()
       if (this.#advancesFirst) {
         this.#advancesFirst = false
         this.#advance()

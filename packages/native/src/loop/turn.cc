@@ -61,6 +61,8 @@ const char* ErrorName(int error) {
 struct TurnHook::Handles {
   uv_prepare_t prepare;
   uv_poll_t poll;
+  /** Never started: it is made to be closed. */
+  uv_idle_t closing;
 };
 
 int TurnHook::Create(uv_loop_s* loop, std::shared_ptr<kernel::Ring> ring, Wishes* wishes, const Options& options,
@@ -142,6 +144,27 @@ void TurnHook::HandleClosed() {
   const std::function<void()> closed = std::move(told_.closed);
   delete this;
   closed();
+}
+
+void TurnHook::AskClosing() {
+  if (ring_ == nullptr || asked_closing_) return;
+  asked_closing_ = true;
+  uv_idle_init(handles_->prepare.loop, &handles_->closing);
+  open_handles_++;
+  handles_->closing.data = this;
+  uv_close(reinterpret_cast<uv_handle_t*>(&handles_->closing),
+           [](uv_handle_t* handle) { static_cast<TurnHook*>(handle->data)->OnClosing(); });
+}
+
+void TurnHook::OnClosing() {
+  asked_closing_ = false;
+  if (ring_ == nullptr) {
+    HandleClosed();
+    return;
+  }
+  open_handles_--;
+  // May close this hook and its ring.
+  if (!stopped_ && !target_->CallClosing()) stopped_ = true;
 }
 
 /** Has the kernel take what was staged. What it posts is told when libuv polls, where Node's own events are. */

@@ -22,6 +22,8 @@ class TurnTarget {
   virtual ~TurnTarget() = default;
   /** Drains the completion queue and stages submissions. @returns false when nothing can be called any more. */
   virtual bool CallTurn() = 0;
+  /** The loop tells of the handles that have been closed. @returns false when nothing can be called any more. */
+  virtual bool CallClosing() = 0;
   /** An enter failed, with `-errno`, in a way that trying again at once won't mend. */
   virtual void ReportEnterError(int error) = 0;
 };
@@ -97,6 +99,9 @@ class TurnHook {
   /** Keeps the loop from blocking if there is something to do. */
   void Remind();
 
+  /** Has the target called when the loop tells of the handles that have been closed in this iteration. */
+  void AskClosing();
+
   /**
    * Leaves the loop; `target` is not called again. Before the ring is closed, and allowed from within `CallTurn`.
    */
@@ -114,6 +119,7 @@ class TurnHook {
 
   void BeforeBlocking();
   void OnWakeup();
+  void OnClosing();
   bool Submit();
   bool FindWork();
   int Enter();
@@ -146,6 +152,8 @@ class TurnHook {
   /** Nothing can be called any more, or the hook is closed. */
   bool stopped_ = false;
   bool error_reported_ = false;
+  /** See `AskClosing`. */
+  bool asked_closing_ = false;
   /** What was told before the loop polled has left immediates, which come before anything else. */
   bool yielded_ = false;
   /** The eventfd is readable because the hook wants to be called. */

@@ -131,6 +131,7 @@ Napi::Function RingObject::Define(Napi::Env env) {
                          InstanceMethod<&RingObject::SetMessageBuffers>("setMessageBuffers", napi_default_method),
                          InstanceMethod<&RingObject::CancelAll>("cancelAll", napi_default_method),
                          InstanceMethod<&RingObject::Attach>("attach", napi_default_method),
+                         InstanceMethod<&RingObject::AskClosing>("askClosing", napi_default_method),
                          InstanceMethod<&RingObject::RefLoop>("ref", napi_default_method),
                          InstanceMethod<&RingObject::UnrefLoop>("unref", napi_default_method),
                          InstanceMethod<&RingObject::Counters>("counters", napi_default_method),
@@ -219,6 +220,7 @@ void RingObject::LeaveLoop() {
   hook_->Close();
   hook_ = nullptr;
   turn_.Reset();
+  closing_.Reset();
   Unref();
 }
 
@@ -232,6 +234,14 @@ bool RingObject::CallTurn() {
   napi_value rest = nullptr;
   if (!Called(napi_make_callback(env, nullptr, Value(), turn_.Value(), 0, nullptr, &rest))) return false;
   return rest == nullptr || !Napi::Value(env, rest).IsFunction() || CallOutsideScope(rest);
+}
+
+bool RingObject::CallClosing() {
+  const Napi::Env env = Env();
+  const Napi::HandleScope scope(env);
+  const Napi::Function tell = closing_.Value();
+  closing_.Reset();
+  return Called(napi_make_callback(env, nullptr, Value(), tell, 0, nullptr, nullptr));
 }
 
 /**
@@ -375,6 +385,14 @@ void RingObject::Attach(const Napi::CallbackInfo& info) {
   nothing_ = Napi::Persistent(Napi::Function::New(env, [](const Napi::CallbackInfo& /*info*/) {}));
   hook_->SetReferenced(referenced_);
   Ref();
+}
+
+void RingObject::AskClosing(const Napi::CallbackInfo& info) {
+  Napi::Function tell;
+  if (!ReadFunction(info[0], "tell", &tell)) return;
+  if (hook_ == nullptr) return ThrowState(info.Env(), "ERR_INVALID_STATE", "The ring is not attached");
+  closing_ = Napi::Persistent(tell);
+  hook_->AskClosing();
 }
 
 void RingObject::Remind() {

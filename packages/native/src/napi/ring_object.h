@@ -45,6 +45,7 @@ class RingObject : public Napi::ObjectWrap<RingObject>, public loop::TurnTarget 
   void Remind();
 
   bool CallTurn() override;
+  bool CallClosing() override;
   void ReportEnterError(int error) override;
 
  private:
@@ -67,6 +68,7 @@ class RingObject : public Napi::ObjectWrap<RingObject>, public loop::TurnTarget 
   Napi::Value SetMessageBuffers(const Napi::CallbackInfo& info);
   Napi::Value CancelAll(const Napi::CallbackInfo& info);
   void Attach(const Napi::CallbackInfo& info);
+  void AskClosing(const Napi::CallbackInfo& info);
   void RefLoop(const Napi::CallbackInfo& info);
   void UnrefLoop(const Napi::CallbackInfo& info);
   Napi::Value Counters(const Napi::CallbackInfo& info);
@@ -80,6 +82,7 @@ class RingObject : public Napi::ObjectWrap<RingObject>, public loop::TurnTarget 
   std::vector<std::shared_ptr<memory::Region>> held_;
   loop::TurnHook* hook_ = nullptr;
   Napi::FunctionReference turn_;
+  Napi::FunctionReference closing_;
   Napi::FunctionReference nothing_;
   bool referenced_ = false;
   /** Those of the hook when it left the loop. */

@@ -243,22 +243,17 @@ export class SocketHandle {
     if (!this.#beginClose(closed)) return
     if (this.#connection === undefined) {
       if (this.fd !== -1) this.#ring.sockets.close(this.fd)
-      this.#tellClosedLater()
+      this.#tellClosedSoon()
     } else if (this.#connection.state === 'closed') {
-      this.#tellClosedLater()
+      this.#tellClosedSoon()
     } else {
       this.#destroyNow(this.#connection, false)
     }
   }
 
-  /**
-   * Of what is closed at once within a turn it is told in this iteration of the event loop, whenever the kernel says
-   * the rest. Otherwise the turn comes before anything else happens, and tells it.
-   */
   #destroyNow(connection: StreamConnection, reset: boolean): void {
     connection.destroyNow(reset)
-    const { turn } = this.#ring
-    if (turn.underWay && connection.closedAtOnce) turn.afterwards(() => { this.#tellClosedLater() })
+    if (connection.closedAtOnce) this.#tellClosedSoon()
   }
 
   /**
@@ -313,18 +308,15 @@ export class SocketHandle {
   #beginClose(closed: (() => void) | undefined): boolean {
     if (this.#closing) return false
     this.#closing = true
-    closedIn = this.#ring.turn.iteration
     this.reading = false
     this.#closed = closed
     return true
   }
 
-  /** As libuv does it: after the immediates that are waiting, and before anything else is received. */
-  #tellClosedLater(): void {
+  #tellClosedSoon(): void {
     if (this.#closeTold) return
     this.#closeTold = true
-    this.#ring.turn.immediatesFirst()
-    timers.setImmediate(() => this.#tellClosed())
+    this.#ring.turn.whenHandlesClose(() => { this.#tellClosed() })
   }
 
   ref(): void {
@@ -480,10 +472,9 @@ export class SocketHandle {
   /** @internal */
   connectionEnded(): void {
     // libuv reads once an iteration, so the end comes in the one after the last data. TLS on a stream of JavaScript
-    // answers its peer's end in between. And what closes in an iteration says so before the next.
-    const { iteration } = this.#ring.turn
-    if (this.#receivedIn !== iteration && closedIn !== iteration) this.#tellEnd()
-    else timers.setImmediate((handle: SocketHandle) => handle.#tellEnd(), this)
+    // answers its peer's end in between.
+    if (this.#receivedIn !== this.#ring.turn.iteration) this.#tellEnd()
+    else this.#ring.turn.nextIteration(() => { this.#tellEnd() })
   }
 
   #tellEnd(): void {
@@ -494,7 +485,7 @@ export class SocketHandle {
   /** @internal */
   connectionClosed(error: NodeJS.ErrnoException | undefined): void {
     if (this.#closing) {
-      this.#tellClosedLater()
+      this.#tellClosedSoon()
       return
     }
     this.#lost = true
@@ -524,9 +515,6 @@ export class SocketHandle {
     }
   }
 }
-
-/** The iteration of the loop in which a socket began to close last. */
-let closedIn = -1
 
 /** One for all connections. */
 const connectionEvents: StreamHandler<StreamConnection> = {

@@ -77,6 +77,7 @@ export class SimulatedRing implements NativeRing, RequestRing {
   #counters = { enters: 0, submitted: 0, turns: 0, wakeups: 0, busyPolls: 0, busyPollsFound: 0, busyPollMs: 0 }
   /** What the loop calls, and how often in a row. */
   turn: (() => (() => void) | undefined) | undefined
+  #closing: (() => void) | undefined
   roundsMax = 0
   referenced = false
   closed = false
@@ -167,6 +168,10 @@ export class SimulatedRing implements NativeRing, RequestRing {
     this.roundsMax = maxRounds
   }
 
+  askClosing(tell: () => void): void {
+    this.#closing = tell
+  }
+
   ref(): void {
     this.referenced = true
   }
@@ -231,6 +236,9 @@ export class SimulatedRing implements NativeRing, RequestRing {
   takeTurn(): void {
     this.#counters.turns++
     this.turn?.()?.()
+    const tell = this.#closing
+    this.#closing = undefined
+    tell?.()
   }
 
   // ---------------------------------------------------------------- for requests

@@ -1,5 +1,5 @@
 import { once } from 'node:events'
-import { writeSync } from 'node:fs'
+import { stat, writeSync } from 'node:fs'
 import type { Socket } from 'node:net'
 import { pipeline, Readable } from 'node:stream'
 import { setImmediate as turn, setTimeout as wait } from 'node:timers/promises'
@@ -116,6 +116,38 @@ export const ending: Record<string, Scenario> = {
         accepted.end()
         await scene.gone(accepted)
       }
+    }
+  },
+
+  async 'what is closed in an iteration of the loop is told after its immediates, the last first'(scene) {
+    const phases: Record<string, (close: () => void) => void> = {
+      timer: (close) => setTimeout(close, 5),
+      immediate: (close) => setTimeout(() => setImmediate(close), 5),
+      file: (close) => stat('.', close),
+      data: () => undefined,
+    }
+    for (const [phase, begin] of Object.entries(phases)) {
+      const pairs = [await scene.pair(), await scene.pair(), await scene.pair()]
+      const log = scene.log.bind(scene, phase)
+      for (const [index, { client, accepted }] of pairs.entries()) {
+        accepted.on('error', () => undefined).resume()
+        client.on('error', () => {
+          log('error', index)
+          setImmediate(() => log('an immediate', index))
+        })
+        client.on('close', () => {
+          log('close', index)
+          process.nextTick(() => log('a tick', index))
+        })
+      }
+      const close = (): void => {
+        for (const { client } of pairs) client.destroy(new Error('no more'))
+      }
+      begin(close)
+      if (phase === 'data') pairs[0].accepted.write('x')
+      pairs[0].client.on('data', close)
+      await scene.gone(...pairs.flatMap(({ client, accepted }) => [client, accepted]))
+      await wait(5)
     }
   },
 
