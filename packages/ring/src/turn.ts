@@ -141,12 +141,13 @@ export class Turn {
   }
 
   /**
-   * The event loop may not turn again: what was written leaves now, and what is written from now on when it is. Nobody
-   * is told of anything: whoever ends the process wants no more to happen.
+   * The event loop may not turn again: what was written leaves now, in the order of writing, and what is written from
+   * now on when it is. Nobody is told of anything: whoever ends the process wants no more to happen.
    */
   finish(): void {
-    for (const member of this.#scheduled) member.scheduled = false
-    this.#ring.sendWritten()
+    const scheduled = [...this.#awaitingMore, ...this.#scheduled, ...this.#next]
+    for (const member of scheduled) member.scheduled = false
+    this.#ring.sendWritten(new Set([...scheduled, ...this.#ring.members]))
   }
 
   /** Makes the event loop look at the submission queue before it blocks. */

@@ -49,6 +49,39 @@ it('what was written before process.exit arrives', async () => {
   expect(output).toBe('first last')
 })
 
+it('what sockets have written before process.exit leaves in the order of writing', async () => {
+  const { output } = await run(`
+    import { fork } from 'node:child_process'
+    import { once } from 'node:events'
+    if (process.argv[2] !== undefined) {
+      const { connect } = process.argv[3] === 'net' ? net : stock
+      const sockets = []
+      for (let index = 0; index < 6; index++) {
+        sockets.push(connect(Number(process.argv[2]), '127.0.0.1'))
+        await once(sockets[index], 'connect')
+      }
+      setTimeout(() => {
+        for (const index of [3, 1, 5, 0, 4, 2]) sockets[index].write(String(index))
+        process.exit()
+      }, 10)
+    } else {
+      for (const module of ['stock', 'net']) {
+        let said = ''
+        let open = 0
+        const server = stock.createServer((socket) => {
+          open++
+          socket.on('data', (chunk) => { said += chunk })
+          socket.on('close', () => { if (--open === 0) server.close() })
+        }).listen(0, '127.0.0.1')
+        await once(server, 'listening')
+        fork(process.argv[1], [server.address().port, module])
+        await once(server, 'close')
+        console.log(said)
+      }
+    }`)
+  expect(output).toBe('315042\n315042')
+})
+
 /** Node's own server of one connection, of which it counts the bytes. */
 const countingServer = `
   let bytes = 0
