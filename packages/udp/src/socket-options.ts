@@ -1,4 +1,5 @@
-import { type Ring, setSocketOption, type SocketOption } from '@sheaf/ring'
+import { type Ring, setSocketOption, type SocketOption, systemError } from '@sheaf/ring'
+import { setCoalescing } from './coalescing'
 import { pathMtuDiscoveries, type UdpOptions } from './options'
 
 /** Options of the socket, whatever its family. */
@@ -11,7 +12,6 @@ export const socketOption = {
   timestamps: [1, 35],
   dropCounter: [1, 40],
   ipv6Only: [41, 26],
-  coalesce: [17, 104],
 } as const satisfies Record<string, SocketOption>
 
 /** Options that IPv4 and IPv6 have each their own of. */
@@ -65,6 +65,7 @@ export function applyOptions(ring: Ring, fd: number, ipv6: boolean, options: Udp
     setPairedOption(ring, fd, ipv6, 'pathMtuDiscovery', pathMtuDiscoveries.indexOf(pathMtuDiscovery))
   }
   if (options.coalesce !== false && capabilities.coalescedReceive.enabled) {
-    setSocketOption(sockets, fd, socketOption.coalesce, 1)
+    const result = setCoalescing(sockets, fd, true)
+    if (result < 0) throw systemError(result, 'setsockopt')
   }
 }

@@ -4,6 +4,7 @@ import {
   decodeSocketAddress, defaultRing, encodeSocketAddress, familyOf, type InternetAddress, internet6Family,
   internetFamily, type Ring, socketAddressBytesMax, systemError, timers, type WriteCallback,
 } from '@sheaf/ring'
+import { setCoalescing } from '../coalescing'
 import { RingUdpSocket } from '../socket'
 import type { Destination, UdpHandler } from '../transport'
 import { CallbackOrder } from './callback-order'
@@ -25,7 +26,6 @@ const option = {
   reusePort: [1, 15],
   domain: [1, 39],
   ipv6Only: [41, 26],
-  coalesce: [17, 104],
   memory: [1, 55],
 } as const
 
@@ -82,10 +82,10 @@ export class Endpoint {
    */
   #endCoalescing(): void {
     for (let takes = 0; takes < coalescedTakes; takes++) {
-      this.#set(option.coalesce, 0)
+      this.#setCoalescing(false)
       this.#coalesces = this.#holdsDatagrams
       if (!this.#coalesces) return
-      this.#set(option.coalesce, 1)
+      this.#setCoalescing(true)
       this.#ring?.reap()
     }
   }
@@ -144,7 +144,7 @@ export class Endpoint {
     }
     // Not for a descriptor that others read from, too: they would take several datagrams for one.
     if (result >= 0 && capabilities.coalescedReceive.enabled) {
-      result = this.#set(option.coalesce, 1)
+      result = this.#setCoalescing(true)
       this.#coalesces = result >= 0
     }
     if (result < 0) this.#drop()
@@ -153,6 +153,10 @@ export class Endpoint {
 
   #set([level, name]: readonly [number, number], value: number): number {
     return this.#ring?.sockets.setsockopt(this.#fd, level, name, new Uint8Array(Int32Array.of(value).buffer)) ?? invalid
+  }
+
+  #setCoalescing(enabled: boolean): number {
+    return this.#ring === undefined ? invalid : setCoalescing(this.#ring.sockets, this.#fd, enabled)
   }
 
   #bindTo(address: string, port: number): number {
