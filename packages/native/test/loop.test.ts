@@ -83,7 +83,7 @@ async function askPeer(
   const ask = (): void => {
     queue.push({ opcode: Opcode.recv, fd: mine, address: region.address, length: 1, userData: 1 })
     queue.push({ opcode: Opcode.send, fd: mine, address: region.address + 64, length: 1, userData: 2 })
-    queue.wanted[4] = 1
+    queue.wanted[3] = 1
   }
   ring.attach(() => {
     for (const { userData, result } of queue.reap()) {
@@ -509,7 +509,7 @@ describe('before it blocks the loop', () => {
     for (let times = 0; times < 100; times++) await delay(1)
     expect(ring.counters().busyPolls).toBe(0)
     for (let times = 0; times < 200; times++) {
-      queue.wanted[4] = 1
+      queue.wanted[3] = 1
       await delay(1)
     }
     const { busyPolls, busyPollsFound, busyPollMs, wakeups } = ring.counters()

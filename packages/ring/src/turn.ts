@@ -58,7 +58,7 @@ export class Turn {
   #ticksDue = false
   /** See {@link whenHandlesClose}. */
   #closed: (() => void)[] = []
-  /** See {@link nextIteration}. */
+  /** See {@link whenPolledNext}. */
   #deferred: (() => void)[] = []
 
   /**
@@ -265,8 +265,7 @@ export class Turn {
 
   /**
    * Has `tell` called where libuv tells of the handles that were closed in this iteration of the event loop: after its
-   * immediates, the last that was closed first, and `process.nextTick` and promise callbacks after each. Nothing that
-   * the kernel has posted is told before.
+   * immediates, the last that was closed first, and `process.nextTick` and promise callbacks after each.
    */
   whenHandlesClose(tell: () => void): void {
     if (this.#ring.closed) {
@@ -274,29 +273,28 @@ export class Turn {
       return
     }
     if (this.#closed.length === 0) this.#native.askClosing(this.#tellClosed)
-    this.#wanted[Wish.ImmediatesFirst] = 1
     this.#closed.push(tell)
   }
 
   /**
-   * Has `tell` called in the next iteration of the event loop, before anything that the kernel has posted is told. The
-   * process lives until then.
+   * Has `tell` called when the event loop polls next, after its immediates, and before anything that the kernel has
+   * posted is told. The process lives until then.
    */
-  nextIteration(tell: () => void): void {
+  whenPolledNext(tell: () => void): void {
     setImmediate(() => {
       if (this.#ring.closed) {
         tell()
         return
       }
       if (this.#deferred.push(tell) === 1) this.#ring.ref()
-      this.wake()
+      this.#wanted[Wish.Events] = 1
     })
   }
 
   #tellDeferred(): void {
     for (let tell = this.#deferred.shift(); tell !== undefined; tell = this.#deferred.shift()) {
       tell()
-      this.endEvent()
+      runTicks()
     }
     this.#ring.unref()
   }
@@ -336,7 +334,6 @@ export class Turn {
     turnMs = undefined
     try {
       if (submissions.completionsOverflowed) metrics.completionOverflows++
-      this.#wanted[Wish.ImmediatesFirst] = 0
       if (this.#wanted[Wish.Woken] !== 0) {
         this.#wanted[Wish.Woken] = 0
         this.#pace.woken()
@@ -346,13 +343,11 @@ export class Turn {
         this.#advancesFirst = false
         this.#advance()
       }
-      if (this.#wanted[Wish.ImmediatesFirst] === 0) {
-        this.#prompt = this.#pace.nextTurnIsPrompt() && completions.isFew(limits.promptMost)
-        if (this.#prompt) metrics.promptTurns++
-        this.#tellCompleted()
-        directReceives.run()
-        this.#advance()
-      }
+      this.#prompt = this.#pace.nextTurnIsPrompt() && completions.isFew(limits.promptMost)
+      if (this.#prompt) metrics.promptTurns++
+      this.#tellCompleted()
+      directReceives.run()
+      this.#advance()
     } catch (error) {
       if (afterTurn.length !== 0) this.wake()
       throw error

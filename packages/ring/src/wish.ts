@@ -2,7 +2,6 @@
 export const enum Wish {
   Turn,
   Linked,
-  ImmediatesFirst,
   Woken,
   Sent,
   Events,
@@ -11,4 +10,4 @@ export const enum Wish {
   Again,
 }
 
-export const wishWords = 9
+export const wishWords = 8

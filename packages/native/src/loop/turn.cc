@@ -192,10 +192,7 @@ bool TurnHook::Submit() {
       yielded_ = true;
       return true;
     }
-    if (Wanted()) {
-      if (!TakeTurn()) return false;
-      yielded_ = yielded_ || (ImmediatesFirst() && LoopIsBusy());
-    }
+    if (Wanted() && !TakeTurn()) return false;
     // What has been told may have taken away what the loop was busy with, and what waits for that.
     if (wishes_->again != 0 && !LoopIsBusy()) {
       wishes_->again = wishes_->busy = 0;
@@ -282,12 +279,14 @@ void TurnHook::TakeSignals() {
  */
 void TurnHook::Run(bool forced) {
   if (suppresses_wakeups_) ring_->SetEventfdDisabled(true);
+  // What has come of what was told before is told along with that, as libuv tells all that has come when it polls.
+  if (HasEvents() && ring_->KernelHasMore()) {
+    const int entered = Enter();
+    if (entered < 0 && !IsBusy(entered) && !EnterFailed(entered)) return;
+  }
   // Something has happened since the loop ran what was waiting.
   bool dispatched = Wanted() && HasEvents();
-  if (Wanted()) {
-    if (!TakeTurn()) return;
-    dispatched = dispatched || ImmediatesFirst();
-  }
+  if (Wanted() && !TakeTurn()) return;
   const uint64_t began = uv_hrtime();
   for (uint32_t round = 0; round < max_rounds_; round++) {
     if (!forced && !HasWork()) return;
@@ -363,10 +362,6 @@ void TurnHook::FinishChains() {
 
 bool TurnHook::Wanted() const {
   return __atomic_load_n(&wishes_->turn, __ATOMIC_RELAXED) != 0;
-}
-
-bool TurnHook::ImmediatesFirst() const {
-  return __atomic_load_n(&wishes_->immediates_first, __ATOMIC_RELAXED) != 0;
 }
 
 /** @returns whether there is anything to tell when the loop polls. */

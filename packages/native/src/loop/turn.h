@@ -45,8 +45,6 @@ struct Wishes {
   uint32_t turn;
   /** Requests submitted since the last enter that wait for the one before them. */
   uint32_t linked;
-  /** Not 0: immediates come before anything that the kernel has posted. */
-  uint32_t immediates_first;
   /** The other way round: the loop had nothing to do until the kernel posted something. JavaScript resets it. */
   uint32_t woken;
   /** Not 0: a request that sends something has been staged since the loop was about to block last. */
@@ -132,7 +130,6 @@ class TurnHook {
   void FinishChains();
   bool EnterFailed(int error);
   [[nodiscard]] bool Wanted() const;
-  [[nodiscard]] bool ImmediatesFirst() const;
   [[nodiscard]] bool HasEvents() const;
   [[nodiscard]] bool HasWork() const;
   [[nodiscard]] bool LoopIsBusy() const;
@@ -154,7 +151,7 @@ class TurnHook {
   bool error_reported_ = false;
   /** See `AskClosing`. */
   bool asked_closing_ = false;
-  /** What was told before the loop polled has left immediates, which come before anything else. */
+  /** Turns before the loop polled have taken long: it polls for its other handles only. */
   bool yielded_ = false;
   /** The eventfd is readable because the hook wants to be called. */
   bool signalled_ = false;

@@ -474,7 +474,7 @@ export class SocketHandle {
     // libuv reads once an iteration, so the end comes in the one after the last data. TLS on a stream of JavaScript
     // answers its peer's end in between.
     if (this.#receivedIn !== this.#ring.turn.iteration) this.#tellEnd()
-    else this.#ring.turn.nextIteration(() => { this.#tellEnd() })
+    else this.#ring.turn.whenPolledNext(() => { this.#tellEnd() })
   }
 
   #tellEnd(): void {

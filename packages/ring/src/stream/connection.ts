@@ -252,7 +252,7 @@ export abstract class StreamConnection implements
 
   /** What is left of it is what the kernel has still to say, which tells nobody anything but that it is closed. */
   get closedAtOnce(): boolean {
-    return this.#closing?.closed === true && this.#sender.settled
+    return this.#closing?.closed === true && this.#sender.queue.queuedBytes === 0
   }
 
   reset(error?: Error): void {

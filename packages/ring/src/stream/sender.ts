@@ -141,11 +141,6 @@ export class Sender {
     return this.queue.queuedBytes !== 0 || (this.#sources !== undefined && this.#sources.length !== 0)
   }
 
-  /** Nobody waits for anything of it. */
-  get settled(): boolean {
-    return this.queue.queuedBytes === 0 && (this.#callbacks?.empty ?? true)
-  }
-
   forgetSource(source: ForwardingSource): void {
     this.#sources = this.#sources?.filter((other) => other !== source)
   }

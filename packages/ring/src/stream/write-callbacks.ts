@@ -28,10 +28,6 @@ export class WriteCallbacks {
     return this.#ends.shift()
   }
 
-  get empty(): boolean {
-    return this.#waiting.length === 0 && this.#ends.length === 0
-  }
-
   /**
    * The connection is closed: calls everybody who is left, where what they wait for has not happened with what `failed`
    * makes. It is not asked otherwise: an error's stack trace is what costs most of closing.

@@ -119,6 +119,37 @@ export const ending: Record<string, Scenario> = {
     }
   },
 
+  async 'what one end does is told the other when the loop polls, before immediates'({ log, pair, gone }) {
+    const does: Record<string, (client: Socket) => void> = {
+      'writes': (client) => client.write('text'),
+      'ends': (client) => client.end(),
+      'writes and ends': (client) => client.end('text'),
+      'destroys': (client) => client.destroy(),
+      'ends and destroys': (client) => client.destroySoon(),
+    }
+    for (const phase of ['timer', 'immediate']) {
+      for (const [what, act] of Object.entries(does)) {
+        const { client, accepted } = await pair({ allowHalfOpen: true })
+        const name = `${phase}, ${what}`
+        const told: string[] = []
+        for (const event of ['data', 'end', 'close']) accepted.on(event, () => told.push(event))
+        accepted.resume()
+        await wait(20)
+        if (phase === 'immediate') await turn()
+        act(client)
+        setImmediate(() => {
+          told.push('an immediate')
+          setImmediate(() => told.push('another'))
+        })
+        await wait(20)
+        log(name, ...told)
+        client.destroy()
+        accepted.destroy()
+        await gone(client, accepted)
+      }
+    }
+  },
+
   async 'what is closed in an iteration of the loop is told after its immediates, the last first'(scene) {
     const phases: Record<string, (close: () => void) => void> = {
       timer: (close) => setTimeout(close, 5),
