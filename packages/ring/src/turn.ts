@@ -338,6 +338,8 @@ export class Turn {
         this.#wanted[Wish.Woken] = 0
         this.#pace.woken()
       }
+      // What comes of what is done first is told when the loop polls, which may be later.
+      const { tail } = completions
       if (this.#deferred.length !== 0) this.#tellDeferred()
       if (this.#advancesFirst) {
         this.#advancesFirst = false
@@ -345,7 +347,7 @@ export class Turn {
       }
       this.#prompt = this.#pace.nextTurnIsPrompt() && completions.isFew(limits.promptMost)
       if (this.#prompt) metrics.promptTurns++
-      this.#tellCompleted()
+      this.#tellCompleted(tail)
       directReceives.run()
       this.#advance()
     } catch (error) {
@@ -369,9 +371,8 @@ export class Turn {
   }
 
   /** Tells of what has completed. Without a call of {@link endEvent}: each shows in the stack of what runs there. */
-  #tellCompleted(): void {
+  #tellCompleted(tail: number): void {
     const { completions } = this.#ring
-    const { tail } = completions
     try {
       for (let what = completions.handOver(tail); what !== 'nothing'; what = completions.handOver(tail)) {
         if (this.#ticksDue) {
