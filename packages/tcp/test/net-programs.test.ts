@@ -691,6 +691,36 @@ it('what an event leaves for an immediate comes before files and names that it a
   }
 })
 
+it('so it does where the event comes of what a timer has had a socket end with', async () => {
+  const program = (name: string): string => `
+    import fs from 'node:fs'
+    const rounds = 10
+    let [round, late] = [0, 0]
+    const server = ${name}.createServer((socket) => {
+      socket.on('data', () => {
+        let first = true
+        setImmediate(() => { first = false })
+        fs.stat('/', () => {
+          if (first) late++
+          setTimeout(goOn, 5)
+        })
+        const until = performance.now() + 5
+        while (performance.now() < until);
+      })
+    }).listen(0, '127.0.0.1', () => goOn())
+    const goOn = () => {
+      if (round++ < rounds) {
+        const socket = ${name}.connect(server.address().port, '127.0.0.1', () => setTimeout(() => socket.end('it'), 1))
+        return
+      }
+      server.close(() => console.log(late < rounds / 2 ? 'in time' : 'late'))
+    }`
+  for (const name of ['net', 'stock']) {
+    const { output } = await run(program(name))
+    expect([name, output]).toEqual([name, 'in time'])
+  }
+})
+
 it('paths go to @sheaf/unix where that is installed', async () => {
   const { output } = await run(`
     import { tmpdir } from 'node:os'
