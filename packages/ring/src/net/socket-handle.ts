@@ -59,6 +59,8 @@ export class SocketHandle {
   #closed: (() => void) | undefined
   #closing = false
   #closeTold = false
+  /** The peer has ended, and the owner is to be told of it when the loop polls next. */
+  #endWaits = false
   /** Connected without a `connect` that did not wait, of which Linux tells the next one, or has sent its end since. */
   #knownConnected = false
   /** The connection is gone, and the owner has been told. */
@@ -168,6 +170,7 @@ export class SocketHandle {
   readStart(): number {
     this.reading = true
     this.#connection?.resume()
+    if (this.#endWaits) this.#tellEndNext()
     return 0
   }
 
@@ -411,7 +414,8 @@ export class SocketHandle {
    * socket again (from Node 22.23 and 24.22 on), for what the function above has not seen yet.
    */
   hasPendingRead(): boolean {
-    return !this.#connecting && this.#usable && (this.#connection as StreamConnection).hasPendingReceive
+    return !this.#connecting && this.#usable
+      && (this.#endWaits || (this.#connection as StreamConnection).hasPendingReceive)
   }
 
   /** Something has been told, and perhaps answered: where answers leave one by one, the peer goes on meanwhile. */
@@ -473,8 +477,21 @@ export class SocketHandle {
   connectionEnded(): void {
     // libuv reads once an iteration, so the end comes in the one after the last data. TLS on a stream of JavaScript
     // answers its peer's end in between.
-    if (this.#receivedIn !== this.#ring.turn.iteration) this.#tellEnd()
-    else this.#ring.turn.whenPolledNext(() => { this.#tellEnd() })
+    if (this.#receivedIn !== this.#ring.turn.iteration) {
+      this.#tellEnd()
+    } else {
+      this.#endWaits = true
+      this.#tellEndNext()
+    }
+  }
+
+  /** Not while the owner does not read: libuv would not have seen it. */
+  #tellEndNext(): void {
+    this.#ring.turn.whenPolledNext(() => {
+      if (!this.#endWaits || !this.reading) return
+      this.#endWaits = false
+      this.#tellEnd()
+    })
   }
 
   #tellEnd(): void {

@@ -311,7 +311,7 @@ export const ending: Record<string, Scenario> = {
       await wait(20)
       iterations = 0
       act(accepted)
-      await wait(20)
+      while (iterations < 20) await turn()
       over = true
       client.destroy()
       await gone(client, accepted)
