@@ -89,6 +89,8 @@ export class Ring {
   readonly #descriptors: Uint8Array
   #references = 0
   #sendsWritten = false
+  /** See {@link keep}. */
+  readonly #kept: number[] = []
   #closed = false
 
   /** @internal Use {@link createRing}. */
@@ -227,6 +229,11 @@ export class Ring {
   /** Leaves the closing of `fd` to somebody else. */
   disown(fd: number): void {
     this.#descriptors[fd >>> 3] &= ~(1 << (fd & 7))
+  }
+
+  /** Has `fd`, which {@link sockets} has made, stay open until the ring is closed. */
+  keep(fd: number): void {
+    this.#kept.push(fd)
   }
 
   /** Submits what is in the submission queue now. */
@@ -368,6 +375,7 @@ export class Ring {
       this.turn.endEvent()
     }
     this.turn.ringClosed()
+    for (const fd of this.#kept) this.sockets.close(fd)
   }
 }
 

@@ -65,7 +65,7 @@ export function applyOptions(ring: Ring, fd: number, ipv6: boolean, options: Udp
     setPairedOption(ring, fd, ipv6, 'pathMtuDiscovery', pathMtuDiscoveries.indexOf(pathMtuDiscovery))
   }
   if (options.coalesce !== false && capabilities.coalescedReceive.enabled) {
-    const result = setCoalescing(sockets, fd, true)
+    const result = setCoalescing(ring, fd, true)
     if (result < 0) throw systemError(result, 'setsockopt')
   }
 }

@@ -156,7 +156,7 @@ export class Endpoint {
   }
 
   #setCoalescing(enabled: boolean): number {
-    return this.#ring === undefined ? invalid : setCoalescing(this.#ring.sockets, this.#fd, enabled)
+    return this.#ring === undefined ? invalid : setCoalescing(this.#ring, this.#fd, enabled)
   }
 
   #bindTo(address: string, port: number): number {
