@@ -286,17 +286,19 @@ export class Turn {
         tell()
         return
       }
-      if (this.#deferred.push(tell) === 1) this.#ring.ref()
+      this.#deferred.push(tell)
+      this.#ring.ref()
       this.#wanted[Wish.Events] = 1
     })
   }
 
+  /** One may run the event loop, and so the rest. */
   #tellDeferred(): void {
     for (let tell = this.#deferred.shift(); tell !== undefined; tell = this.#deferred.shift()) {
+      this.#ring.unref()
       tell()
       runTicks()
     }
-    this.#ring.unref()
   }
 
   // ---------------------------------------------------------------- what is done
