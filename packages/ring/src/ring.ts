@@ -4,6 +4,7 @@ import {
 } from '@sheaf/native'
 import { EnterFlag, Errno, MessageFlag, receivedMessageHeaderBytes, SetupFlag } from './abi'
 import { type Capabilities, detectCapabilities, lostCapability, ringCapability } from './capabilities'
+import { ClosingPhase } from './closing-phase'
 import { guarded, lockedMemoryError, SheafError, systemError } from './errors'
 import { limits } from './limits'
 import { type BufferWaiter, BufferWaiters } from './memory/buffer-waiters'
@@ -56,6 +57,7 @@ const optionalSetupFlags
 export class Ring {
   readonly capabilities: Capabilities
   readonly turn: Turn
+  readonly closingPhase: ClosingPhase
   readonly metrics = new Metrics()
   readonly operations = new OperationTable(this.metrics)
   readonly submissions: SubmissionQueue
@@ -114,7 +116,8 @@ export class Ring {
       reserveFraction: Math.max(options.receiveReserveFraction, 1 / options.receiveBuffersMax),
     }).open()
     const wanted = new Uint32Array(native.wanted)
-    this.turn = new Turn(this, native, wanted, options.sendBytesPerTurn)
+    this.turn = new Turn(this, wanted, options.sendBytesPerTurn)
+    this.closingPhase = new ClosingPhase(native)
     this.waiters = new BufferWaiters(this.pool, this.metrics, () => {
       this.turn.wake()
     })
@@ -312,7 +315,7 @@ export class Ring {
   }
 
   /** Has all that members have written leave now, as far as the kernel has room. Nobody is told of anything in it. */
-  sendWritten(members: Iterable<Scheduled> = [...this.members]): void {
+  sendWritten(members = this.turn.inOrderOfWriting): void {
     if (this.#sendsWritten) return
     this.#sendsWritten = true
     try {
@@ -375,6 +378,7 @@ export class Ring {
       this.turn.endEvent()
     }
     this.turn.ringClosed()
+    this.closingPhase.ringClosed()
     for (const fd of this.#kept) this.sockets.close(fd)
   }
 }

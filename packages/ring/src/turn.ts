@@ -1,4 +1,3 @@
-import type { NativeRing } from '@sheaf/native'
 import { limits } from './limits'
 import { Pace } from './pace'
 import { processEnds } from './process-end'
@@ -28,7 +27,6 @@ export interface AwaitingMore extends Scheduled {
  */
 export class Turn {
   readonly #ring: Ring
-  readonly #native: NativeRing
   readonly #wanted: Uint32Array
   readonly #pace: Pace
   readonly #sendBytes: number
@@ -56,8 +54,6 @@ export class Turn {
   #prompt = false
   /** What waits for the end of an event is still to run: see {@link eventTold}. */
   #ticksDue = false
-  /** See {@link whenHandlesClose}. */
-  #closed: (() => void)[] = []
   /** See {@link whenPolledNext}. */
   #deferred: (() => void)[] = []
 
@@ -65,9 +61,8 @@ export class Turn {
    * @param wanted `NativeRing.wanted`
    * @param sendBytes see {@link RingOptions.sendBytesPerTurn}.
    */
-  constructor(ring: Ring, native: NativeRing, wanted: Uint32Array, sendBytes: number) {
+  constructor(ring: Ring, wanted: Uint32Array, sendBytes: number) {
     this.#ring = ring
-    this.#native = native
     this.#sendBytes = sendBytes
     this.#wanted = wanted
     this.#pace = new Pace(ring.metrics)
@@ -145,9 +140,13 @@ export class Turn {
    * now on when it is. Nobody is told of anything: whoever ends the process wants no more to happen.
    */
   finish(): void {
-    const scheduled = [...this.#awaitingMore, ...this.#scheduled, ...this.#next]
-    for (const member of scheduled) member.scheduled = false
-    this.#ring.sendWritten(new Set([...scheduled, ...this.#ring.members]))
+    for (const member of [...this.#scheduled, ...this.#next]) member.scheduled = false
+    this.#ring.sendWritten()
+  }
+
+  /** All members: those who have something to send, as far as that is known, in the order of writing. */
+  get inOrderOfWriting(): Iterable<Scheduled> {
+    return new Set([...this.#awaitingMore, ...this.#scheduled, ...this.#next, ...this.#ring.members])
   }
 
   /** Makes the event loop look at the submission queue before it blocks. */
@@ -264,19 +263,6 @@ export class Turn {
   }
 
   /**
-   * Has `tell` called where libuv tells of the handles that were closed in this iteration of the event loop: after its
-   * immediates, the last that was closed first, and `process.nextTick` and promise callbacks after each.
-   */
-  whenHandlesClose(tell: () => void): void {
-    if (this.#ring.closed) {
-      setImmediate(tell)
-      return
-    }
-    if (this.#closed.length === 0) this.#native.askClosing(this.#tellClosed)
-    this.#closed.push(tell)
-  }
-
-  /**
    * Has `tell` called when the event loop polls next, after its immediates, and before anything that the kernel has
    * posted is told. The process lives until then.
    */
@@ -303,25 +289,10 @@ export class Turn {
 
   // ---------------------------------------------------------------- what is done
 
-  readonly #tellClosed = (): void => {
-    const all = this.#closed
-    this.#closed = []
-    try {
-      for (let tell = all.pop(); tell !== undefined; tell = all.pop()) {
-        tell()
-        runTicks()
-      }
-    } finally {
-      // One has thrown.
-      for (const tell of all) this.whenHandlesClose(tell)
-    }
-  }
-
   /** Nothing is called by it any more. */
   ringClosed(): void {
-    for (const tell of [...this.#deferred, ...this.#closed.reverse()]) setImmediate(tell)
+    for (const tell of this.#deferred) setImmediate(tell)
     this.#deferred = []
-    this.#closed = []
   }
 
   /** For {@link NativeRing.attach}. */

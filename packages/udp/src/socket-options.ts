@@ -1,5 +1,5 @@
-import { type Ring, setSocketOption, type SocketOption, systemError } from '@sheaf/ring'
-import { setCoalescing } from './coalescing'
+import { type Ring, setSocketOption, type SocketOption } from '@sheaf/ring'
+import { coalesce, keepCoalescing } from './coalescing'
 import { pathMtuDiscoveries, type UdpOptions } from './options'
 
 /** Options of the socket, whatever its family. */
@@ -65,7 +65,7 @@ export function applyOptions(ring: Ring, fd: number, ipv6: boolean, options: Udp
     setPairedOption(ring, fd, ipv6, 'pathMtuDiscovery', pathMtuDiscoveries.indexOf(pathMtuDiscovery))
   }
   if (options.coalesce !== false && capabilities.coalescedReceive.enabled) {
-    const result = setCoalescing(ring, fd, true)
-    if (result < 0) throw systemError(result, 'setsockopt')
+    keepCoalescing(ring)
+    setSocketOption(sockets, fd, coalesce, 1)
   }
 }

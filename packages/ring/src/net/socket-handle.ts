@@ -319,7 +319,7 @@ export class SocketHandle {
   #tellClosedSoon(): void {
     if (this.#closeTold) return
     this.#closeTold = true
-    this.#ring.turn.whenHandlesClose(() => { this.#tellClosed() })
+    this.#ring.closingPhase.add(() => { this.#tellClosed() })
   }
 
   ref(): void {

@@ -4,7 +4,7 @@ import {
   decodeSocketAddress, defaultRing, encodeSocketAddress, familyOf, type InternetAddress, internet6Family,
   internetFamily, type Ring, socketAddressBytesMax, systemError, timers, type WriteCallback,
 } from '@sheaf/ring'
-import { setCoalescing } from '../coalescing'
+import { coalesce, keepCoalescing } from '../coalescing'
 import { RingUdpSocket } from '../socket'
 import type { Destination, UdpHandler } from '../transport'
 import { CallbackOrder } from './callback-order'
@@ -82,10 +82,10 @@ export class Endpoint {
    */
   #endCoalescing(): void {
     for (let takes = 0; takes < coalescedTakes; takes++) {
-      this.#setCoalescing(false)
+      this.#set(coalesce, 0)
       this.#coalesces = this.#holdsDatagrams
       if (!this.#coalesces) return
-      this.#setCoalescing(true)
+      this.#set(coalesce, 1)
       this.#ring?.reap()
     }
   }
@@ -144,7 +144,8 @@ export class Endpoint {
     }
     // Not for a descriptor that others read from, too: they would take several datagrams for one.
     if (result >= 0 && capabilities.coalescedReceive.enabled) {
-      result = this.#setCoalescing(true)
+      keepCoalescing(ring)
+      result = this.#set(coalesce, 1)
       this.#coalesces = result >= 0
     }
     if (result < 0) this.#drop()
@@ -153,10 +154,6 @@ export class Endpoint {
 
   #set([level, name]: readonly [number, number], value: number): number {
     return this.#ring?.sockets.setsockopt(this.#fd, level, name, new Uint8Array(Int32Array.of(value).buffer)) ?? invalid
-  }
-
-  #setCoalescing(enabled: boolean): number {
-    return this.#ring === undefined ? invalid : setCoalescing(this.#ring, this.#fd, enabled)
   }
 
   #bindTo(address: string, port: number): number {

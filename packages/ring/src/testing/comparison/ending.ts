@@ -141,7 +141,7 @@ export const ending: Record<string, Scenario> = {
           told.push('an immediate')
           setImmediate(() => told.push('another'))
         })
-        await wait(20)
+        for (let turns = 0; turns < 20; turns++) await turn()
         log(name, ...told)
         client.destroy()
         accepted.destroy()
