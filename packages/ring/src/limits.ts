@@ -218,6 +218,8 @@ export const limits = {
   promptTurns: 16,
   /** And how many may ask in such a turn: from about four on, answers that leave together are there sooner. */
   promptMost: 4,
+  /** Times the kernel is asked to give back what it can't send yet. Once does, unless it is about to try again. */
+  recallRounds: 64,
   /** Times the kernel is entered when the process ends, for what it does a step at a time: chains, see below. */
   exitRounds: 512,
   /**

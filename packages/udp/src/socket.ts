@@ -93,7 +93,8 @@ export class RingUdpSocket extends MessageSocket<InternetAddress, Destination> i
       // The send buffer is full: what waits for it must not go to another peer.
       const bytes = new Uint8Array(socketAddressBytesMax)
       const length = this.ring.sockets.getpeername(fd, bytes)
-      if (length > 0) this.#peer.redirect(bytes.subarray(0, length))
+      if (length < 0) throw systemError(length, 'getpeername')
+      this.redirect(this.#peer, bytes.subarray(0, length))
     }
     const result = this.ring.sockets.connect(fd, name)
     if (result < 0) throw systemError(result, 'connect', to?.address, to?.port)

@@ -171,6 +171,40 @@ it('the interface by which multicast leaves is that of both families', async (co
   expect(ended).toMatchObject({ code: 0, errors: '', output: 'by the other\n' })
 })
 
+it.for(['connect', 'disconnect'])(
+  'what waits in a full send buffer for the peer does not go to another: %s', async (how, context) => {
+    const wrapper = namespaceWith(context, 'tc qdisc add dev lo root tbf rate 8mbit burst 3kb latency 5s')
+    const ended = await run(`
+      const counts = [0, 0]
+      let last = -1
+      const [to, other] = await Promise.all([0, 1].map((which) => bind({ host: '127.0.0.1' }, {
+        message(t, chunk) {
+          counts[which]++
+          if (chunk.readUInt32BE(0) !== ++last) console.log('out of order')
+        },
+      })))
+      const socket = await connect({ host: '127.0.0.1', port: to.localAddress.port, sendBufferBytes: 4096 }, {
+        error(t, error) { throw error },
+      })
+      let left = 200
+      await new Promise((resolve) => {
+        const sent = () => --left === 0 && resolve()
+        for (let index = 0; index < 200; index++) {
+          const datagram = Buffer.alloc(1000 + index % 3)
+          datagram.writeUInt32BE(index)
+          socket.send(datagram, sent)
+        }
+        if (${how === 'connect'}) socket.connect({ address: '127.0.0.1', port: other.localAddress.port })
+        else socket.disconnect()
+        console.log(socket.messagesQueued > 100)
+      })
+      while (counts[0] < 200 && counts[1] === 0) await new Promise(setImmediate)
+      console.log(counts.join())
+      for (const each of [to, other, socket]) each.close()
+    `, 0, wrapper)
+    expect(ended).toMatchObject({ code: 0, errors: '', output: 'true\n200,0\n' })
+  })
+
 it('a socket of dgram is closed although the network takes hardly anything', async (context) => {
   const wrapper = namespaceWith(
     context,

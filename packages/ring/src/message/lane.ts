@@ -63,12 +63,9 @@ export class Lane {
     return first
   }
 
-  /** What is not in the kernel yet goes to `name`. */
+  /** What it has goes to `name`. None of it may be in the kernel. */
   redirect(name: Uint8Array): void {
-    let left = this.inFlight
-    for (let request = this.first; request !== undefined; request = request.next) {
-      if (left-- <= 0) request.address(name)
-    }
+    for (let request = this.first; request !== undefined; request = request.next) request.address(name)
   }
 
   /** The request that further datagrams may join. */

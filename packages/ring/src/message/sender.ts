@@ -4,6 +4,7 @@ import { systemError, type SystemError } from '../errors'
 import { limits } from '../limits'
 import type { BlockHolder } from '../memory/send-memory'
 import { countBundle } from '../metrics'
+import { Operation } from '../queue/operation-table'
 import type { Ring } from '../ring'
 import type { SentDescriptors } from '../socket/rights'
 import type { WriteCallback } from '../transport'
@@ -337,6 +338,21 @@ export class MessageSender implements RequestOwner, BlockHolder {
     const bytes = before - this.bytesQueued
     metrics.bytesWritten += bytes
     this.bytesWritten += bytes
+  }
+
+  /**
+   * Takes back what the kernel has of a lane and can't send yet; it stays queued. A chain ends with the request that is
+   * under way. @returns whether the kernel has nothing of the lane any more.
+   */
+  recall(lane: Lane, slot: number): boolean {
+    for (let round = 0; lane.inFlight !== 0 && round < limits.recallRounds; round++) {
+      let request = lane.first
+      while (request?.count === 0) request = request.next
+      if (request === undefined) break
+      this.#ring.submissions.cancelOperation(slot, Operation.Send, Operation.Recall, request.slot)
+      this.#ring.reap()
+    }
+    return lane.inFlight === 0
   }
 
   /** Waits for room no longer. */

@@ -1,4 +1,5 @@
-import { guarded, invalidArgumentValue, invariant, SheafError, type SystemError } from '../errors'
+import { Errno } from '../abi'
+import { guarded, invalidArgumentValue, invariant, SheafError, systemError, type SystemError } from '../errors'
 import { limits } from '../limits'
 import { Cancellation } from '../queue/cancellation'
 import { Operation, type OperationOwner } from '../queue/operation-table'
@@ -212,6 +213,12 @@ implements MessageTransport<A, To>, OperationOwner, MessageReceiverOwner<A>, Mes
     } while (this.messagesQueued !== 0 && this.messagesQueued < left)
   }
 
+  /** Has what a lane still has to send go to `name`. @throws SystemError `EBUSY` if the kernel keeps some of it. */
+  protected redirect(lane: Lane, name: Uint8Array): void {
+    if (!this.#sender.recall(lane, this.slot)) throw systemError(-Errno.EBUSY, 'connect')
+    lane.redirect(name)
+  }
+
   close(): void {
     if (this.#state !== 'open') return
     this.enter('ended')
@@ -311,6 +318,9 @@ implements MessageTransport<A, To>, OperationOwner, MessageReceiverOwner<A>, Mes
         break
       case Operation.CancelAll:
         this.#cancellation.answered(result)
+        break
+      case Operation.Recall:
+        // What it has taken back has completed, too.
         break
       case Operation.Close:
         this.#descriptorClosed = true

@@ -199,15 +199,16 @@ export class SubmissionQueue {
     this.#push(slot, Operation.CancelAll, Opcode.AsyncCancel, 0, 0, fd, 0, 0, flags, 0)
   }
 
-  /** Cancels the slot's requests of one kind. @param as what completes. */
+  /** Cancels the requests of one kind that are `of` a slot, by default this one. @param as what completes. */
   cancelOperation(
     slot: number,
     operation: Operation,
     as: Operation.Cancel | Operation.CancelAll | Operation.Recall = Operation.Cancel,
+    of = slot,
   ): void {
     const at = this.#push(slot, as, Opcode.AsyncCancel, 0, 0, -1, 0, 0, CancelFlag.All, 0)
-    this.#entries[at + 4] = userDataLow(slot, operation)
-    this.#entries[at + 5] = this.#table.userDataHigh(slot, operation)
+    this.#entries[at + 4] = userDataLow(of, operation)
+    this.#entries[at + 5] = this.#table.userDataHigh(of, operation)
   }
 
   /**
