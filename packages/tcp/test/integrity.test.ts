@@ -358,6 +358,7 @@ describe('what rarely happens does happen here', () => {
       connection.write(sent)
       connection.end()
     }
+    await until(() => reading.length === 40, 'all who have connected')
     for (const connection of reading) connection.resume()
     const expected = sha().update(sent).digest('hex')
     while (hashes.length < 40) await new Promise((resolve) => setTimeout(resolve, 5))
