@@ -125,15 +125,23 @@ export interface NativeRing {
    */
   readonly submissions: ArrayBuffer
   /**
-   * Seven 32-bit words. The first says "TypeScript has something to submit that is not in the submission queue":
-   * the loop hook calls `turn` when it is not 0; the callee resets it. The second is a number of linked requests in the
-   * submission queue: having submitted them, the hook enters the kernel up to so often more before it calls `turn`, as
-   * long as there is deferred work, and resets it. The third, which each `turn` sets anew, says "I have left something
-   * to an immediate that must come before anything the kernel has posted". The fourth is the hook's: since
-   * TypeScript reset it the loop had nothing to do until the kernel posted something. The fifth says "I have staged
-   * something to send", by which an answer may be worth looking for before the loop blocks; the hook resets it. The
-   * sixth says "there is something to tell beside completions": `turn` is called for it where it is for those. The
-   * seventh counts the loop's iterations.
+   * Ten 32-bit words, which are 0 at first:
+   *
+   * 0. "There is something to submit that is not in the submission queue": the loop hook calls `turn` when it is not 0;
+   *    the callee resets it.
+   * 1. Linked requests in the submission queue: having submitted them, the hook enters the kernel up to so often more
+   *    before it calls `turn`, as long as there is deferred work, and resets it.
+   * 2. The hook's: since the callee reset it the loop had nothing to do until the kernel posted something.
+   * 3. "Something to send has been staged", by which an answer may be worth looking for before the loop blocks; the
+   *    hook resets it.
+   * 4. "There is something to tell beside completions": `turn` is called for it where it is for those.
+   * 5. The hook's: how often the loop has come to poll.
+   * 6. The hook's: the loop has come to poll with something else to do, and does not block.
+   * 7. "There is something to submit when the loop comes to poll again."
+   * 8. 1: "there is something to tell when the loop polls next". The hook makes that 2 when it does, and calls `turn`,
+   *    which sets it anew.
+   * 9. The hook's: the loop polls.
+   *
    * Detached by {@link close}.
    */
   readonly wanted: ArrayBuffer

@@ -23,7 +23,7 @@ describe('setting up a ring', () => {
     expect(ring.setupFlags).toBe(usualFlags | Setup.cqSize)
     expect(ring.submissions.byteLength).toBe(32 * 64)
     expect(ring.rings.byteLength).toBeGreaterThanOrEqual(ring.offsets.completions + 128 * 16)
-    expect(ring.wanted.byteLength).toBe(8 * 4)
+    expect(ring.wanted.byteLength).toBe(10 * 4)
     ring.close()
   })
 

@@ -6,6 +6,10 @@ import { runTicks, ticking } from './ticks'
 import { nowMs, setImmediate } from './timers'
 import { Wish } from './wish'
 
+/** {@link Wish.Deferred}: there is something to tell when the loop polls next, and it does. */
+const deferredWaits = 1
+const deferredDue = 2
+
 /** Something that the ring calls once in the turn after it was scheduled. */
 export interface Scheduled {
   scheduled: boolean
@@ -54,8 +58,9 @@ export class Turn {
   #prompt = false
   /** What waits for the end of an event is still to run: see {@link eventTold}. */
   #ticksDue = false
-  /** See {@link whenPolledNext}. */
-  #deferred: (() => void)[] = []
+  /** See {@link whenPolledNext}: those that wait, and those that are being told. */
+  readonly #deferred: (() => void)[] = []
+  readonly #due: (() => void)[] = []
 
   /**
    * @param wanted `NativeRing.wanted`
@@ -262,37 +267,39 @@ export class Turn {
     if (turning === undefined) this.wake()
   }
 
+  /** The event loop polls: libuv tells of what comes only then. */
+  get polling(): boolean {
+    return this.#wanted[Wish.Polling] !== 0
+  }
+
   /**
-   * Has `tell` called when the event loop polls next, after its immediates, and before anything that the kernel has
-   * posted is told. The process lives until then.
+   * Has `tell` called when the event loop polls next, before anything that the kernel has posted is told. It does not
+   * keep the process alive.
    */
   whenPolledNext(tell: () => void): void {
-    setImmediate(() => {
-      if (this.#ring.closed) {
-        tell()
-        return
-      }
-      this.#deferred.push(tell)
-      this.#ring.ref()
-      this.#wanted[Wish.Events] = 1
-    })
+    if (this.#ring.closed) {
+      setImmediate(tell)
+      return
+    }
+    this.#deferred.push(tell)
+    this.#wanted[Wish.Deferred] ||= deferredWaits
   }
 
   /** One may run the event loop, and so the rest. */
   #tellDeferred(): void {
-    for (let tell = this.#deferred.shift(); tell !== undefined; tell = this.#deferred.shift()) {
-      this.#ring.unref()
+    this.#due.push(...this.#deferred.splice(0))
+    for (let tell = this.#due.shift(); tell !== undefined; tell = this.#due.shift()) {
       tell()
       runTicks()
     }
+    this.#wanted[Wish.Deferred] = this.#deferred.length === 0 ? 0 : deferredWaits
   }
 
   // ---------------------------------------------------------------- what is done
 
   /** Nothing is called by it any more. */
   ringClosed(): void {
-    for (const tell of this.#deferred) setImmediate(tell)
-    this.#deferred = []
+    for (const tell of [...this.#due.splice(0), ...this.#deferred.splice(0)]) setImmediate(tell)
   }
 
   /** For {@link NativeRing.attach}. */
@@ -313,11 +320,11 @@ export class Turn {
       }
       // What comes of what is done first is told when the loop polls, which may be later.
       const { tail } = completions
-      if (this.#deferred.length !== 0) this.#tellDeferred()
       if (this.#advancesFirst) {
         this.#advancesFirst = false
         this.#advance()
       }
+      if (this.#wanted[Wish.Deferred] === deferredDue) this.#tellDeferred()
       this.#prompt = this.#pace.nextTurnIsPrompt() && completions.isFew(limits.promptMost)
       if (this.#prompt) metrics.promptTurns++
       this.#tellCompleted(tail)

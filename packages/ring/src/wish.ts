@@ -8,6 +8,8 @@ export const enum Wish {
   Iterations,
   Busy,
   Again,
+  Deferred,
+  Polling,
 }
 
-export const wishWords = 8
+export const wishWords = 10

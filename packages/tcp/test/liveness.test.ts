@@ -93,6 +93,21 @@ describe('a process with sockets of Sheaf', () => {
       process.on('exit', () => console.log('ended'))`)).toBe('ended\n')
   })
 
+  it('ends before an end that came with data is told to what keeps nothing alive', async () => {
+    expect(await output(`
+      const server = net.createServer().listen(0, '127.0.0.1', () => {
+        const client = net.connect(server.address().port, '127.0.0.1')
+        client.on('data', (chunk) => console.log(String(chunk))).on('end', () => console.log('end'))
+        server.on('connection', (socket) => {
+          setTimeout(() => {
+            for (const each of [server, client, socket]) each.unref()
+            socket.end('data')
+          }, 1)
+        })
+      })
+      process.on('exit', () => console.log('ended'))`)).toBe('data\nended\n')
+  })
+
   // log4js: its sockets keep nothing alive, and what it had logged last was lost.
   it.each([
     ['is connected', 0, 'net.connect(port, host, told).unref()'],

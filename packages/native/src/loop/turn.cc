@@ -44,6 +44,9 @@ constexpr bool kLockedOrIsFullBarrier = true;
 constexpr bool kLockedOrIsFullBarrier = false;
 #endif
 
+/** `Wishes::deferred`: the loop polls. */
+constexpr uint32_t kDue = 2;
+
 /** A turn that has taken so long, in nanoseconds, is the last before the loop's other handles have theirs. */
 constexpr uint64_t kLongTurn = 1'000'000;
 
@@ -180,14 +183,14 @@ void TurnHook::BeforeBlocking() {
 }
 
 void TurnHook::Remind() {
-  if (HasWork()) Signal();
+  if (HasWork() || HasDeferred()) Signal();
 }
 
 /** @returns whether the loop is not to block. */
 bool TurnHook::Submit() {
   if (suppresses_wakeups_) ring_->SetEventfdDisabled(true);
   const uint64_t began = uv_hrtime();
-  for (uint32_t round = 0; round < max_rounds_ && !HasEvents(); round++) {
+  for (uint32_t round = 0; round < max_rounds_ && !HasEvents() && !HasDeferred(); round++) {
     if (round != 0 && uv_hrtime() - began > kLongTurn) {
       yielded_ = true;
       return true;
@@ -247,7 +250,11 @@ void TurnHook::OnWakeup() {
   if (yielded_) {
     Signal();
   } else {
+    wishes_->polling = 1;
+    if (HasDeferred()) wishes_->deferred = kDue;
     Run(!taskrun_visible_);
+    // The ring may be closed, and its memory with it.
+    if (ring_ != nullptr) wishes_->polling = 0;
   }
 }
 
@@ -366,7 +373,13 @@ bool TurnHook::Wanted() const {
 
 /** @returns whether there is anything to tell when the loop polls. */
 bool TurnHook::HasEvents() const {
-  return ring_->HasCompletions() || __atomic_load_n(&wishes_->events, __ATOMIC_RELAXED) != 0;
+  return ring_->HasCompletions() || __atomic_load_n(&wishes_->events, __ATOMIC_RELAXED) != 0 ||
+         __atomic_load_n(&wishes_->deferred, __ATOMIC_RELAXED) == kDue;
+}
+
+/** @returns whether there will be when it polls next. */
+bool TurnHook::HasDeferred() const {
+  return __atomic_load_n(&wishes_->deferred, __ATOMIC_RELAXED) != 0;
 }
 
 bool TurnHook::HasWork() const {

@@ -57,6 +57,10 @@ struct Wishes {
   uint32_t busy;
   /** Not 0: it has some when the loop comes to poll again. */
   uint32_t again;
+  /** 1: there is something to tell when the loop polls next. The hook makes it 2 then, and JavaScript what it has left. */
+  uint32_t deferred;
+  /** The hook's: not 0 while the loop polls. */
+  uint32_t polling;
 };
 
 /**
@@ -131,6 +135,7 @@ class TurnHook {
   bool EnterFailed(int error);
   [[nodiscard]] bool Wanted() const;
   [[nodiscard]] bool HasEvents() const;
+  [[nodiscard]] bool HasDeferred() const;
   [[nodiscard]] bool HasWork() const;
   [[nodiscard]] bool LoopIsBusy() const;
   void HandleClosed();

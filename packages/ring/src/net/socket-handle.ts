@@ -477,7 +477,8 @@ export class SocketHandle {
   connectionEnded(): void {
     // libuv reads once an iteration, so the end comes in the one after the last data. TLS on a stream of JavaScript
     // answers its peer's end in between.
-    if (this.#receivedIn !== this.#ring.turn.iteration) {
+    const { turn } = this.#ring
+    if (turn.polling && this.#receivedIn !== turn.iteration) {
       this.#tellEnd()
     } else {
       this.#endWaits = true
@@ -487,7 +488,12 @@ export class SocketHandle {
 
   /** Not while the owner does not read: libuv would not have seen it. */
   #tellEndNext(): void {
-    this.#ring.turn.whenPolledNext(() => {
+    const ring = this.#ring
+    // The connection may have ended in both directions, and hold it no longer.
+    const holds = this.#referenced
+    if (holds) ring.ref()
+    ring.turn.whenPolledNext(() => {
+      if (holds) ring.unref()
       if (!this.#endWaits || !this.reading) return
       this.#endWaits = false
       this.#tellEnd()

@@ -318,6 +318,58 @@ export const ending: Record<string, Scenario> = {
     }
   },
 
+  async 'an end that comes with data is told after what an immediate ends'({ log, pair, gone }) {
+    const ends: Record<string, (client: Socket, called: () => void) => void> = {
+      'destroySoon': (client) => { client.destroySoon() },
+      'end and destroy': (client, called) => {
+        client.end(() => {
+          called()
+          client.destroy()
+        })
+      },
+      'end with data, and destroy': (client, called) => {
+        client.end('text', () => {
+          called()
+          client.destroy()
+        })
+      },
+    }
+    for (const [how, end] of Object.entries(ends)) {
+      const { client, accepted } = await pair({ allowHalfOpen: true })
+      accepted.on('error', () => undefined)
+      for (const event of ['data', 'end', 'finish', 'close']) client.on(event, () => { log(how, event) })
+      // The loop polls between a timer and the immediate that it sets.
+      setTimeout(() => {
+        accepted.end('last')
+        setImmediate(() => {
+          log(how, 'immediate')
+          end(client, () => { log(how, 'callback') })
+        })
+      }, 1)
+      await gone(client)
+      accepted.destroy()
+      await gone(accepted)
+    }
+  },
+
+  async 'in which order both close when one has paused before the end'({ log, pair, gone }) {
+    const later = { immediate: setImmediate, timer: (resume: () => void) => setTimeout(resume, 1) }
+    for (const [when, resumeLater] of Object.entries(later)) {
+      const { client, accepted } = await pair()
+      accepted.resume().on('close', () => { log(when, 'accepted closes') })
+      let bytes = 0
+      client.on('data', (chunk: Buffer) => {
+        bytes += chunk.length
+        client.pause()
+        resumeLater(() => { client.resume() })
+      })
+      client.on('end', () => { log(when, 'client ends', bytes) })
+      client.on('close', () => { log(when, 'client closes') })
+      accepted.end(pattern(100_000, 1))
+      await gone(client, accepted)
+    }
+  },
+
   async 'writes that are uncorked when one before them has failed'(scene) {
     const { pair, watch } = scene
     for (const who of ['first', 'second']) {
