@@ -58,7 +58,7 @@ it('what sockets have written before process.exit leaves in the order of writing
       const sockets = []
       for (let index = 0; index < 6; index++) {
         sockets.push(connect(Number(process.argv[2]), '127.0.0.1'))
-        await once(sockets[index], 'connect')
+        await once(sockets[index], 'data')
       }
       setTimeout(() => {
         for (const index of [3, 1, 5, 0, 4, 2]) sockets[index].write(String(index))
@@ -70,6 +70,8 @@ it('what sockets have written before process.exit leaves in the order of writing
         let open = 0
         const server = stock.createServer((socket) => {
           open++
+          // Whoever is accepted late is read in the order of accepting.
+          socket.write('accepted')
           socket.on('data', (chunk) => { said += chunk })
           socket.on('close', () => { if (--open === 0) server.close() })
         }).listen(0, '127.0.0.1')
