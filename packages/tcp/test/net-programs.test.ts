@@ -416,6 +416,40 @@ it('workers of a cluster share a port', async () => {
   expect(code).toBe(0)
 })
 
+it('a worker that is busy while workers agree on a port is dealt no connections', async () => {
+  const { code, output } = await run(`
+    import cluster from 'node:cluster'
+    import { existsSync, rmSync, writeFileSync } from 'node:fs'
+    import { once } from 'node:events'
+    import { tmpdir } from 'node:os'
+    if (cluster.isPrimary) {
+      const goOn = tmpdir() + '/sheaf-net-' + process.pid
+      const busy = cluster.fork({ UNTIL: goOn })
+      // The primary knows its port, and it does not know it yet.
+      await once(busy, 'message')
+      const [{ port }] = await once(cluster.fork(), 'listening')
+      const sockets = Array.from({ length: 40 }, () => stock.connect(port, '127.0.0.1'))
+      await Promise.all(sockets.map((socket) => once(socket, 'connect')))
+      const answers = sockets.map((socket) => new Promise((answered) => {
+        socket.on('data', (data) => answered(String(data))).on('error', ({ code }) => answered(code))
+      }))
+      writeFileSync(goOn, '')
+      const [{ port: same }] = await once(busy, 'listening')
+      console.log(...new Set(await Promise.all(answers)), same === port)
+      rmSync(goOn)
+      cluster.disconnect()
+    } else {
+      net.createServer((socket) => socket.end('served')).listen(0)
+      if (process.env.UNTIL) {
+        process.send('asked')
+        const shared = new Int32Array(new SharedArrayBuffer(4))
+        while (!existsSync(process.env.UNTIL)) Atomics.wait(shared, 0, 0, 1)
+      }
+    }`)
+  expect(output).toBe('served true')
+  expect(code).toBe(0)
+})
+
 it.each(['rr', 'none'])('workers listen on a Unix socket that their primary was given: %s', async (policy) => {
   const { code, output } = await run(`
     import cluster from 'node:cluster'

@@ -13,6 +13,7 @@ import { familyOfKind, kindOfDescriptor } from './families'
 import type { ForeignHandle } from './foreign-handle'
 import { ListenHandle } from './listen-handle'
 import { adoptByNode, type NodeListenHandle } from './node-handle'
+import { holdPort } from './places'
 import type { Server } from './server'
 
 const listenChannel = tracingChannel('net.server.listen')
@@ -195,23 +196,21 @@ function listenBesideWorkers(server: Server, address: string | null, requests: r
     return
   }
   const { _listeningId: listeningId } = server
-  // Any port is held with a socket of its own until all have agreed.
-  const held = wanted === 0 && process.connected ? holdPort(shared) : undefined
+  const held = wanted === 0 && process.connected ? holdPort(requests) : undefined
   if (typeof held === 'number') {
     failToListen(server, bindError(held, address))
     return
   }
-  const name: SocketName = {}
-  held?.getsockname(name)
   if (wanted !== 0) ownPlaces.add(place)
-  meetWorkers(server, place, name.port ?? wanted, (port, meeting) => {
-    held?.close()
+  meetWorkers(server, place, held?.port ?? wanted, (port, meeting) => {
     const agreed = shared.map((request) => ({ ...request, port }))
     const leave = (): void => {
       ownPlaces.delete(place)
       meeting?.close()
     }
-    if (listeningId !== server._listeningId || !listen(server, 'tcp', agreed, bindError) || !server._handle) {
+    const listens = listeningId === server._listeningId && listen(server, 'tcp', agreed, bindError)
+    held?.release()
+    if (!listens || !server._handle) {
       leave()
       return
     }
@@ -219,16 +218,6 @@ function listenBesideWorkers(server: Server, address: string | null, requests: r
     server._handle.whenClosing(leave)
     server.once('listening', () => announceListening(address, port, version))
   })
-}
-
-/** @returns a handle that listens as the first request asks that can be done. It does not keep the process alive. */
-function holdPort(requests: readonly ListenRequest[]): ListenHandle | number {
-  const handle = newHandle('tcp')
-  let result: number = -Errno.EINVAL
-  for (const request of requests) if (result < 0) result = handle?.listen(request) ?? result
-  if (handle === undefined || result < 0) return result
-  handle.unref()
-  return handle
 }
 
 /** In a worker of a cluster: has the primary listen on what can't be shared otherwise. */
