@@ -4,7 +4,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { lockedMemory, Program } from '@sheaf/ring/testing'
-import { expect, it, onTestFinished } from 'vitest'
+import { expect, it, onTestFinished, type TestContext } from 'vitest'
 
 interface Ended {
   readonly code: number | null
@@ -533,6 +533,99 @@ it.each(['stock', 'net'])('a worker of %s has a port once', async (by) => {
     }`)
   expect(output).toBe('bind EADDRINUSE null:port\ntrue')
   expect(code).toBe(0)
+})
+
+function skipUnlessRoot(context: TestContext): void {
+  if (process.getuid?.() !== 0) context.skip('being several users needs root')
+}
+
+it.for([
+  ['rr', 'stock'], ['none', 'stock'], ['rr', 'net'], ['none', 'net'],
+])('workers of several users listen on a port of the privileged: %s, %s', async ([policy, by], context) => {
+  skipUnlessRoot(context)
+  const { code, output } = await run(`
+    import cluster from 'node:cluster'
+    import { once } from 'node:events'
+    if (cluster.isPrimary) {
+      let port = 0
+      for (let taken = true; taken;) {
+        const server = stock.createServer().listen(port = 600 + Math.floor(Math.random() * 400), '127.0.0.1')
+        taken = await once(server, 'listening').then(() => false, () => true)
+        if (!taken) await once(server.close(), 'close')
+      }
+      const workers = []
+      for (const user of [65534, 65533, 65534, 0]) {
+        const worker = cluster.fork({ PORT: port, USER_ID: user })
+        workers.push(worker)
+        const [name] = await once(worker, 'listening')
+        console.log(user, name.address, name.port === port, name.addressType)
+      }
+      for (const worker of workers) {
+        const [data] = await once(stock.connect(port, '127.0.0.1'), 'data')
+        console.log(String(data))
+        worker.disconnect()
+        await once(worker, 'exit')
+      }
+      await once(stock.connect(port, '127.0.0.1'), 'error').then(([{ code }]) => console.log(code))
+    } else {
+      process.setuid(Number(process.env.USER_ID))
+      ${by}.createServer((socket) => socket.end('served')).listen(process.env.PORT, '127.0.0.1')
+    }`, { NODE_CLUSTER_SCHED_POLICY: policy })
+  const listening = [65534, 65533, 65534, 0].map((user) => `${user} 127.0.0.1 true 4`)
+  expect(output.split('\n')).toEqual([...listening, ...Array<string>(4).fill('served'), 'ECONNREFUSED'])
+  expect(code).toBe(0)
+})
+
+it.for(['stock', 'net'])('workers of several users agree on any port: %s', async (by, context) => {
+  skipUnlessRoot(context)
+  const { code, output } = await run(`
+    import cluster from 'node:cluster'
+    import { once } from 'node:events'
+    if (cluster.isPrimary) {
+      const ports = []
+      for (const user of [65534, 65533, 0]) {
+        const [{ addressType, port }] = await once(cluster.fork({ USER_ID: user }), 'listening')
+        ports.push(port)
+        console.log(addressType)
+      }
+      console.log(new Set(ports).size)
+      cluster.disconnect()
+    } else {
+      process.setuid(Number(process.env.USER_ID))
+      ${by}.createServer().listen()
+    }`)
+  expect(output).toBe('4\n4\n4\n1')
+  expect(code).toBe(0)
+})
+
+it.each(['stock', 'net'])('a worker is told what keeps its primary from listening: %s', async (by) => {
+  const { output } = await run(`
+    import cluster from 'node:cluster'
+    import { once } from 'node:events'
+    if (cluster.isPrimary) {
+      const taken = stock.createServer().listen(0)
+      await once(taken, 'listening')
+      const { port } = taken.address()
+      const worker = cluster.fork({ PORT: port }).on('message', ({ message, stack, ...others }) => {
+        for (const said of [message, JSON.stringify(others)]) console.log(said.replaceAll(port, 'port'))
+      })
+      worker.on('exit', () => taken.close())
+    } else {
+      for (const listened of [[process.env.PORT], [process.env.PORT, '0.0.0.0'], [0, '192.0.2.1']]) {
+        const server = ${by}.createServer().listen(...listened)
+        const [error] = await once(server, 'error')
+        process.send({ message: error.message, ...error })
+      }
+      process.exit()
+    }`)
+  expect(output.split('\n')).toEqual([
+    'bind EADDRINUSE null:port',
+    '{"errno":-98,"code":"EADDRINUSE","syscall":"bind","address":null,"port":port}',
+    'bind EADDRINUSE 0.0.0.0:port',
+    '{"errno":-98,"code":"EADDRINUSE","syscall":"bind","address":"0.0.0.0","port":port}',
+    'bind EADDRNOTAVAIL 192.0.2.1',
+    '{"errno":-99,"code":"EADDRNOTAVAIL","syscall":"bind","address":"192.0.2.1"}',
+  ])
 })
 
 it('a worker that is disconnected before it listens ends, and does not keep others from listening', async () => {

@@ -36,7 +36,8 @@ interface ServerWithData {
   address(): unknown
 }
 
-type PrimaryAnswer = (error: number, handle: PrimaryHandle) => void
+/** There is no handle if there is an error. */
+type PrimaryAnswer = (error: number, handle: PrimaryHandle | null) => void
 
 /** Part of Node that is not documented, and that `net.Server` is built on. */
 const internals = cluster as unknown as {
@@ -81,12 +82,12 @@ export function meetWorkers(server: ServerWithData, place: string, port: number,
   const [second, third, fourth] = createHash('sha256').update(place).digest()
   const query = { address: `127.${second}.${third}.${fourth}`, port: 0, addressType: 'udp4', flags: 0, backlog: 0 }
   internals._getServer(meeting, query, (error, handle) => {
-    if (error === 0) tellOwner(handle, () => server)
-    met(error === 0 ? decided : port, error === 0 ? handle : undefined)
+    if (handle !== null) tellOwner(handle, () => server)
+    met(error === 0 ? decided : port, handle)
   })
 }
 
-export type Met = (port: number, meeting: PrimaryHandle | undefined) => void
+export type Met = (port: number, meeting: PrimaryHandle | null) => void
 
 /** Tells the primary that this worker listens: its `listening` events. */
 export function announceListening(address: string | null, port: number, addressType: number): void {

@@ -81,7 +81,7 @@ export function writeCutOff(): SystemError | undefined {
 export function addressError(
   errno: number,
   syscall: string,
-  address: string | undefined,
+  address: string | null | undefined,
   port?: number,
   local?: string,
 ): SystemError {

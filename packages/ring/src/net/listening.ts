@@ -1,5 +1,6 @@
 import dns from 'node:dns'
 import { tracingChannel } from 'node:diagnostics_channel'
+import { fstatSync } from 'node:fs'
 import { defaultRing, nodeMajor, type SystemError } from '@sheaf/ring'
 import { Errno } from '../abi'
 import { onConnection } from './accepting'
@@ -24,6 +25,9 @@ const abstractHasNoMode = 'can not set readableAll or writableAllt to true when 
 const anyAddress = '0.0.0.0'
 const anyAddress6 = '::'
 
+/** `UV_TCP_IPV6ONLY`: the primary process of a cluster knows it. */
+const ipv6OnlyFlag = 1
+
 export function listenOnPort(server: Server, options: NetOptions, port: number, backlog: number): void {
   const { host } = options
   const request = {
@@ -32,7 +36,7 @@ export function listenOnPort(server: Server, options: NetOptions, port: number, 
   }
   const alone = Boolean(options.exclusive) || request.reusePort || !isClusterWorker()
   const listenOn = (address: string | null, requests: readonly ListenRequest[]): void => {
-    if (alone) listen(server, 'tcp', requests)
+    if (alone) listenAlone(server, 'tcp', requests)
     else listenBesideWorkers(server, address, requests)
   }
   if (!host) {
@@ -80,7 +84,7 @@ export function listenOnPath(server: Server, options: NetOptions, path: string, 
     listenByPrimary(server, { address: path, port: -1, addressType: -1, backlog, ...forAll })
     return
   }
-  listen(server, 'pipe', [{
+  listenAlone(server, 'pipe', [{
     address: path,
     port: 0,
     version: 0,
@@ -145,36 +149,41 @@ export function listenInPlaceOf(server: Server, kind: FamilyKind, given: Foreign
   begin(server, handle, '-1:null:-1')
 }
 
-/**
- * Listens as the first of the requests that the system can do asks for.
- * @returns false if none could be done, which an `error` event tells.
- */
-function listen(
-  server: Server,
-  kind: FamilyKind,
-  requests: readonly ListenRequest[],
-  errorOf: typeof listenError = listenError,
-): boolean {
+interface Listening {
+  readonly result: number
+  /** Absent if `result` is an error. */
+  readonly handle?: ListenHandle
+  /** What that is the result of. */
+  readonly tried: ListenRequest
+}
+
+/** Listens as the first of the requests asks that the system can do. */
+function listen(kind: FamilyKind, requests: readonly ListenRequest[]): Listening {
   const handle = newHandle(kind)
-  if (handle === undefined) {
-    failToListen(server, listenError(-Errno.EINVAL, requests[0].address))
-    return false
-  }
   let tried = requests[0]
+  if (handle === undefined) return { result: -Errno.EINVAL, tried }
   let result = 0
   for (const request of requests) {
     tried = request
     result = handle.listen(request)
-    if (result === 0 || result === -Errno.EADDRINUSE) break
+    if (result === 0) return { result, handle, tried }
+    if (result === -Errno.EADDRINUSE) break
   }
-  if (result < 0) {
-    handle.close()
-    failToListen(server, errorOf(result, tried.address, kind === 'pipe' ? -1 : tried.port))
-    return false
+  handle.close()
+  return { result, tried }
+}
+
+function listenAlone(server: Server, kind: FamilyKind, requests: readonly ListenRequest[]): void {
+  const { handle, result, tried } = listen(kind, requests)
+  if (handle === undefined) {
+    failToListen(server, listenError(result, tried.address, kind === 'pipe' ? -1 : tried.port))
+    return
   }
-  const where = kind === 'pipe' ? `-1:${tried.address}:-1` : `${tried.version}:${tried.address}:${tried.port}`
-  begin(server, handle, where)
-  return true
+  begin(server, handle, kind === 'pipe' ? `-1:${tried.address}:-1` : keyOf(tried))
+}
+
+function keyOf({ version, address, port }: ListenRequest): string {
+  return `${version}:${address}:${port}`
 }
 
 /** Where servers of this worker listen beside others: the kernel would let it have a second one there. */
@@ -182,68 +191,112 @@ const ownPlaces = new Set<string>()
 
 /**
  * In a worker of a cluster: each listens with a socket of its own, and the kernel deals the connections out
- * (`SO_REUSEPORT`). Those that listen on any port agree on one.
+ * (`SO_REUSEPORT`), if all are the primary's user; the primary listens for others. Those that listen on any port agree
+ * on one.
  */
 function listenBesideWorkers(server: Server, address: string | null, requests: readonly ListenRequest[]): void {
-  const shared = requests.map((request) => ({ ...request, reusePort: true }))
-  const [{ port: wanted, version }] = requests
-  const place = `${address}:${wanted}:${version}`
+  const [{ port: wanted, version, backlog, ipv6Only }] = requests
+  const addressType = address === null ? 4 : version
+  const place = `${address}:${wanted}:${addressType}`
   // Node's workers ask the primary to bind.
-  const bindError: typeof listenError = (errno, _address, port) =>
-    addressError(errno, 'bind', address as string, port ?? wanted)
+  const failToBind = (errno: number, port = wanted): void => {
+    failToListen(server, addressError(errno, 'bind', address, port))
+  }
   if (ownPlaces.has(place)) {
-    failToListen(server, bindError(-Errno.EADDRINUSE, address))
+    failToBind(-Errno.EADDRINUSE)
     return
   }
   const { _listeningId: listeningId } = server
   const held = wanted === 0 && process.connected ? holdPort(requests) : undefined
   if (typeof held === 'number') {
-    failToListen(server, bindError(held, address))
+    failToBind(held)
     return
   }
   if (wanted !== 0) ownPlaces.add(place)
   meetWorkers(server, place, held?.port ?? wanted, (port, meeting) => {
-    const agreed = shared.map((request) => ({ ...request, port }))
-    const leave = (): void => {
-      ownPlaces.delete(place)
-      meeting?.close()
+    const settled = (handle: ListenHandle | undefined): void => {
+      held?.release()
+      const leave = (): void => {
+        ownPlaces.delete(place)
+        meeting?.close()
+      }
+      if (handle === undefined) leave()
+      else handle.whenClosing(leave)
     }
-    const listens = listeningId === server._listeningId && listen(server, 'tcp', agreed, bindError)
-    held?.release()
-    if (!listens || !server._handle) {
-      leave()
+    if (listeningId !== server._listeningId) {
+      settled(undefined)
       return
     }
-    server._handle.servesAccepted = true
-    server._handle.whenClosing(leave)
-    server.once('listening', () => announceListening(address, port, version))
+    const agreed = requests.map((request) => ({ ...request, port, reusePort: true }))
+    const { handle, result, tried } = isOfOtherUser(meeting)
+      ? { result: -Errno.EACCES, tried: agreed[0] }
+      : listen('tcp', agreed)
+    // The primary may have more privileges, or listen there for workers of other users.
+    if (result === -Errno.EACCES || result === -Errno.EADDRINUSE) {
+      const flags = ipv6Only ? ipv6OnlyFlag : 0
+      listenByPrimary(server, { address, port, addressType, flags, backlog }, settled)
+      return
+    }
+    settled(handle)
+    if (handle === undefined) {
+      failToBind(result, port)
+      return
+    }
+    handle.servesAccepted = true
+    begin(server, handle, keyOf(tried))
+    server.once('listening', () => announceListening(address, port, addressType))
   })
 }
 
+/**
+ * Whether the kernel would let this worker share a port with none of the primary's user: the meeting's socket was made
+ * by the primary, and belongs to it.
+ */
+function isOfOtherUser(meeting: PrimaryHandle | null): boolean {
+  return meeting?.fd !== undefined && fstatSync(meeting.fd).uid !== process.geteuid?.()
+}
+
 /** In a worker of a cluster: has the primary listen on what can't be shared otherwise. */
-export function listenByPrimary(server: Server, query: PrimaryQuery): void {
+export function listenByPrimary(
+  server: Server,
+  query: PrimaryQuery,
+  settled: (handle: ListenHandle | undefined) => void = () => undefined,
+): void {
   const { _listeningId: listeningId } = server
+  const { address, port, addressType } = query
   askPrimary(server, query, (error, given) => {
     if (listeningId !== server._listeningId) {
-      given.close()
+      given?.close()
+      settled(undefined)
       return
     }
-    if (error !== 0) {
-      server.emit('error', addressError(error, 'bind', query.address ?? undefined, query.port ?? undefined))
+    if (given === null || !hasPort(given, port)) {
+      given?.close()
+      settled(undefined)
+      server.emit('error', addressError(error || -Errno.EADDRINUSE, 'bind', address, port ?? undefined))
       return
     }
-    const handle = newHandle(query.address === null ? kindOfGiven(given) : 'pipe')
-    if (handle === undefined) return
+    const handle = newHandle(kindOfGiven(given))
     // One that is dealt connections does not listen itself.
     const result = given.fd === undefined ? 0 : (given as NodeListenHandle).listen(query.backlog)
-    if (result < 0) {
+    if (handle === undefined || result < 0) {
       given.close()
-      server.emit('error', addressError(result, 'listen', query.address ?? undefined, query.port ?? undefined))
+      settled(undefined)
+      failToListen(server, listenError(handle === undefined ? -Errno.EINVAL : result, address, port))
       return
     }
     handle.deal(given)
-    begin(server, handle, `${query.addressType}:${query.address}:${query.port}`)
+    settled(handle)
+    begin(server, handle, `${addressType}:${address}:${port}`)
   })
+}
+
+/** libuv says only when it listens that a port is in use, and would listen on another. */
+function hasPort(given: PrimaryHandle, port: number | null): boolean {
+  if (port === null || port <= 0) return true
+  const name: SocketName = {}
+  given.getsockname?.(name)
+  return name.port === port
 }
 
 /** Of a descriptor of the primary's. A dealer has the name of a TCP socket only. */
