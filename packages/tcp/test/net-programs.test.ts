@@ -628,6 +628,49 @@ it.each(['stock', 'net'])('a worker is told what keeps its primary from listenin
   ])
 })
 
+it('a worker has a port at addresses that do not overlap, as with node:net', async () => {
+  const { code, output } = await run(`
+    import cluster from 'node:cluster'
+    import { once } from 'node:events'
+    if (cluster.isPrimary) {
+      const taken = stock.createServer().listen(0)
+      await once(taken, 'listening')
+      const { port } = taken.address()
+      taken.close(() => cluster.fork({ PORT: port }))
+    } else {
+      const wanted = Number(process.env.PORT)
+      const places = [
+        {}, { host: '::' }, { host: '::', ipv6Only: true }, { host: '0.0.0.0' }, { host: '127.0.0.1' },
+        { host: '127.0.0.2' }, { host: '::1' }, { host: '0:0:0:0:0:0:0:1' }, { host: '::ffff:127.0.0.1' },
+      ]
+      const listens = (server) => once(server, 'listening').then(() => 'listens', ({ message }) => message)
+      for (const by of [stock, net]) {
+        const results = []
+        for (const port of [wanted, 0]) {
+          for (const first of places) {
+            for (const second of places) {
+              const servers = [by.createServer(), by.createServer()]
+              servers[0].listen({ ...first, port })
+              // Before the first has been told, where its port is known.
+              if (port === 0) results.push(await listens(servers[0]))
+              const beside = port || servers[0].address().port
+              servers[1].listen({ ...second, port: beside })
+              const told = await Promise.all(servers.slice(port === 0 ? 1 : 0).map(listens))
+              results.push(...told.map((message) => message.replace(beside, 'port')))
+              for (const server of servers) if (server.listening) await once(server.close(), 'close')
+            }
+          }
+        }
+        console.log(results.filter((result) => result === 'listens').length, results.join())
+      }
+      process.exit()
+    }`)
+  const [byNode, bySheaf] = output.split('\n')
+  expect(bySheaf).toBe(byNode)
+  expect(byNode).toContain('bind EADDRINUSE 0.0.0.0:port')
+  expect(code).toBe(0)
+})
+
 it('a worker that is disconnected before it listens ends, and does not keep others from listening', async () => {
   const { code, output } = await run(`
     import cluster from 'node:cluster'

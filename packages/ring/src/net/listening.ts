@@ -14,7 +14,7 @@ import { familyOfKind, kindOfDescriptor } from './families'
 import type { ForeignHandle } from './foreign-handle'
 import { ListenHandle } from './listen-handle'
 import { adoptByNode, type NodeListenHandle } from './node-handle'
-import { holdPort } from './places'
+import { holdPort, overlap } from './places'
 import type { Server } from './server'
 
 const listenChannel = tracingChannel('net.server.listen')
@@ -187,7 +187,13 @@ function keyOf({ version, address, port }: ListenRequest): string {
 }
 
 /** Where servers of this worker listen beside others: the kernel would let it have a second one there. */
-const ownPlaces = new Set<string>()
+const ownPlaces = new Set<readonly ListenRequest[]>()
+
+function isOwn(requests: readonly ListenRequest[]): boolean {
+  const [{ port }] = requests
+  for (const own of ownPlaces) if (own[0].port === port && overlap(own, requests)) return true
+  return false
+}
 
 /**
  * In a worker of a cluster: each listens with a socket of its own, and the kernel deals the connections out
@@ -202,7 +208,7 @@ function listenBesideWorkers(server: Server, address: string | null, requests: r
   const failToBind = (errno: number, port = wanted): void => {
     failToListen(server, addressError(errno, 'bind', address, port))
   }
-  if (ownPlaces.has(place)) {
+  if (wanted !== 0 && isOwn(requests)) {
     failToBind(-Errno.EADDRINUSE)
     return
   }
@@ -212,12 +218,15 @@ function listenBesideWorkers(server: Server, address: string | null, requests: r
     failToBind(held)
     return
   }
-  if (wanted !== 0) ownPlaces.add(place)
+  if (wanted !== 0) ownPlaces.add(requests)
   meetWorkers(server, place, held?.port ?? wanted, (port, meeting) => {
+    const agreed = requests.map((request) => ({ ...request, port, reusePort: true }))
+    ownPlaces.delete(requests)
+    ownPlaces.add(agreed)
     const settled = (handle: ListenHandle | undefined): void => {
       held?.release()
       const leave = (): void => {
-        ownPlaces.delete(place)
+        ownPlaces.delete(agreed)
         meeting?.close()
       }
       if (handle === undefined) leave()
@@ -227,7 +236,6 @@ function listenBesideWorkers(server: Server, address: string | null, requests: r
       settled(undefined)
       return
     }
-    const agreed = requests.map((request) => ({ ...request, port, reusePort: true }))
     const { handle, result, tried } = isOfOtherUser(meeting)
       ? { result: -Errno.EACCES, tried: agreed[0] }
       : listen('tcp', agreed)

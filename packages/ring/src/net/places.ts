@@ -18,9 +18,35 @@ export interface HeldPort {
  * @returns `-errno` if there is none.
  */
 export function holdPort(requests: readonly ListenRequest[]): HeldPort | number {
-  const fd = bindFirst(requests, [reuseAddress, reusePort])
+  const fd = bindFirst(requests, [reuseAddress, reusePort], 0)
   if (fd < 0) return fd
   return { port: portOf(fd), release: () => defaultRing().sockets.close(fd) }
+}
+
+/** Ports that are tried, of those that others may have. */
+const triesMax = 64
+
+/**
+ * Whether the kernel would refuse one port to both, if neither were shared: of a port that nobody has, if it refuses
+ * the second while the first is there, and grants it by itself.
+ */
+export function overlap(first: readonly ListenRequest[], second: readonly ListenRequest[]): boolean {
+  for (let tries = 0; tries < triesMax; tries++) {
+    const holder = bindFirst(first, [], 0)
+    if (holder < 0) return false
+    const port = portOf(holder)
+    const beside = tryBinding(second, port)
+    defaultRing().sockets.close(holder)
+    if (beside !== -Errno.EADDRINUSE) return false
+    if (tryBinding(second, port) === 0) return true
+  }
+  return false
+}
+
+/** @returns 0 or `-errno`. */
+function tryBinding(requests: readonly ListenRequest[], port: number): number {
+  const fd = bindFirst(requests, [], port)
+  return fd < 0 ? fd : defaultRing().sockets.close(fd)
 }
 
 function portOf(fd: number): number {
@@ -29,12 +55,12 @@ function portOf(fd: number): number {
 }
 
 /** @returns a descriptor that is bound as the first of the requests asks that can be done, or `-errno`. */
-function bindFirst(requests: readonly ListenRequest[], options: readonly SocketOption[]): number {
+function bindFirst(requests: readonly ListenRequest[], options: readonly SocketOption[], port: number): number {
   const family = familyOfKind('tcp')
   if (family === undefined) return -Errno.EINVAL
   let result = 0
   for (const request of requests) {
-    result = bind(family, request, options)
+    result = bind(family, { ...request, port }, options)
     if (result >= 0 || result === -Errno.EADDRINUSE) break
   }
   return result
