@@ -114,16 +114,16 @@ function bindShared(state: SocketState, wanted: SharedAddress, errorOf: (errno: 
 }
 
 /**
- * When the cluster disconnects it closes its handles, and waits for each. When the socket closes its handle does, at
- * once: by that the cluster knows, in `listening`, that the socket has no address any more.
+ * When the cluster disconnects it closes its handles, and waits for each: for all that the socket's `close` has others
+ * do, as they may have something to send to the primary. When the socket closes its handle does, at once: by that the
+ * cluster knows, in `listening`, that the socket has no address any more.
  */
 function closeTogether(state: SocketState, handle: SharedHandle): void {
   const closeHandle = handle.close.bind(handle)
-  let told: (() => void) | undefined
-  state.shared = { close: () => closeHandle(told) }
+  state.shared = { close: () => closeHandle() }
   handle.close = (callback) => {
-    told = callback
-    if (state.endpoint !== undefined) state.close()
+    if (state.endpoint === undefined) closeHandle(callback)
+    else state.socket.close(callback)
   }
 }
 

@@ -40,9 +40,13 @@ function emit(this: EventEmitter, event: string, ...values: unknown[]): void {
   this.emit(event, ...values)
 }
 
+export interface ClosableSocket extends EventEmitter {
+  close(callback?: () => void): unknown
+}
+
 /** All that a socket of this module knows and does not show. */
 export class SocketState implements EndpointOwner {
-  readonly socket: EventEmitter
+  readonly socket: ClosableSocket
   readonly ipv6: boolean
   readonly options: SocketOptions
   /** Undefined when the socket was closed. */
@@ -56,12 +60,13 @@ export class SocketState implements EndpointOwner {
   /** Context that messages are told in: that of the socket's making. */
   readonly #resource = requestResource('UDPWRAP')
   #closing: AsyncResource | undefined
+  #told = false
   #tick = 0
   #ticking = false
   #closedTick = -1
   #numericAddress = ''
 
-  constructor(socket: EventEmitter, ipv6: boolean, options: SocketOptions) {
+  constructor(socket: ClosableSocket, ipv6: boolean, options: SocketOptions) {
     this.socket = socket
     this.ipv6 = ipv6
     this.options = options
@@ -157,7 +162,10 @@ export class SocketState implements EndpointOwner {
     // Node tells it in a tick.
     this.#closing = requestResource('TickObject')
     endpoint.close()
-    this.shared?.close()
+    if (this.shared === undefined) return
+    this.shared.close()
+    // Before the primary can disconnect this worker, which waits for handles that are not closed.
+    process.nextTick(() => { this.closed(undefined) })
   }
 
   // ---------------------------------------------------------------- what the endpoint tells
@@ -174,6 +182,8 @@ export class SocketState implements EndpointOwner {
   }
 
   closed(error: Error | undefined): void {
+    if (this.#told) return
+    this.#told = true
     this.endpoint = undefined
     const resource = this.#closing ?? this.#resource
     if (this.#closing === undefined && error !== undefined) this.receiveFailed(error)

@@ -150,6 +150,14 @@ describe.each(ways)('in a worker of a cluster a socket of %s', (_name, flags) =>
     expect(errors).toBe('')
     expect(output).toBe('close\nexit 0\n')
   })
+
+  it.each([['by that', ''], ['by itself', '1']])('that is closed %s says so before the worker is disconnected', async (
+    _how, closes,
+  ) => {
+    const { output, errors } = await runFile('test/fixtures/cluster-closing.cjs', [...flags], { CLOSES: closes })
+    expect(errors).toBe('')
+    expect(output).toBe('bound\nclosed\nexit 0\n')
+  })
 })
 
 it('errors of listeners and callbacks are reported in the async context that they are in', async () => {
