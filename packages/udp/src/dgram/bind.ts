@@ -29,8 +29,10 @@ export function bind(state: SocketState, target: unknown, address: unknown, call
   const fd = options?.fd
   const shared = sharesAddresses() && options?.exclusive !== true
   if (options !== null && 'recvStart' in options) {
-    // Node's own handle of a UDP socket.
-    adopt(state, (options as unknown as SharedHandle).fd, true)
+    // Node's own handle of a UDP socket, which is this one's from here on.
+    const handle = options as unknown as SharedHandle
+    adopt(state, handle.fd, true)
+    handle.close()
   } else if (Number.isInteger(fd) && (fd as number) > 0) {
     const wanted = { address: null, port: null, addressType: typeOf(state), fd: fd as number, flags: 0 }
     if (shared) bindShared(state, wanted, (errno) => systemError(errno, 'open'))

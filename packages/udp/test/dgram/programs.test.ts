@@ -160,6 +160,12 @@ describe.each(ways)('in a worker of a cluster a socket of %s', (_name, flags) =>
   })
 })
 
+it.each(ways)('a child that is given sockets has them with %s, and leaves no descriptor', async (_name, flags) => {
+  const { output, errors } = await runFile('test/fixtures/given-sockets.cjs', [], { FLAGS: JSON.stringify(flags) })
+  expect(errors).toBe('')
+  expect(output.split('\n')).toEqual([...[0, 1, 2, 3, 4].map((count) => `datagram ${count}`), '0', ''])
+})
+
 it('errors of listeners and callbacks are reported in the async context that they are in', async () => {
   const { output } = await runScript(`
     const { AsyncLocalStorage } = require('node:async_hooks')
