@@ -12,6 +12,7 @@ import { badDescriptorType } from './errors'
 import { type Descriptor, interfaceIndex } from './socket-calls'
 
 const invalid = -22
+const busy = -16
 const familyNotSupported = -97
 const datagramType = 2
 const udpProtocol = 17
@@ -181,10 +182,13 @@ export class Endpoint {
     const { sockets } = ring
     const kind = kindOf(ring, fd)
     if (kind !== 'UDP') throw badDescriptorType(kind)
+    if (!duplicate && this.#fd !== -1) return busy
     const prepared = prepare(ring)
     if (prepared < 0) return prepared
     const own = duplicate ? sockets.dup(fd) : fd
     if (own < 0) return own
+    // What addMembership() needed before goes, with the membership, as Node's does.
+    this.#drop()
     ring.own(own)
     this.#fd = own
     return 0

@@ -158,6 +158,12 @@ describe.each(ways)('in a worker of a cluster a socket of %s', (_name, flags) =>
     expect(errors).toBe('')
     expect(output).toBe('bound\nclosed\nexit 0\n')
   })
+
+  it('that is member of a group before it is bound leaves no descriptor', async () => {
+    const { output, errors } = await runFile('test/fixtures/cluster-membership.cjs', [...flags])
+    expect(errors).toBe('')
+    expect(output).toBe('0\n')
+  })
 })
 
 it.each(ways)('a child that is given sockets has them with %s, and leaves no descriptor', async (_name, flags) => {
