@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { detach } from '../src/index.js'
+import { report, runModule } from './child-process.js'
 
 /** TypeScript has it with the DOM only. */
 declare const WebAssembly: { Memory: new (pages: { initial: number }) => { buffer: ArrayBuffer } }
@@ -41,5 +42,21 @@ describe('detach', () => {
     const { buffer } = new WebAssembly.Memory({ initial: 1 })
     expect(() => detachNow(new Uint8Array(buffer))).toThrow(Error)
     expect(buffer.byteLength).toBe(65536)
+  })
+
+  it('keeps the memory in the process for what comes next', async (context) => {
+    if (process.env.ASAN_OPTIONS !== undefined) context.skip('needs the allocator of the C library')
+    const { faults } = report(await runModule(`
+      import { detach } from '@sheaf/native'
+      const mib = 1024 * 1024
+      const useAndDetach = () => detach(Array.from({ length: 16 }, () => new Uint8Array(mib).fill(1)))
+      const faults = () => process.resourceUsage().minorPageFault
+      for (let round = 0; round < 10; round++) useAndDetach()
+      const before = faults()
+      for (let round = 0; round < 10; round++) useAndDetach()
+      console.log(JSON.stringify({ faults: (faults() - before) / 10 }))
+    `)) as { faults: number }
+    // 16 MiB are 4096 pages.
+    expect(faults).toBeLessThan(400)
   })
 })
