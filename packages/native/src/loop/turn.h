@@ -57,7 +57,7 @@ struct Wishes {
   uint32_t busy;
   /** Not 0: it has some when the loop comes to poll again. */
   uint32_t again;
-  /** 1: there is something to tell when the loop polls next. The hook makes it 2 then, and JavaScript what it has left. */
+  /** 1: there is something to tell when the loop polls next. The hook makes it 2 then; JavaScript sets it anew. */
   uint32_t deferred;
   /** The hook's: not 0 while the loop polls. */
   uint32_t polling;
