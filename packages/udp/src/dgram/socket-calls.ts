@@ -53,9 +53,11 @@ function set(
 /** @throws SystemError `EBADF` before binding, `EINVAL` for a value out of range. */
 export function setPairedOption(descriptor: Descriptor | undefined, option: PairedOption, value: number): void {
   const { call, ipv4, ipv6, min, max } = option
-  if (!(value >= min && value <= max)) throw systemError(invalid, call)
+  // As Node's C++ takes any number, `NaN` too.
+  const word = Int32Array.of(value)
+  if (word[0] < min || word[0] > max) throw systemError(invalid, call)
   const family = descriptor?.ipv6 === true
-  set(descriptor, call, family ? Level.Ipv6 : Level.Ip, family ? ipv6 : ipv4, Int32Array.of(value))
+  set(descriptor, call, family ? Level.Ipv6 : Level.Ip, family ? ipv6 : ipv4, word)
 }
 
 export function setBroadcast(descriptor: Descriptor | undefined, enabled: boolean): void {

@@ -49,7 +49,8 @@ async function closed(...sockets: dgram.Socket[]): Promise<void> {
 }
 
 const setters: Call[] = [
-  ['setTTL', 5], ['setTTL', '5'], ['setTTL', 0], ['setTTL', 256], ['setBroadcast', true], ['setMulticastTTL', 0],
+  ['setTTL', 5], ['setTTL', '5'], ['setTTL', 0], ['setTTL', 256], ['setTTL', NaN], ['setTTL', 2 ** 32 + 5],
+  ['setBroadcast', true], ['setMulticastTTL', 0], ['setMulticastTTL', NaN],
   ['setMulticastTTL', 256], ['setMulticastTTL'], ['setMulticastLoopback', false], ['setMulticastInterface', '0.0.0.0'],
   ['setMulticastInterface', 'no address'], ['setMulticastInterface', 5], ['setRecvBufferSize', 8192],
   ['setRecvBufferSize', -1], ['setRecvBufferSize', 2 ** 31], ['setSendBufferSize', 8192], ['setSendBufferSize', '8192'],
